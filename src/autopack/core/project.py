@@ -1,0 +1,400 @@
+"""The project part of `autopack.toml`: what a repository says of its CI, environment and policy.
+
+Always given the text of the base commit, so that no candidate changes what judges it. Reports all
+problems at once. Knows the machine part's top-level keys by name and leaves them alone; never reads
+a file and never runs anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from autopack.core.run import CiProfile, OnPhaseFailure, RunScope, SafetyProfile, id_problem
+from autopack.core.words import nearest, split
+
+FILE_NAME: Final = "autopack.toml"
+MACHINE_KEYS: Final = frozenset(
+    {"builder", "auditor", "sandbox", "workers_max", "agents", "database_url", "runs_dir"}
+)
+"""Top-level keys that `settings` reads."""
+PROJECT_KEYS: Final = frozenset({"project", "ci", "environment", "policy", "run"})
+COMMAND_SECONDS_DEFAULT: Final = 600
+ENVIRONMENT_SECONDS_DEFAULT: Final = 900
+SECONDS_MAX: Final = 24 * 3600
+COMMANDS_MAX: Final = 50
+PATHS_MAX: Final = 200
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Report(StrEnum):
+    """How a CI command tells its result; an exit code alone is weak evidence."""
+
+    JUNIT = "junit"
+    EXIT_CODE = "exit-code"
+
+
+@dataclass(frozen=True)
+class CiCommand:
+    """One command of a profile; `{report}` in an argument stands for the JUnit file's path."""
+
+    argv: tuple[str, ...]
+    report: Report
+    seconds_max: int = COMMAND_SECONDS_DEFAULT
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """What must be installed before CI can run, from which inputs, kept at which paths.
+
+    `{cache}` in an argument stands for the first of `cache`. Paths are relative to the checkout.
+    """
+
+    prepare: tuple[tuple[str, ...], ...]
+    cache: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    seconds_max: int = ENVIRONMENT_SECONDS_DEFAULT
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """The project's additions to the path policy; None keeps the built-in limit."""
+
+    protected: tuple[str, ...] = ()
+    files_max: int | None = None
+    changed_lines_max: int | None = None
+    file_bytes_max: int | None = None
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run of this project starts with; None keeps the built-in default."""
+
+    safety_profile: SafetyProfile | None = None
+    run_scope: RunScope | None = None
+    on_phase_failure: OnPhaseFailure | None = None
+    parallel_max: int | None = None
+    token_cap: int | None = None
+    phases_max: int | None = None
+    duration_minutes_max: int | None = None
+    parked_minutes_max: int | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project part, checked."""
+
+    project_id: str
+    normal: tuple[CiCommand, ...]
+    strict: tuple[CiCommand, ...]
+    environment: EnvironmentSpec | None = None
+    policy: PolicySettings = field(default=PolicySettings())
+    run: RunSettings = field(default=RunSettings())
+
+    def profile(self, profile: CiProfile) -> tuple[CiCommand, ...]:
+        """The commands of a profile, in order."""
+        return self.strict if profile is CiProfile.STRICT else self.normal
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong: the key's path, its line (0 when unknown), what to write instead."""
+
+    key: str
+    message: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{FILE_NAME}:{self.line}" if self.line else FILE_NAME
+        return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
+
+
+def parse_project(text: str, name: str) -> Project | tuple[Problem, ...]:
+    """The project part of `text`, or all its problems; `name` is the id when it gives none."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        line = re.search(r"line (\d+)", str(fault))
+        return (Problem("", f"not TOML: {fault}", int(line[1]) if line else 0),)
+    reader = _Reader(text)
+    reader.known(table, "", PROJECT_KEYS | MACHINE_KEYS)
+    project_id = _project_id(reader, table, name)
+    ci = reader.table(table, "ci", frozenset({"normal", "strict"}))
+    normal = _profile(reader, ci, "normal")
+    strict = _profile(reader, ci, "strict") if "strict" in ci else normal
+    environment = _environment(reader, table) if "environment" in table else None
+    policy, run = _policy(reader, table), _run(reader, table)
+    if reader.problems:
+        return tuple(reader.problems)
+    return Project(project_id, normal, strict, environment, policy, run)
+
+
+def profile_digest(commands: tuple[CiCommand, ...]) -> str:
+    """SHA-256 of what a profile runs: a green result holds for these commands only."""
+    return _digest([[list(c.argv), c.report.value, c.seconds_max] for c in commands])
+
+
+def environment_key(
+    environment: EnvironmentSpec | None, contents: Mapping[str, bytes | None], host: str = ""
+) -> str:
+    """SHA-256 that names an environment: its commands, its inputs' contents, the host it is for.
+
+    `contents`: every path of `inputs`, None when the commit has no such file. Without
+    `[environment]` the key tells of nothing but the host.
+    """
+    if environment is None:
+        return _digest([host])
+    inputs = [
+        [path, None if (data := contents[path]) is None else hashlib.sha256(data).hexdigest()]
+        for path in environment.inputs
+    ]
+    prepare = [list(argv) for argv in environment.prepare]
+    return _digest([host, prepare, list(environment.cache), inputs])
+
+
+def _digest(value: object) -> str:
+    encoded = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(encoded.encode()).hexdigest()
+
+
+def _project_id(reader: _Reader, table: dict[str, object], name: str) -> str:
+    given = reader.table(table, "project", frozenset({"id"}))
+    project_id = reader.text(given, "project.id") if "id" in given else name
+    if problem := id_problem(project_id):
+        if "id" in given:
+            reader.problem("project.id", problem)
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:64] or "project"
+    return project_id
+
+
+def _profile(reader: _Reader, ci: dict[str, object], name: str) -> tuple[CiCommand, ...]:
+    key = f"ci.{name}"
+    profile = reader.table(ci, key, frozenset({"commands"}))
+    if "commands" not in profile:
+        reader.problem(f"{key}.commands", "missing: CI needs at least one command")
+        return ()
+    listed = reader.list(profile, f"{key}.commands", COMMANDS_MAX)
+    if not listed:
+        reader.problem(f"{key}.commands", "empty: CI needs at least one command")
+    return tuple(
+        command
+        for number, item in enumerate(listed)
+        if (command := _command(reader, item, f"{key}.commands[{number}]")) is not None
+    )
+
+
+def _command(reader: _Reader, item: object, key: str) -> CiCommand | None:
+    if not isinstance(item, dict):
+        reader.problem(key, 'write a table: { run = "…", report = "junit" }')
+        return None
+    reader.known(item, key, frozenset({"run", "report", "seconds_max"}))
+    if "run" not in item:
+        reader.problem(f"{key}.run", "missing: which program runs?")
+    argv = reader.argv(item["run"], f"{key}.run") if "run" in item else ()
+    told = reader.choice(item, f"{key}.report", Report)
+    report = told or Report.EXIT_CODE
+    default = COMMAND_SECONDS_DEFAULT
+    seconds = reader.whole(item, f"{key}.seconds_max", SECONDS_MAX) or default
+    names_report = any("{report}" in word for word in argv)
+    if argv and report is Report.JUNIT and not names_report:
+        reader.problem(f"{key}.run", 'report = "junit" needs {report} where the file\'s path goes')
+    if names_report and report is Report.EXIT_CODE and (told or "report" not in item):
+        reader.problem(f"{key}.report", 'the command names {report}: write report = "junit"')
+    return CiCommand(argv, report, seconds)
+
+
+def _environment(reader: _Reader, table: dict[str, object]) -> EnvironmentSpec:
+    keys = frozenset({"prepare", "inputs", "cache", "seconds_max"})
+    given = reader.table(table, "environment", keys)
+    listed = reader.list(given, "environment.prepare", COMMANDS_MAX)
+    prepare = [reader.argv(each, f"environment.prepare[{n}]") for n, each in enumerate(listed)]
+    cache = reader.texts(given, "environment.cache", path_problem)
+    inputs = reader.texts(given, "environment.inputs", path_problem)
+    for key, value in (("prepare", listed), ("cache", cache)):
+        if not value:
+            reader.problem(
+                f"environment.{key}", "missing or empty: remove [environment] or fill it"
+            )
+    for path in cache:
+        if any(other != path and other.startswith(f"{path}/") for other in cache):
+            reader.problem("environment.cache", f"{path!r} holds another of the paths")
+    seconds = reader.whole(given, "environment.seconds_max", SECONDS_MAX)
+    return EnvironmentSpec(tuple(prepare), cache, inputs, seconds or ENVIRONMENT_SECONDS_DEFAULT)
+
+
+def _policy(reader: _Reader, table: dict[str, object]) -> PolicySettings:
+    keys = frozenset({"protected", "max_files", "max_changed_lines", "max_file_bytes"})
+    given = reader.table(table, "policy", keys)
+    return PolicySettings(
+        reader.texts(given, "policy.protected", lambda glob: "" if glob else "an empty glob"),
+        reader.whole(given, "policy.max_files"),
+        reader.whole(given, "policy.max_changed_lines"),
+        reader.whole(given, "policy.max_file_bytes"),
+    )
+
+
+def _run(reader: _Reader, table: dict[str, object]) -> RunSettings:
+    numbers = ("parallel_max", "token_cap", "max_phases", "max_duration_minutes")
+    choices = ("safety_profile", "run_scope", "on_phase_failure")
+    keys = frozenset({*numbers, *choices, "parked_minutes_max"})
+    given = reader.table(table, "run", keys)
+    return RunSettings(
+        reader.choice(given, "run.safety_profile", SafetyProfile),
+        reader.choice(given, "run.run_scope", RunScope),
+        reader.choice(given, "run.on_phase_failure", OnPhaseFailure),
+        *(reader.whole(given, f"run.{key}") for key in (*numbers, "parked_minutes_max")),
+    )
+
+
+def path_problem(path: str) -> str:
+    """Why `path` is no plain path below the checkout; empty when it is one."""
+    parts = path.split("/")
+    if not path or path.startswith("/") or "\0" in path:
+        return f"{path!r}: write a path relative to the repository's root"
+    if any(part in ("", ".", "..") for part in parts):
+        return f"{path!r}: write it without '.', '..' or empty parts"
+    return f"{path!r}: git's own folder" if parts[0].lower() == ".git" else ""
+
+
+class _Reader:
+    """Takes values out of parsed TOML and collects what is wrong with them.
+
+    Every method names the full key path; the value is the last part of it.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.lines = text.splitlines()
+        self.problems: list[Problem] = []
+
+    def problem(self, key: str, message: str) -> None:
+        self.problems.append(Problem(key, message, _line(self.lines, key)))
+
+    def known(self, table: Mapping[str, object], key: str, names: frozenset[str]) -> None:
+        for name in table:
+            if name not in names:
+                meant = nearest(name, names)
+                hint = f"did you mean {meant!r}?" if meant else f"known: {', '.join(sorted(names))}"
+                self.problem(f"{key}.{name}" if key else name, f"unknown key; {hint}")
+
+    def table(
+        self, parent: Mapping[str, object], key: str, names: frozenset[str]
+    ) -> dict[str, object]:
+        value = parent.get(_last(key), {})
+        if not isinstance(value, dict):
+            self.problem(key, "must be a table")
+            return {}
+        self.known(value, key, names)
+        return value
+
+    def text(self, parent: Mapping[str, object], key: str) -> str:
+        value = parent[_last(key)]
+        if isinstance(value, str):
+            return value
+        self.problem(key, "must be a string")
+        return ""
+
+    def list(self, parent: Mapping[str, object], key: str, most: int) -> list[object]:
+        value = parent.get(_last(key), [])
+        if not isinstance(value, list):
+            self.problem(key, "must be a list")
+            return []
+        if len(value) > most:
+            self.problem(key, f"{len(value)} entries, at most {most}")
+        return value[:most]
+
+    def texts(
+        self, parent: Mapping[str, object], key: str, refuse: Callable[[str], str]
+    ) -> tuple[str, ...]:
+        kept = []
+        for number, value in enumerate(self.list(parent, key, PATHS_MAX)):
+            why = refuse(value) if isinstance(value, str) else "must be a string"
+            if why:
+                self.problem(f"{key}[{number}]", why)
+            else:
+                kept.append(str(value))
+        return tuple(dict.fromkeys(kept))
+
+    def argv(self, value: object, key: str) -> tuple[str, ...]:
+        try:
+            words = split(value) if isinstance(value, str) else value
+        except ValueError as fault:
+            self.problem(key, str(fault))
+            return ()
+        if not isinstance(words, (list, tuple)) or not all(isinstance(w, str) for w in words):
+            self.problem(key, "must be a string or a list of strings")
+            return ()
+        if not words or not words[0] or any("\0" in word for word in words):
+            self.problem(key, "must name a program, without NUL characters")
+            return ()
+        return tuple(words)
+
+    def whole(self, parent: Mapping[str, object], key: str, most: int = 2**53) -> int | None:
+        value = parent.get(_last(key))
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            self.problem(key, f"must be a whole number from 1 to {most:,}")
+            return None
+        return value
+
+    def choice(self, parent: Mapping[str, object], key: str, kind: type[E]) -> E | None:
+        value = parent.get(_last(key))
+        if value is None:
+            return None
+        options = [each.value for each in kind]
+        if value in options:
+            return kind(value)
+        meant = nearest(value, options) if isinstance(value, str) else ""
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        self.problem(key, f"must be one of {', '.join(options)}{hint}")
+        return None
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _line(lines: list[str], key: str) -> int:
+    """The line that gives `key`, as far as plain text tells; else its table's line, or 0."""
+    names = [part.partition("[")[0] for part in key.split(".")]
+    first, rest = _section(lines, names)
+    if not rest:
+        return first
+    end = next(
+        (n for n in range(first, len(lines)) if first and re.match(r"\s*\[\[?\w", lines[n])),
+        len(lines),
+    )
+    start = first
+    if index := re.search(r"\[(\d+)\]\.", key):
+        items = [n for n in range(first, end) if "{" in lines[n]]
+        start = items[int(index[1])] if int(index[1]) < len(items) else first
+    for name in reversed(rest):
+        given = re.compile(r"(?:^|[\s{,])" + _quoted(name) + r"\s*[=.]")
+        for number in range(start, end):
+            if given.search(lines[number]):
+                return number + 1
+        if start > first:
+            return start + 1
+    return first
+
+
+def _section(lines: list[str], names: list[str]) -> tuple[int, list[str]]:
+    """The line number of the innermost table header over a key, and the names below it."""
+    for depth in range(len(names), 0, -1):
+        path = r"\s*\.\s*".join(_quoted(name) for name in names[:depth])
+        header = re.compile(r"\s*\[\[?\s*" + path + r"\s*\]")
+        for number, line in enumerate(lines, 1):
+            if header.match(line):
+                return number, names[depth:]
+    return 0, names
+
+
+def _quoted(name: str) -> str:
+    return f"[\"']?{re.escape(name)}[\"']?"

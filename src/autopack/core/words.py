@@ -1,0 +1,68 @@
+"""Words that people type: a command line becomes its arguments, a misspelt name its likely meaning.
+
+Pure twins of `shlex.split` and a spelling suggestion; never expands, never runs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+DISTANCE_MAX = 3
+
+
+def split(line: str) -> tuple[str, ...]:
+    """Arguments of a command line by POSIX quoting rules, without any expansion.
+
+    ValueError when a quotation or an escape is left open.
+    """
+    words: list[str] = []
+    word: str | None = None
+    quote = ""
+    characters = iter(line)
+    for character in characters:
+        if quote and character == quote:
+            quote = ""
+        elif quote == "'" or (quote and character != "\\"):
+            word = (word or "") + character
+        elif character == "\\":
+            word = (word or "") + _escaped(next(characters, ""), quote)
+        elif character in "'\"":
+            quote, word = character, word or ""
+        elif character in " \t\r\n":
+            words += [word] if word is not None else []
+            word = None
+        else:
+            word = (word or "") + character
+    if quote:
+        raise ValueError(f"the quotation that {quote} opens is never closed")
+    return tuple(words if word is None else [*words, word])
+
+
+def _escaped(character: str, quote: str) -> str:
+    """What a backslash and the character after it stand for."""
+    if not character:
+        raise ValueError("the line ends with a backslash that escapes nothing")
+    if quote and character not in ('"', "\\"):
+        return "\\" + character
+    return character
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that `word` most likely misspells; empty when none is near."""
+    limit = min(DISTANCE_MAX, max(1, len(word) // 2))
+    ranked = sorted((distance(word.lower(), each.lower()), each) for each in known)
+    return ranked[0][1] if ranked and ranked[0][0] <= limit else ""
+
+
+def distance(left: str, right: str) -> int:
+    """Edits between two words: a letter added, dropped, changed, or two neighbours swapped."""
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        before, above, row = row, before, [i]
+        for j, b in enumerate(right, 1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                best = min(best, above[j - 2] + 1)
+            row.append(best)
+    return row[-1]
