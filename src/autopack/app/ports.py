@@ -1,0 +1,327 @@
+"""Every Protocol that the verbs ask of the world, and the records that cross it.
+
+Each port has a real adapter and a fake under the same contract tests. Never an implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from autopack.core.event import CiVerdict, Happened, Outcome, Recommendation
+from autopack.core.patch import TreeDiff
+from autopack.core.run import CiProfile, Evidence, Finding, PhaseSpec, Run, RunSpec
+
+
+class Cancel(Protocol):
+    """Told to end early? `threading.Event` is one."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Unix seconds; for people and commit dates, decides nothing."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; for durations."""
+        ...
+
+
+# --- store and engine ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event as logged: `sequence` from 1 in its run; `digest` chains over all before it."""
+
+    run_id: str
+    sequence: int
+    happened: Happened
+    digest: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What another process asks of the supervisor; `kind` is `cancel` or `deliver`."""
+
+    number: int
+    run_id: str
+    kind: str
+    by: str
+
+
+class Transaction(Protocol):
+    """An open write of the store, for an engine that shares its database."""
+
+
+class Store(Protocol):
+    """Events, projections and requests; one writer at a time, every write durable on return."""
+
+    def create(self, run: Run, happened: Happened) -> None:
+        """Record a new run with its first event; OperatorFault when the id is taken."""
+        ...
+
+    def load(self, run_id: str) -> Run:
+        """The run as its last event left it; OperatorFault when unknown."""
+        ...
+
+    def save(
+        self,
+        run: Run,
+        happened: Happened,
+        *,
+        expected_version: int,
+        within: Callable[[Transaction], None],
+    ) -> bool:
+        """Append the event and replace the projections in one transaction, `within` inside it.
+
+        False, and nothing written, when the stored version is not `expected_version`.
+        """
+        ...
+
+    def runs(self, *, ended: bool | None = None, after: str = "", limit: int = 50) -> list[Run]:
+        """Runs, newest first, after the run of id `after`; only (not) ended ones when asked."""
+        ...
+
+    def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]: ...
+
+    def verify(self, run_id: str) -> list[str]:
+        """Problems of the run's chain and projections, rebuilt from its events; empty is sound."""
+        ...
+
+    def ask(self, run_id: str, kind: str, by: str) -> None:
+        """Leave a request for the supervisor."""
+        ...
+
+    def requests(self) -> list[Request]: ...
+
+    def answered(self, number: int) -> None:
+        """Drop a request that was carried out."""
+        ...
+
+    def green(self, key: str) -> str | None:
+        """The JSON of a cached green CI result."""
+        ...
+
+    def remember_green(self, key: str, result: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Engine(Protocol):
+    """The durable queue of long commands: at least once each, by id, several at a time."""
+
+    def enqueue(self, command_ids: Sequence[str], within: Transaction) -> None:
+        """Queue commands inside the store's transaction; an id that is known changes nothing."""
+        ...
+
+    def start(self, perform: Callable[[str], None]) -> None:
+        """Begin to call `perform(command_id)`; what a dead process left is performed again."""
+        ...
+
+    def recover(self, command_ids: Sequence[str]) -> None:
+        """Queue those of the commands that the engine does not know or has given up."""
+        ...
+
+    def stop(self) -> None:
+        """Stop taking commands and wait for those under way."""
+        ...
+
+
+# --- git ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A disposable checkout: its folder, the commit it stands on, the index saved at checkout."""
+
+    folder: Path
+    commit: str
+    index: Path
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Work that cannot become a tree, with the reasons."""
+
+    findings: tuple[Finding, ...]
+
+
+class Repository(Protocol):
+    """The supervisor's own bare repository of one project. Idempotent on the names it is given."""
+
+    def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
+        """Fetch the base from the user's repository to `refs/source/*`; start the branch on it.
+
+        A branch that already descends from the commit is left alone.
+        """
+        ...
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A file of a commit; None when it is not there."""
+        ...
+
+    def paths(self, commit: str) -> list[bytes]:
+        """All file paths of a commit."""
+        ...
+
+    def clone(self, commit: str, folder: Path) -> Clone:
+        """A checkout without remote, credentials or writable objects of anyone else."""
+        ...
+
+    def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
+        """The clone's work tree as a tree id; ignore rules are the base's, `force` added anyway."""
+        ...
+
+    def apply(self, parent: str, patch: bytes) -> str | Refused:
+        """A unified diff on top of a commit, as a tree id, or why not."""
+        ...
+
+    def keep_patch(self, parent: str, patch: bytes) -> str:
+        """A tree with the parent's files and the patch as a file, for one that does not apply."""
+        ...
+
+    def commit(self, tree: str, parent: str, message: str, at: int, ref: str) -> str:
+        """Commit a tree and keep it under `ref`; a ref that exists is kept and its commit told."""
+        ...
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit a ref points to."""
+        ...
+
+    def tree(self, commit: str) -> str: ...
+
+    def diff(self, parent: str, tree: str) -> TreeDiff: ...
+
+    def reapply(self, commit: str, onto: str) -> str | Refused:
+        """The commit's change on top of `onto` as a tree, or the conflicts."""
+        ...
+
+    def land(self, branch: str, commit: str, expected: str, tag: str, message: str, at: int) -> str:
+        """Fast-forward the branch and make the annotated tag, both or neither.
+
+        The branch's commit afterwards: `commit` when it landed, now or before; another otherwise.
+        """
+        ...
+
+    def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
+        """Push branch and tags of a run with a lease on `expected`; why not, empty when done."""
+        ...
+
+
+# --- agents, CI, artefacts ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a builder is given."""
+
+    run_id: str
+    phase: PhaseSpec
+    number: int
+    tokens_max: int
+    evidence: Evidence | None
+    log_folder: Path
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a builder says and leaves: a patch, or (None) its clone's work tree.
+
+    `outcome` SUBMITTED is a claim; git decides whether there is a change. `error` set: the
+    environment failed, not the agent.
+    """
+
+    outcome: Outcome
+    tokens: int = 0
+    note: str = ""
+    patch: bytes | None = None
+    parked_until: float = 0.0
+    error: str = ""
+
+
+class Builder(Protocol):
+    """A coding agent that does one attempt of a phase in a clone."""
+
+    def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built: ...
+
+
+@dataclass(frozen=True)
+class AuditTask:
+    run_id: str
+    phase: PhaseSpec
+    number: int
+    candidate: str
+    reason: str
+    tokens_max: int
+    log_folder: Path
+
+
+@dataclass(frozen=True)
+class Audited:
+    recommendation: Recommendation
+    tokens: int = 0
+    notes: str = ""
+    patch: bytes | None = None
+    error: str = ""
+
+
+class Auditor(Protocol):
+    """A second agent that reads a candidate and gives a verdict."""
+
+    def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited: ...
+
+
+@dataclass(frozen=True)
+class TestTask:
+    """What CI is to judge: a candidate's clone under a profile of the base's `autopack.toml`."""
+
+    __test__ = False
+
+    run: RunSpec
+    phase: PhaseSpec
+    commit: str
+    tree: str
+    profile: CiProfile
+    folder: Path
+    """Private to this test: clone, reports and logs go below it."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    verdict: CiVerdict
+    evidence: Evidence | None = None
+    tests_run: int = 0
+    weak: bool = False
+    cached: bool = False
+    error: str = ""
+
+
+class Verifier(Protocol):
+    """CI: only it decides red or green."""
+
+    def prepare(self, run: RunSpec, cancel: Cancel) -> str:
+        """Build or find the base's environment; its digest. EnvironmentFault when it fails."""
+        ...
+
+    def test(self, task: TestTask, cancel: Cancel) -> Tested: ...
+
+
+class Artefacts(Protocol):
+    """The files under `.autonomous_runs/`, rendered from a run; each write is atomic."""
+
+    def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Agents:
+    """The agents that are configured, by name."""
+
+    builders: Mapping[str, Builder]
+    auditors: Mapping[str, Auditor]

@@ -1,0 +1,252 @@
+"""Drive runs to their end: save event, state and commands in one transaction, perform, repeat.
+
+Intent, act, re-observe, record. A restart performs what is saved and unanswered; there is no other
+recovery. Only this room advances runs. Never decides (that is `core.machine`), never touches git,
+an agent or the clock itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from autopack.app.ports import Cancel, Clock, Engine, Request, Store, Transaction
+from autopack.core import budget, machine
+from autopack.core.command import INLINE, Pending, command_id, split_command_id
+from autopack.core.errors import Fault, OwnFault
+from autopack.core.event import (
+    CancelRequested,
+    CommandFailed,
+    DeliveryRequested,
+    DurationSpent,
+    Event,
+    Happened,
+    RunCreated,
+)
+from autopack.core.run import Run, RunSpec, Stage
+
+_log = logging.getLogger(__name__)
+
+
+class CutOff(Exception):  # noqa: N818  it is no error: the engine must keep the command
+    """A command was cut off because the supervisor stops; the next start performs it again."""
+
+
+class Performer(Protocol):
+    """Performs one command and answers with its event; EnvironmentFault when it cannot."""
+
+    def __call__(self, run: Run, pending: Pending, cancel: Cancel) -> Event: ...
+
+
+def create_run(store: Store, clock: Clock, spec: RunSpec) -> Run:
+    """Record a new run; the supervisor finds it and performs its first command."""
+    run = machine.create(spec).run
+    store.create(run, Happened(RunCreated(spec), clock.now()))
+    return run
+
+
+class Supervisor:
+    """The one process that advances the runs of a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        clock: Clock,
+        perform: Performer,
+        render: Callable[[Run], None],
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+        self._perform = perform
+        self._render = render
+        self._lock = threading.Lock()
+        self._run_locks: dict[str, threading.RLock] = {}
+        self._last: dict[str, float] = {}
+        self._cancels: dict[str, threading.Event] = {}
+        self._open: dict[str, Run] = {}
+        self._stale_artefacts: set[str] = set()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self.fault: Fault | None = None
+
+    # --- the host's loop ------------------------------------------------------------------------
+
+    def run(self, *, until_idle: bool, poll_seconds: float = 0.1) -> None:
+        """Host all open runs until `stop`, or until none is open; raises what stopped it."""
+        self._engine.start(self.perform)
+        while not self._stopping.is_set():
+            self._wake.clear()
+            self.tick()
+            if self.fault is not None:
+                raise self.fault
+            if until_idle and not self._open and not self._stale_artefacts:
+                break
+            self._wake.wait(poll_seconds)
+        self._interrupt_all()
+        self._engine.stop()
+
+    def stop(self) -> None:
+        """End the loop; what is under way is cut off and stays unanswered, for the next start."""
+        self._stopping.set()
+        self._wake.set()
+
+    def tick(self) -> None:
+        """One turn of the loop: new runs, requests, spent durations, artefacts."""
+        for request in self._store.requests():
+            self._carry_out(request)
+        for run in self._adopt():
+            self._engine.recover(_queued_ids(run))
+        for run in list(self._open.values()):
+            self._check_duration(run)
+        for run_id in sorted(self._stale_artefacts):
+            self._stale_artefacts.discard(run_id)
+            self._render(self._store.load(run_id))
+
+    def _adopt(self) -> list[Run]:
+        """Runs of the store that this supervisor does not host yet, with their inline commands."""
+        found = [run for run in self._all_open() if run.run_id not in self._open]
+        for run in found:
+            self._open[run.run_id] = run
+            self._last[run.run_id] = self._clock.monotonic()
+            self._stale_artefacts.add(run.run_id)
+            for pending in machine.pending(run):
+                if isinstance(pending.command, INLINE):
+                    self.perform(command_id(run.run_id, pending.number))
+        return found
+
+    def _all_open(self) -> list[Run]:
+        runs: list[Run] = []
+        while page := self._store.runs(ended=False, after=runs[-1].run_id if runs else ""):
+            runs += page
+        return runs
+
+    def _carry_out(self, request: Request) -> None:
+        if request.kind == "cancel":
+            self.submit(request.run_id, CancelRequested(request.by))
+        elif request.kind == "deliver":
+            self.submit(request.run_id, DeliveryRequested(request.by))
+        self._store.answered(request.number)
+
+    def _check_duration(self, run: Run) -> None:
+        since = self._clock.monotonic() - self._last[run.run_id]
+        if run.stage is Stage.WORKING and budget.seconds_left(run) - since <= 0:
+            self.submit(run.run_id, DurationSpent())
+
+    # --- one event ------------------------------------------------------------------------------
+
+    def submit(self, run_id: str, event: Event, answers: int = 0) -> Run:
+        """Advance the run by an event and perform its short commands; a refused event is dropped.
+
+        Refused is normal: a command that was performed twice answers twice.
+        """
+        todo: deque[tuple[Event, int]] = deque([(event, answers)])
+        with self._run_lock(run_id):
+            while todo:
+                run, commands = self._record(run_id, *todo.popleft())
+                for pending in commands:
+                    if isinstance(pending.command, INLINE):
+                        todo.append((self._attempt(run, pending), pending.number))
+        self._wake.set()
+        return run
+
+    def _record(self, run_id: str, event: Event, answers: int) -> tuple[Run, tuple[Pending, ...]]:
+        before = self._store.load(run_id)
+        now = self._clock.monotonic()
+        happened = Happened(event, self._clock.now(), answers, now - self._last.get(run_id, now))
+        answer = machine.advance(before, happened)
+        if isinstance(answer, machine.Refusal):
+            _log.info("run %s: %s", run_id, answer.reason)
+            return before, ()
+        run = answer.run
+        queued = [
+            command_id(run_id, pending.number)
+            for pending in answer.commands
+            if not isinstance(pending.command, INLINE)
+        ]
+
+        def enqueue(transaction: Transaction) -> None:
+            if queued:
+                self._engine.enqueue(queued, transaction)
+
+        saved = self._store.save(run, happened, expected_version=before.version, within=enqueue)
+        if not saved:
+            msg = f"run {run_id} was changed by another process while this supervisor held its lock"
+            raise OwnFault(msg, "stop the other process; `autopack events verify` checks the run")
+        self._note(run, now)
+        return run, answer.commands
+
+    def _note(self, run: Run, now: float) -> None:
+        with self._lock:
+            self._last[run.run_id] = now
+            self._stale_artefacts.add(run.run_id)
+            if run.ended:
+                self._open.pop(run.run_id, None)
+            else:
+                self._open[run.run_id] = run
+        for pending in machine.interrupted(run):
+            self._cancel_of(command_id(run.run_id, pending.number)).set()
+
+    # --- one command ----------------------------------------------------------------------------
+
+    def perform(self, name: str) -> None:
+        """Perform a command by its id and record the answer; an answered one does nothing."""
+        try:
+            self._perform_pending(name)
+        except Fault as fault:
+            self.fault = self.fault or fault
+            self._wake.set()
+            raise
+
+    def _perform_pending(self, name: str) -> None:
+        run_id, number = split_command_id(name)
+        run = self._store.load(run_id)
+        pending = next((p for p in machine.pending(run) if p.number == number), None)
+        if pending is None:
+            return
+        if pending in machine.interrupted(run):
+            self._cancel_of(name).set()
+        event = self._attempt(run, pending)
+        if self._stopping.is_set() and self._cancel_of(name).is_set():
+            raise CutOff(name)
+        with self._lock:
+            self._cancels.pop(name, None)
+        self.submit(run_id, event, number)
+
+    def _attempt(self, run: Run, pending: Pending) -> Event:
+        """The command's event. Whatever goes wrong here must become one: a run always ends."""
+        name = command_id(run.run_id, pending.number)
+        try:
+            return self._perform(run, pending, self._cancel_of(name))
+        except Fault as fault:
+            _log.warning("%s (%s): %s", name, pending.command.kind, fault)
+            return CommandFailed(str(fault))
+        except Exception as error:
+            _log.exception("%s (%s) met a defect of ours", name, pending.command.kind)
+            return CommandFailed(f"internal error in {pending.command.kind}: {error!r}")
+
+    def _cancel_of(self, name: str) -> threading.Event:
+        with self._lock:
+            return self._cancels.setdefault(name, threading.Event())
+
+    def _run_lock(self, run_id: str) -> threading.RLock:
+        with self._lock:
+            return self._run_locks.setdefault(run_id, threading.RLock())
+
+    def _interrupt_all(self) -> None:
+        with self._lock:
+            cancels = list(self._cancels.values())
+        for cancel in cancels:
+            cancel.set()
+
+
+def _queued_ids(run: Run) -> list[str]:
+    return [
+        command_id(run.run_id, pending.number)
+        for pending in machine.pending(run)
+        if not isinstance(pending.command, INLINE)
+    ]

@@ -1,0 +1,108 @@
+"""Budgets: is there room, what is reserved, what is spent. Tokens, attempts, CI runs, seconds.
+
+A phase reserves the whole rest of its `incident_token_cap` when it starts and holds it until it
+ends, so that a phase that was let in can always be finished and no cap is passed by two phases at
+once; what an attempt or audit used is settled against the reservation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from autopack.core.run import FINAL_STEPS, Phase, Run, SafetyProfile, Step, TierSpec
+
+
+class Room(StrEnum):
+    """May a phase start?"""
+
+    YES = "yes"
+    WAIT = "wait"
+    """Others hold reservations that may come back."""
+    NO = "no"
+
+
+@dataclass(frozen=True)
+class Decision:
+    room: Room
+    reason: str = ""
+
+
+def room_to_start(run: Run, phase: Phase) -> Decision:
+    """Whether the caps of run and tier hold a whole phase more; a tier's only where it binds."""
+    need = phase.spec.incident_token_cap
+    run_free = run.spec.token_cap - run.tokens_spent - run.tokens_reserved
+    if need > run_free:
+        reason = _short("run", run.run_id, need, run_free, run.spec.token_cap)
+        return Decision(Room.WAIT if run.tokens_reserved else Room.NO, reason)
+    if run.spec.safety_profile is SafetyProfile.SAFETY_CRITICAL:
+        return _room_in_tier(run, phase, need)
+    return Decision(Room.YES)
+
+
+def _room_in_tier(run: Run, phase: Phase, need: int) -> Decision:
+    tier = tier_of(run, phase)
+    mine = [other for other in run.phases if other.spec.tier_id == tier.tier_id]
+    reserved = sum(other.tokens_reserved for other in mine)
+    free = tier.token_cap - sum(other.tokens_spent for other in mine) - reserved
+    if need <= free:
+        return Decision(Room.YES)
+    reason = _short("tier", tier.tier_id, need, free, tier.token_cap)
+    return Decision(Room.WAIT if reserved else Room.NO, reason)
+
+
+def _short(what: str, name: str, need: int, free: int, cap: int) -> str:
+    return f"{what} {name} has {max(free, 0):,} of {cap:,} tokens free, the phase may need {need:,}"
+
+
+def reserve(phase: Phase) -> Phase:
+    """The phase with the rest of its cap reserved."""
+    return replace(phase, tokens_reserved=phase.tokens_left)
+
+
+def settle(phase: Phase, tokens: int) -> Phase:
+    """The phase after `tokens` were used; spent may pass the cap by at most one model call."""
+    spent = phase.tokens_spent + max(0, tokens)
+    left = max(0, phase.spec.incident_token_cap - spent)
+    return replace(phase, tokens_spent=spent, tokens_reserved=left)
+
+
+def release(phase: Phase) -> Phase:
+    """The phase without its reservation: it has ended."""
+    return replace(phase, tokens_reserved=0)
+
+
+def tier_of(run: Run, phase: Phase) -> TierSpec:
+    """The phase's tier."""
+    return next(tier for tier in run.spec.tiers if tier.tier_id == phase.spec.tier_id)
+
+
+def ci_runs_left(run: Run, phase: Phase) -> int:
+    """CI runs that the phase's tier may still pay."""
+    tier = tier_of(run, phase)
+    used = sum(p.ci_runs_used for p in run.phases if p.spec.tier_id == tier.tier_id)
+    return tier.ci_run_cap - used
+
+
+def tier_caps_hit(run: Run) -> tuple[str, ...]:
+    """Tiers that have used more tokens or CI runs than their cap."""
+    hit = []
+    for tier in run.spec.tiers:
+        mine = [phase for phase in run.phases if phase.spec.tier_id == tier.tier_id]
+        over_tokens = sum(phase.tokens_spent for phase in mine) > tier.token_cap
+        if over_tokens or sum(phase.ci_runs_used for phase in mine) > tier.ci_run_cap:
+            hit.append(tier.tier_id)
+    return tuple(hit)
+
+
+def parked(run: Run) -> bool:
+    """Every phase under way waits at a usage limit: the run's time does not count, parking does."""
+    active = [p for p in run.phases if p.step not in FINAL_STEPS and p.step is not Step.QUEUED]
+    return bool(active) and all(phase.step is Step.PARKED for phase in active)
+
+
+def seconds_left(run: Run) -> float:
+    """Seconds until the clock that runs now (work or parking) is spent."""
+    if parked(run):
+        return run.spec.parked_seconds_max - run.parked_seconds
+    return run.spec.duration_seconds_max - run.active_seconds

@@ -1,0 +1,341 @@
+"""What each row of the machine's table does to a run. Called by `core.machine` alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autopack.core import budget
+from autopack.core.command import (
+    Audit,
+    Build,
+    Check,
+    Command,
+    Deliver,
+    Pending,
+    PrepareEnvironment,
+    Test,
+    Wait,
+)
+from autopack.core.event import (
+    AttemptEnded,
+    AuditEnded,
+    BasePrepared,
+    CancelRequested,
+    CandidateChecked,
+    CandidateReapplied,
+    CandidateTested,
+    CiVerdict,
+    CommandFailed,
+    Delivered,
+    DeliveryRefused,
+    DeliveryRequested,
+    DurationSpent,
+    EnvironmentPrepared,
+    Event,
+    GateVerdict,
+    Outcome,
+    ReapplyConflicted,
+    Recommendation,
+    SnapshotLanded,
+    Unparked,
+)
+from autopack.core.run import (
+    FINAL_STEPS,
+    Candidate,
+    Cause,
+    Evidence,
+    Failure,
+    OnPhaseFailure,
+    Phase,
+    Run,
+    SafetyProfile,
+    Snapshot,
+    Stage,
+    Step,
+)
+
+
+def issue(run: Run, command: Command, *, retry: int = 0) -> Run:
+    """The run with one more pending command."""
+    number = run.commands_issued + 1
+    pending = (*run.pending, Pending(number, command, retry))
+    return replace(run, commands_issued=number, pending=pending)
+
+
+def put(run: Run, phase: Phase) -> Run:
+    """The run with that phase in the place of its former self."""
+    phases = tuple(phase if old.phase_id == phase.phase_id else old for old in run.phases)
+    return replace(run, phases=phases)
+
+
+# --- the run itself -----------------------------------------------------------------------------
+
+
+def base_prepared(run: Run, _event: BasePrepared, _asked: Pending) -> Run:
+    return issue(replace(run, stage=Stage.QUEUEING), PrepareEnvironment())
+
+
+def environment_prepared(run: Run, event: EnvironmentPrepared, _asked: Pending) -> Run:
+    return replace(run, stage=Stage.WORKING, environment_digest=event.digest)
+
+
+def run_command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
+    if run.infra_retries_used < run.spec.infra_retries_max:
+        run = replace(run, infra_retries_used=run.infra_retries_used + 1)
+        return issue(run, asked.command, retry=asked.retry + 1)
+    return stop(run, Failure(Cause.ENVIRONMENT, event.reason))
+
+
+def cancelled(run: Run, event: CancelRequested, _asked: None) -> Run:
+    return stop(run, Failure(Cause.REQUIRES_HUMAN_REVIEW, f"cancelled by {event.by}"))
+
+
+def duration_spent(run: Run, _event: DurationSpent, _asked: None) -> Run:
+    if budget.parked(run):
+        minutes = run.spec.parked_seconds_max / 60
+        reason = f"parked at a usage limit for parked_minutes_max = {minutes:g} minutes"
+    else:
+        minutes = run.spec.duration_seconds_max / 60
+        reason = f"max_duration_minutes = {minutes:g} minutes are spent"
+    return stop(run, Failure(Cause.BUDGET_EXHAUSTED, reason))
+
+
+def stop(run: Run, failure: Failure) -> Run:
+    """Nothing new starts; the first failure names the run's end."""
+    return replace(run, stage=Stage.STOPPING, failure=run.failure or failure)
+
+
+def answered_late(run: Run, _event: Event, _asked: Pending) -> Run:
+    return run
+
+
+def delivered(run: Run, event: Delivered, _asked: Pending) -> Run:
+    return replace(run, delivered=event.tip, delivery_refusal="")
+
+
+def delivery_refused(run: Run, event: DeliveryRefused | CommandFailed, asked: Pending) -> Run:
+    if not isinstance(asked.command, Deliver):  # a command of the run's start, while it stops
+        return run
+    return replace(run, delivery_refusal=event.reason)
+
+
+def delivery_requested(run: Run, _event: DeliveryRequested, _asked: None) -> Run:
+    return deliver(run, final=run.stage is Stage.DONE)
+
+
+# --- one phase ----------------------------------------------------------------------------------
+
+
+def start_attempt(run: Run, phase: Phase) -> Run:
+    """Send the builder to work on the branch as it stands now."""
+    phase = replace(phase, step=Step.BUILDING, candidate=None, approved=False)
+    attempt = phase.attempts_used + 1
+    build = Build(phase.phase_id, attempt, run.tip, phase.tokens_left, phase.evidence)
+    return issue(put(run, phase), build)
+
+
+def attempt_ended(run: Run, event: AttemptEnded, asked: Pending) -> Run:
+    phase = budget.settle(run.phase(event.phase_id), event.tokens)
+    if event.outcome is Outcome.PARKED:
+        return _park(run, phase, event)
+    if event.outcome is Outcome.CANCELLED:  # nobody stopped the run: the machine lost the attempt
+        return _retry(put(run, phase), phase, asked, "the attempt was cut off")
+    phase = replace(phase, attempts_used=phase.attempts_used + 1, candidate=event.candidate)
+    if event.outcome is Outcome.SUBMITTED and event.candidate:
+        return _check(run, phase, event.candidate)
+    refused = event.outcome is Outcome.REFUSED
+    cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
+    evidence = event.evidence or Evidence("builder", f"the attempt ended {event.outcome}")
+    return _again(run, phase, evidence, cause)
+
+
+def _park(run: Run, phase: Phase, event: AttemptEnded) -> Run:
+    if phase.parks_used >= run.spec.parks_max:
+        reason = f"parked {phase.parks_used} times at a usage limit (parks_max)"
+        return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason, phase.phase_id))
+    phase = replace(phase, step=Step.PARKED, parks_used=phase.parks_used + 1)
+    return issue(put(run, phase), Wait(phase.phase_id, event.parked_until))
+
+
+def unparked(run: Run, event: Unparked, _asked: Pending) -> Run:
+    return start_attempt(run, run.phase(event.phase_id))
+
+
+def _check(run: Run, phase: Phase, candidate: Candidate) -> Run:
+    phase = replace(phase, step=Step.CHECKING, candidate=candidate)
+    return issue(put(run, phase), Check(phase.phase_id, candidate))
+
+
+def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
+    phase = run.phase(event.phase_id)
+    if event.verdict is GateVerdict.FAIL:
+        evidence = Evidence("gate", "the gate refused the change", event.findings)
+        return _again(run, phase, evidence, Cause.POLICY_VIOLATION)
+    if phase.approved or (event.verdict is GateVerdict.PASS and phase.spec.auto_apply):
+        return _test(run, phase)
+    if not run.spec.auditor:
+        summary = "the change needs an auditor's approval and none is configured"
+        evidence = Evidence("gate", summary, event.findings)
+        return _again(run, phase, evidence, Cause.POLICY_VIOLATION)
+    asks = ", ".join(dict.fromkeys(finding.rule for finding in event.findings))
+    reason = asks or f"{phase.spec.task_category} is not applied without approval"
+    return _audit(run, phase, reason)
+
+
+def _audit(run: Run, phase: Phase, reason: str) -> Run:
+    out = ""
+    if phase.auditor_attempts_used >= phase.spec.auditor_attempts_max:
+        out, cause = "the auditor's attempts are spent", Cause.REQUIRES_HUMAN_REVIEW
+    elif phase.tokens_left <= 0:
+        out, cause = _cap_spent(phase), Cause.BUDGET_EXHAUSTED
+    if out:
+        return fail(run, phase, Failure(cause, f"{out}; it was asked because: {reason}"))
+    if phase.candidate is None:
+        msg = f"phase {phase.phase_id} asks for an audit and has no candidate"
+        raise AssertionError(msg)
+    attempt = phase.auditor_attempts_used + 1
+    phase = replace(phase, step=Step.AUDITING, auditor_attempts_used=attempt)
+    audit = Audit(phase.phase_id, attempt, phase.candidate, reason, phase.tokens_left)
+    return issue(put(run, phase), audit)
+
+
+def audited(run: Run, event: AuditEnded, asked: Pending) -> Run:
+    phase = budget.settle(run.phase(event.phase_id), event.tokens)
+    reason = asked.command.reason if isinstance(asked.command, Audit) else ""
+    match event.recommendation:
+        case Recommendation.ESCALATE:
+            why = f"the auditor escalates: {event.notes}"
+            return fail(run, phase, Failure(Cause.REQUIRES_HUMAN_REVIEW, why))
+        case Recommendation.INVALID:
+            return _audit(run, phase, reason)
+        case Recommendation.APPROVE:
+            phase = replace(phase, approved=True)
+            if event.candidate:
+                return _check(run, phase, event.candidate)
+            return _test(run, phase)
+        case Recommendation.REVISE:
+            if event.candidate:
+                return _check(run, phase, event.candidate)
+            phase = replace(phase, attempts_granted=phase.attempts_granted + 1)
+            evidence = Evidence("auditor", event.notes or "the auditor asks for a revision")
+            return _again(run, phase, evidence, Cause.REQUIRES_HUMAN_REVIEW)
+
+
+def _test(run: Run, phase: Phase) -> Run:
+    if phase.candidate is None:
+        msg = f"phase {phase.phase_id} is to be tested and has no candidate"
+        raise AssertionError(msg)
+    bound = run.spec.safety_profile is SafetyProfile.SAFETY_CRITICAL
+    if bound and not _retested(phase) and budget.ci_runs_left(run, phase) <= 0:
+        tier = budget.tier_of(run, phase)
+        reason = f"tier {tier.tier_id} has used its {tier.ci_run_cap} CI runs"
+        return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason))
+    test = Test(phase.phase_id, phase.candidate, phase.spec.ci_profile)
+    return issue(put(run, replace(phase, step=Step.TESTING)), test)
+
+
+def _retested(phase: Phase) -> bool:
+    return phase.candidate is not None and ".r" in phase.candidate.name
+
+
+def tested(run: Run, event: CandidateTested, asked: Pending) -> Run:
+    phase = run.phase(event.phase_id)
+    if event.verdict in {CiVerdict.INFRA, CiVerdict.CANCELLED}:
+        summary = event.evidence.summary if event.evidence else "CI could not run"
+        return _retry(run, phase, asked, summary)
+    if not event.cached and not _retested(phase):
+        phase = replace(phase, ci_runs_used=phase.ci_runs_used + 1)
+    if event.verdict is CiVerdict.PASS:
+        return put(run, replace(phase, step=Step.LANDING_QUEUED))
+    evidence = event.evidence or Evidence("ci", f"CI said {event.verdict}")
+    return _again(run, phase, evidence, Cause.REQUIRES_HUMAN_REVIEW)
+
+
+def reapplied(run: Run, event: CandidateReapplied, _asked: Pending) -> Run:
+    return _check(run, run.phase(event.phase_id), event.candidate)
+
+
+def conflicted(run: Run, event: ReapplyConflicted, _asked: Pending) -> Run:
+    phase = run.phase(event.phase_id)
+    return _again(run, phase, event.evidence, Cause.REQUIRES_HUMAN_REVIEW, moved=True)
+
+
+def landed(run: Run, event: SnapshotLanded, _asked: Pending) -> Run:
+    phase = budget.release(replace(run.phase(event.phase_id), step=Step.COMPLETE, evidence=None))
+    snapshot = Snapshot(phase.phase_id, event.commit, event.tag)
+    run = replace(put(run, phase), tip=event.commit, snapshots=(*run.snapshots, snapshot))
+    return run if run.stage is Stage.STOPPING else deliver(run)
+
+
+def deliver(run: Run, *, final: bool = False) -> Run:
+    """Ask for the tip's delivery, unless one is under way or nothing is new."""
+    under_way = any(isinstance(p.command, Deliver) for p in run.pending)
+    if under_way or not run.snapshots or run.delivered == run.tip:
+        return run
+    return issue(replace(run, delivery_final=final), Deliver(run.tip))
+
+
+# --- bad ends -----------------------------------------------------------------------------------
+
+
+def _again(run: Run, phase: Phase, evidence: Evidence, cause: Cause, *, moved: bool = False) -> Run:
+    """Another attempt with the evidence, while attempts and tokens last.
+
+    Work that was good where it was made and is not on the branch that moved since costs nothing:
+    it is granted an attempt, up to `conflicts_max`.
+    """
+    phase = replace(phase, evidence=evidence)
+    if (moved or _retested(phase)) and phase.conflicts_used < run.spec.conflicts_max:
+        phase = replace(
+            phase,
+            conflicts_used=phase.conflicts_used + 1,
+            attempts_granted=phase.attempts_granted + 1,
+        )
+    if phase.tokens_left <= 0:
+        return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, _cap_spent(phase)))
+    if phase.attempts_left <= 0:
+        reason = f"all {phase.attempts_used} attempts are used; the last: {evidence.summary}"
+        return fail(run, phase, Failure(cause, reason))
+    return start_attempt(run, phase)
+
+
+def _cap_spent(phase: Phase) -> str:
+    return f"incident_token_cap of {phase.spec.incident_token_cap:,} tokens is spent"
+
+
+def command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
+    phase_id = getattr(asked.command, "phase_id", "")
+    return _retry(run, run.phase(phase_id), asked, event.reason)
+
+
+def _retry(run: Run, phase: Phase, asked: Pending, reason: str) -> Run:
+    if phase.infra_retries_used >= run.spec.infra_retries_max:
+        return fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
+    phase = replace(phase, infra_retries_used=phase.infra_retries_used + 1)
+    return issue(put(run, phase), asked.command, retry=asked.retry + 1)
+
+
+def fail(run: Run, phase: Phase, failure: Failure) -> Run:
+    """The phase has failed; the run stops where its setting or the cause says so."""
+    failure = replace(failure, phase_id=phase.phase_id)
+    phase = budget.release(replace(phase, step=Step.FAILED, failure=failure))
+    run = replace(put(run, phase), failure=run.failure or failure)
+    stops = run.spec.on_phase_failure is OnPhaseFailure.STOP
+    return stop(run, failure) if stops or failure.cause is Cause.ENVIRONMENT else run
+
+
+def stopped(run: Run, event: Event, asked: Pending) -> Run:
+    """An answer that came while the run stops: tokens count, the candidate is kept."""
+    phase = run.phase(getattr(asked.command, "phase_id", ""))
+    if isinstance(event, AttemptEnded | AuditEnded):
+        phase = budget.settle(phase, event.tokens)
+        phase = replace(phase, candidate=event.candidate or phase.candidate)
+    cause = run.failure.cause if run.failure else Cause.REQUIRES_HUMAN_REVIEW
+    why = run.failure.reason if run.failure else "the run stopped"
+    failure = Failure(cause, f"stopped: {why}", phase.phase_id)
+    return put(run, budget.release(replace(phase, step=Step.FAILED, failure=failure)))
+
+
+def ended(run: Run) -> bool:
+    """No phase of the run will move any more."""
+    return all(phase.step in FINAL_STEPS for phase in run.phases)

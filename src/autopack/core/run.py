@@ -1,0 +1,460 @@
+"""Run, tier, phase: the records that the supervisor keeps, their ids and their names for the world.
+
+Specs are frozen when a run is created; the rest changes only in `core.machine`. Never decides.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autopack.core.command import Pending
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def id_problem(value: str) -> str:
+    """Why `value` is no valid run, tier or phase id; empty when it is one.
+
+    An id is part of ref and file names, so git's own refusals (`..`, `.lock`, a final dot) apply.
+    """
+    if not ID_PATTERN.fullmatch(value):
+        return "ids are 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
+    if ".." in value or value.endswith((".", ".lock")):
+        return "ids are parts of git refs: no '..', no final '.', no final '.lock'"
+    return ""
+
+
+class Complexity(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class SafetyProfile(StrEnum):
+    NORMAL = "normal"
+    SAFETY_CRITICAL = "safety_critical"
+
+
+class RunScope(StrEnum):
+    MULTI_TIER = "multi_tier"
+    SINGLE_TIER = "single_tier"
+
+
+class CiProfile(StrEnum):
+    NORMAL = "normal"
+    STRICT = "strict"
+
+
+class OnPhaseFailure(StrEnum):
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class RunState(StrEnum):
+    """What a run shows to the world (spec 1)."""
+
+    PLAN_BOOTSTRAP = "PLAN_BOOTSTRAP"
+    """For plans that are still drafted; a written plan is compiled before its run exists."""
+    RUN_CREATED = "RUN_CREATED"
+    PHASE_QUEUEING = "PHASE_QUEUEING"
+    PHASE_EXECUTION = "PHASE_EXECUTION"
+    GATE = "GATE"
+    CI_RUNNING = "CI_RUNNING"
+    SNAPSHOT_CREATED = "SNAPSHOT_CREATED"
+    DONE_SUCCESS = "DONE_SUCCESS"
+    DONE_FAILED_BUDGET_EXHAUSTED = "DONE_FAILED_BUDGET_EXHAUSTED"
+    DONE_FAILED_POLICY_VIOLATION = "DONE_FAILED_POLICY_VIOLATION"
+    DONE_FAILED_REQUIRES_HUMAN_REVIEW = "DONE_FAILED_REQUIRES_HUMAN_REVIEW"
+    DONE_FAILED_ENVIRONMENT = "DONE_FAILED_ENVIRONMENT"
+
+
+class PhaseState(StrEnum):
+    QUEUED = "QUEUED"
+    EXECUTING = "EXECUTING"
+    GATE = "GATE"
+    CI_RUNNING = "CI_RUNNING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+class TierState(StrEnum):
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+class Cleanliness(StrEnum):
+    CLEAN = "clean"
+    NOT_CLEAN = "not_clean"
+
+
+class Stage(StrEnum):
+    """Where a run as a whole stands; while WORKING, its phases tell the rest."""
+
+    CREATED = "created"
+    QUEUEING = "queueing"
+    WORKING = "working"
+    STOPPING = "stopping"
+    CLOSING = "closing"
+    DONE = "done"
+
+
+class Step(StrEnum):
+    """Where a phase stands: each step waits for exactly one answer, or for another phase."""
+
+    QUEUED = "queued"
+    BUILDING = "building"
+    PARKED = "parked"
+    CHECKING = "checking"
+    AUDITING = "auditing"
+    TESTING = "testing"
+    REAPPLYING = "reapplying"
+    LANDING_QUEUED = "landing_queued"
+    LANDING = "landing"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+PHASE_STATE: dict[Step, PhaseState] = {
+    Step.QUEUED: PhaseState.QUEUED,
+    Step.BUILDING: PhaseState.EXECUTING,
+    Step.PARKED: PhaseState.EXECUTING,
+    Step.CHECKING: PhaseState.GATE,
+    Step.AUDITING: PhaseState.GATE,
+    Step.REAPPLYING: PhaseState.GATE,
+    Step.TESTING: PhaseState.CI_RUNNING,
+    Step.LANDING_QUEUED: PhaseState.CI_RUNNING,
+    Step.LANDING: PhaseState.CI_RUNNING,
+    Step.COMPLETE: PhaseState.COMPLETE,
+    Step.FAILED: PhaseState.FAILED,
+    Step.SKIPPED: PhaseState.SKIPPED,
+}
+FINAL_STEPS = frozenset({Step.COMPLETE, Step.FAILED, Step.SKIPPED})
+
+
+class Cause(StrEnum):
+    """Why a phase or run failed; each names one DONE_FAILED state."""
+
+    BUDGET_EXHAUSTED = "BUDGET_EXHAUSTED"
+    POLICY_VIOLATION = "POLICY_VIOLATION"
+    REQUIRES_HUMAN_REVIEW = "REQUIRES_HUMAN_REVIEW"
+    ENVIRONMENT = "ENVIRONMENT"
+
+
+@dataclass(frozen=True)
+class PhaseSpec:
+    """One phase as compiled from the plan and the ruleset; globs are gitignore patterns."""
+
+    phase_id: str
+    tier_id: str
+    phase_index: int
+    name: str
+    task: str
+    task_category: str
+    complexity: Complexity
+    builder_mode: str
+    scope: tuple[str, ...]
+    needs: tuple[str, ...]
+    packs: tuple[str, ...]
+    deliver: tuple[str, ...]
+    ci_profile: CiProfile
+    auto_apply: bool
+    auditor_profile: str
+    builder_attempts_max: int
+    auditor_attempts_max: int
+    incident_token_cap: int
+    files_max: int
+    changed_lines_max: int
+
+
+@dataclass(frozen=True)
+class TierSpec:
+    """One tier: a barrier; its caps in tokens and CI runs."""
+
+    tier_id: str
+    tier_index: int
+    name: str
+    token_cap: int
+    ci_run_cap: int
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that is frozen when a run is created."""
+
+    run_id: str
+    project_id: str
+    repository: str
+    base_ref: str
+    base_commit: str
+    tiers: tuple[TierSpec, ...]
+    phases: tuple[PhaseSpec, ...]
+    builder: str
+    auditor: str
+    sandbox: str
+    safety_profile: SafetyProfile = SafetyProfile.NORMAL
+    run_scope: RunScope = RunScope.MULTI_TIER
+    on_phase_failure: OnPhaseFailure = OnPhaseFailure.CONTINUE
+    parallel_max: int = 1
+    token_cap: int = 5_000_000
+    phases_max: int = 25
+    duration_seconds_max: int = 120 * 60
+    parked_seconds_max: int = 600 * 60
+    infra_retries_max: int = 2
+    conflicts_max: int = 2
+    reapplies_max: int = 25
+    parks_max: int = 50
+    predecessor: str = ""
+    """The run that this one continues."""
+    landed: tuple[str, ...] = ()
+    """Phases that landed in the predecessor: skipped here, and satisfied."""
+
+    @property
+    def branch(self) -> str:
+        """The integration branch, without `refs/heads/`."""
+        return f"autonomous/{self.run_id}"
+
+    def phase(self, phase_id: str) -> PhaseSpec:
+        """The phase of that id."""
+        return next(spec for spec in self.phases if spec.phase_id == phase_id)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A commit under `refs/autopack/<run>/<phase>/<name>`, judged as it is."""
+
+    name: str
+    """`<attempt>`, `<attempt>.r<n>` re-applied, `<attempt>.a<n>` with an auditor's patch."""
+    commit: str
+    tree: str
+    parent: str
+
+
+class Severity(StrEnum):
+    """What a finding asks for: a refusal, an auditor, or only to be read."""
+
+    REFUSE = "refuse"
+    ASK = "ask"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a check, the CI or an auditor says of a candidate."""
+
+    rule: str
+    message: str
+    path: str = ""
+    line: int = 0
+    severity: Severity = Severity.REFUSE
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why the last attempt did not land: given to the next builder and to the reader."""
+
+    source: str
+    """`builder`, `gate`, `ci`, `auditor` or `conflict`."""
+    summary: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a phase or a run ended badly."""
+
+    cause: Cause
+    reason: str
+    phase_id: str = ""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase under way: counters only grow."""
+
+    spec: PhaseSpec
+    step: Step = Step.QUEUED
+    attempts_used: int = 0
+    attempts_granted: int = 0
+    """Extra attempts: one per conflict and per auditor's `revise`."""
+    auditor_attempts_used: int = 0
+    ci_runs_used: int = 0
+    infra_retries_used: int = 0
+    parks_used: int = 0
+    conflicts_used: int = 0
+    reapplies_used: int = 0
+    tokens_spent: int = 0
+    tokens_reserved: int = 0
+    candidate: Candidate | None = None
+    approved: bool = False
+    """An auditor approved the candidate of this attempt."""
+    evidence: Evidence | None = None
+    failure: Failure | None = None
+    skipped_because: str = ""
+    needed: bool = True
+    """False: its work is there already, so that skipping it satisfies who needs it."""
+
+    @property
+    def satisfied(self) -> bool:
+        """Phases that need this one may start."""
+        return self.step is Step.COMPLETE or (self.step is Step.SKIPPED and not self.needed)
+
+    @property
+    def phase_id(self) -> str:
+        return self.spec.phase_id
+
+    @property
+    def state(self) -> PhaseState:
+        return PHASE_STATE[self.step]
+
+    @property
+    def attempts_left(self) -> int:
+        return self.spec.builder_attempts_max + self.attempts_granted - self.attempts_used
+
+    @property
+    def tokens_left(self) -> int:
+        return max(0, self.spec.incident_token_cap - self.tokens_spent)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A green candidate that the integration branch moved to."""
+
+    phase_id: str
+    commit: str
+    tag: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run under way: `version` counts the events that made it."""
+
+    spec: RunSpec
+    stage: Stage
+    phases: tuple[Phase, ...]
+    version: int = 0
+    commands_issued: int = 0
+    pending: tuple[Pending, ...] = ()
+    tip: str = ""
+    """The commit the integration branch stands at in the supervisor's repository."""
+    snapshots: tuple[Snapshot, ...] = ()
+    delivered: str = ""
+    delivery_refusal: str = ""
+    delivery_final: bool = False
+    """The delivery under way, or the last one, is the one at the end of the run."""
+    environment_digest: str = ""
+    active_seconds: float = 0.0
+    parked_seconds: float = 0.0
+    infra_retries_used: int = 0
+    tier_caps_hit: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self.spec.run_id
+
+    @property
+    def state(self) -> RunState:
+        return run_state(self)
+
+    @property
+    def ended(self) -> bool:
+        """Done, and nothing is asked of the world any more."""
+        return self.stage is Stage.DONE and not self.pending
+
+    @property
+    def tokens_spent(self) -> int:
+        return sum(phase.tokens_spent for phase in self.phases)
+
+    @property
+    def tokens_reserved(self) -> int:
+        return sum(phase.tokens_reserved for phase in self.phases)
+
+    @property
+    def ci_runs_used(self) -> int:
+        return sum(phase.ci_runs_used for phase in self.phases)
+
+    def phase(self, phase_id: str) -> Phase:
+        """The phase of that id."""
+        return next(phase for phase in self.phases if phase.phase_id == phase_id)
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A tier seen through its phases; nothing of it is stored."""
+
+    spec: TierSpec
+    phases: tuple[Phase, ...]
+    state: TierState
+    cleanliness: Cleanliness
+
+
+def tiers(run: Run) -> tuple[Tier, ...]:
+    """The run's tiers in order, each with its phases by `phase_index`."""
+    return tuple(_tier(run, spec) for spec in sorted(run.spec.tiers, key=lambda t: t.tier_index))
+
+
+def _tier(run: Run, spec: TierSpec) -> Tier:
+    mine = sorted(
+        (p for p in run.phases if p.spec.tier_id == spec.tier_id), key=lambda p: p.spec.phase_index
+    )
+    hit = spec.tier_id in run.tier_caps_hit
+    clean = Cleanliness.NOT_CLEAN if hit else Cleanliness.CLEAN
+    return Tier(spec, tuple(mine), _tier_state([p.step for p in mine]), clean)
+
+
+def _tier_state(steps: list[Step]) -> TierState:
+    if Step.FAILED in steps and all(step in FINAL_STEPS for step in steps):
+        return TierState.FAILED
+    if all(step is Step.SKIPPED for step in steps):
+        return TierState.SKIPPED
+    if all(step in FINAL_STEPS for step in steps):
+        return TierState.COMPLETE
+    if all(step is Step.QUEUED for step in steps):
+        return TierState.PENDING
+    return TierState.IN_PROGRESS
+
+
+FAILED_STATE: dict[Cause, RunState] = {
+    Cause.BUDGET_EXHAUSTED: RunState.DONE_FAILED_BUDGET_EXHAUSTED,
+    Cause.POLICY_VIOLATION: RunState.DONE_FAILED_POLICY_VIOLATION,
+    Cause.REQUIRES_HUMAN_REVIEW: RunState.DONE_FAILED_REQUIRES_HUMAN_REVIEW,
+    Cause.ENVIRONMENT: RunState.DONE_FAILED_ENVIRONMENT,
+}
+_SHOWN_ORDER: tuple[tuple[frozenset[Step], RunState], ...] = (
+    (frozenset({Step.BUILDING, Step.PARKED}), RunState.PHASE_EXECUTION),
+    (frozenset({Step.CHECKING, Step.AUDITING, Step.REAPPLYING}), RunState.GATE),
+    (frozenset({Step.TESTING}), RunState.CI_RUNNING),
+    (frozenset({Step.LANDING_QUEUED, Step.LANDING}), RunState.SNAPSHOT_CREATED),
+)
+
+
+def run_state(run: Run) -> RunState:
+    """The state a run shows: with parallel phases, the least advanced active step."""
+    if run.stage is Stage.DONE:
+        return FAILED_STATE[run.failure.cause] if run.failure else RunState.DONE_SUCCESS
+    if run.stage is Stage.CREATED:
+        return RunState.RUN_CREATED
+    steps = {phase.step for phase in run.phases}
+    for group, state in _SHOWN_ORDER:
+        if steps & group:
+            return state
+    return RunState.SNAPSHOT_CREATED if run.snapshots else RunState.PHASE_QUEUEING
+
+
+def candidate_ref(run_id: str, phase_id: str, name: str) -> str:
+    """The ref that keeps an attempt, whatever becomes of it."""
+    return f"refs/autopack/{run_id}/{phase_id}/{name}"
+
+
+def snapshot_tag(run_id: str, tier_id: str, phase_id: str) -> str:
+    """The annotated tag of a landed phase, without `refs/tags/`."""
+    return f"autonomous/{run_id}/tier-{tier_id}/phase-{phase_id}"
