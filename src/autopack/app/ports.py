@@ -175,6 +175,10 @@ class Repository(Protocol):
         """A checkout without remote, credentials or writable objects of anyone else."""
         ...
 
+    def discard(self, folder: Path) -> None:
+        """Remove a clone or what a crash left of one, whatever its modes; absent is fine."""
+        ...
+
     def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
         """The clone's work tree as a tree id; ignore rules are the base's, `force` added anyway."""
         ...
@@ -290,7 +294,9 @@ class TestTask:
     tree: str
     profile: CiProfile
     folder: Path
-    """Private to this test: clone, reports and logs go below it."""
+    """Private to this test: clone and reports go below it; discarded afterwards."""
+    log_folder: Path
+    """What CI printed; kept."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from autopack.app.ports import Cancel, Clock, Engine, Request, Store, Transaction
+from autopack.app.ports import Clock, Engine, Request, Store, Transaction
 from autopack.core import budget, machine
 from autopack.core.command import INLINE, Pending, command_id, split_command_id
 from autopack.core.errors import Fault, OwnFault
@@ -31,14 +31,21 @@ from autopack.core.run import Run, RunSpec, Stage
 _log = logging.getLogger(__name__)
 
 
+class Cancellation(threading.Event):
+    """Set when a command should end early."""
+
+    cut_off = False
+    """The supervisor stops: leave no trace, the next start performs the command again."""
+
+
 class CutOff(Exception):  # noqa: N818  it is no error: the engine must keep the command
     """A command was cut off because the supervisor stops; the next start performs it again."""
 
 
 class Performer(Protocol):
-    """Performs one command and answers with its event; EnvironmentFault when it cannot."""
+    """Performs one command and answers with its event; a Fault when it cannot."""
 
-    def __call__(self, run: Run, pending: Pending, cancel: Cancel) -> Event: ...
+    def __call__(self, run: Run, pending: Pending, cancel: Cancellation) -> Event: ...
 
 
 def create_run(store: Store, clock: Clock, spec: RunSpec) -> Run:
@@ -67,7 +74,7 @@ class Supervisor:
         self._lock = threading.Lock()
         self._run_locks: dict[str, threading.RLock] = {}
         self._last: dict[str, float] = {}
-        self._cancels: dict[str, threading.Event] = {}
+        self._cancels: dict[str, Cancellation] = {}
         self._open: dict[str, Run] = {}
         self._stale_artefacts: set[str] = set()
         self._wake = threading.Event()
@@ -146,6 +153,7 @@ class Supervisor:
         """
         todo: deque[tuple[Event, int]] = deque([(event, answers)])
         with self._run_lock(run_id):
+            run = self._store.load(run_id)
             while todo:
                 run, commands = self._record(run_id, *todo.popleft())
                 for pending in commands:
@@ -211,8 +219,6 @@ class Supervisor:
         if pending in machine.interrupted(run):
             self._cancel_of(name).set()
         event = self._attempt(run, pending)
-        if self._stopping.is_set() and self._cancel_of(name).is_set():
-            raise CutOff(name)
         with self._lock:
             self._cancels.pop(name, None)
         self.submit(run_id, event, number)
@@ -222,6 +228,8 @@ class Supervisor:
         name = command_id(run.run_id, pending.number)
         try:
             return self._perform(run, pending, self._cancel_of(name))
+        except CutOff:
+            raise
         except Fault as fault:
             _log.warning("%s (%s): %s", name, pending.command.kind, fault)
             return CommandFailed(str(fault))
@@ -229,9 +237,9 @@ class Supervisor:
             _log.exception("%s (%s) met a defect of ours", name, pending.command.kind)
             return CommandFailed(f"internal error in {pending.command.kind}: {error!r}")
 
-    def _cancel_of(self, name: str) -> threading.Event:
+    def _cancel_of(self, name: str) -> Cancellation:
         with self._lock:
-            return self._cancels.setdefault(name, threading.Event())
+            return self._cancels.setdefault(name, Cancellation())
 
     def _run_lock(self, run_id: str) -> threading.RLock:
         with self._lock:
@@ -241,6 +249,7 @@ class Supervisor:
         with self._lock:
             cancels = list(self._cancels.values())
         for cancel in cancels:
+            cancel.cut_off = True
             cancel.set()
 
 

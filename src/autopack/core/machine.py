@@ -131,8 +131,15 @@ def advance(run: Run, happened: Happened) -> Advanced | Refusal:
         moved = replace(moved, pending=tuple(p for p in moved.pending if p is not pending))
     moved = schedule(rule.move(moved, event, pending))
     moved = replace(moved, version=run.version + 1, tier_caps_hit=budget.tier_caps_hit(moved))
+    moved = _stamp(moved, run.commands_issued, happened.at)
     issued = tuple(p for p in moved.pending if p.number > run.commands_issued)
     return Advanced(moved, issued)
+
+
+def _stamp(run: Run, known: int, at: int) -> Run:
+    """Commands issued by an event carry its date, so that performing them again dates the same."""
+    stamped = (replace(p, issued_at=at) if p.number > known else p for p in run.pending)
+    return replace(run, pending=tuple(stamped))
 
 
 def replay(events: Iterable[Happened]) -> Run:
