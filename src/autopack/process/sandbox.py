@@ -172,7 +172,9 @@ class Unfenced:
         if fence.read_only_at or fence.work_read_only or fence.inside is not None:
             what = "a path can be moved or made read-only only inside a sandbox"
             raise SandboxFailed(what, 'remove sandbox = "none", or what needs the bind')
-        with tempfile.TemporaryDirectory(prefix="autopack-home-") as home:
+        with tempfile.TemporaryDirectory(
+            prefix="autopack-home-", ignore_cleanup_errors=True
+        ) as home:
             _give(Path(home), self.identity)
             return run(
                 argv, env=fence.environment(home), cwd=fence.work, stdin=stdin,
