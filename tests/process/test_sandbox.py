@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,15 @@ def test_a_fork_storm_is_limited_and_leaves_nothing(sandbox: Sandbox, work: Path
     assert b"fork" in finished.stderr.lower()
     assert peak <= 45  # bubblewrap and the guard carry the mark too
     assert not alive(mark)
+
+
+def test_fences_side_by_side_do_not_starve_each_other(sandbox: Sandbox, work: Path) -> None:
+    limits = Limits(wall_seconds_max=30.0, processes_max=40)
+    script = "for i in $(seq 30); do sleep 1 & done; wait; grep processes /proc/self/limits"
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(lambda _: sh(sandbox, script, Fence(work), limits), range(4)))
+    assert [end.stderr for end in ends] == [b""] * 4
+    assert all(end.stdout.split()[2:4] == [b"40", b"40"] for end in ends)
 
 
 def test_scratch_folders_cannot_eat_the_memory(sandbox: Sandbox, work: Path) -> None:

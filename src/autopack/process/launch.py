@@ -30,7 +30,7 @@ def encode(spec: dict[str, object]) -> bytes:
     """The specification as `main` reads it.
 
     Keys: argv, env, cwd, parent (pid to die with, or None), uid, gid, rlimits {number: value},
-    reach (paths), no_new_privs, detach.
+    reach (paths), no_new_privs, detach, namespace_tasks (argv is bubblewrap: tasks inside).
     """
     return marshal.dumps(spec)
 
@@ -135,7 +135,23 @@ def become(spec: dict) -> None:  # type: ignore[type-arg]  # `marshal` gives no 
         prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def guard(parent: int) -> None:
+def limit_namespace(info: int, gate: int, tasks: int) -> None:
+    """Limit the tasks of bubblewrap's child, then let it go on.
+
+    A user namespace inherits the process limit it was *made* under as its share of the whole
+    user's tasks. Lowered only afterwards, the limit counts this namespace alone: fences of one user
+    that run side by side do not starve each other.
+    """
+    content = b""
+    while b"}" not in content and (part := os.read(info, 4096)):
+        content += part
+    if b"}" in content:  # else bubblewrap failed and will say why
+        pid = int(content.split(b'"child-pid":')[1].split(b",")[0].split(b"}")[0])
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (tasks, tasks))
+        os.write(gate, b"1")
+
+
+def guard(spec: dict) -> None:  # type: ignore[type-arg]  # `marshal` gives no types
     """Return in a child of ours; stay behind as leader of its group, and kill that with `parent`.
 
     A signal at the parent's death reaches one process only, and bubblewrap passes it on only
@@ -143,15 +159,25 @@ def guard(parent: int) -> None:
     in 4 of 10 tries. The group holds bubblewrap and its namespace's init from their first moment.
     """
     _signal.signal(_signal.SIGHUP, lambda *_: os.killpg(0, _signal.SIGKILL))
-    die_with(parent, _signal.SIGHUP)
+    die_with(spec["parent"], _signal.SIGHUP)
     ours = os.getpid()
+    tasks = spec["namespace_tasks"]
+    info, told = os.pipe()
+    waits, gate = os.pipe()
     child = os.fork()
     if child == 0:
+        if tasks is not None:
+            os.set_inheritable(told, True)
+            os.set_inheritable(waits, True)
+            spec["argv"][1:1] = ["--info-fd", str(told), "--block-fd", str(waits)]
         _signal.signal(_signal.SIGHUP, _signal.SIG_DFL)
         die_with(ours)
         return
     for number in (_signal.SIGTERM, _signal.SIGINT):
         _signal.signal(number, _signal.SIG_IGN)  # meant for the program; we end when it has
+    os.close(told)
+    if tasks is not None:
+        limit_namespace(info, gate, tasks)
     os.closerange(0, os.sysconf("SC_OPEN_MAX"))
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
@@ -187,7 +213,7 @@ def main() -> None:
         tell(report, "step", "become")
         become(spec)
         if spec["parent"] is not None and LINUX:
-            guard(spec["parent"])
+            guard(spec)
         restore_signals()
         tell(report, "step", "cwd")
         os.chdir(spec["cwd"])

@@ -54,13 +54,14 @@ def specification(
         rlimits[resource.RLIMIT_DATA] = limits.memory_bytes_max
     if limits.file_bytes_max is not None:
         rlimits[resource.RLIMIT_FSIZE] = limits.file_bytes_max
-    if limits.processes_max is not None:
+    if limits.processes_max is not None and not extra.namespace:
         uid = os.getuid() if identity is None else identity.uid
         rlimits[resource.RLIMIT_NPROC] = tree.tasks_of(uid) + limits.processes_max
     return {
         "argv": argv, "env": env, "cwd": cwd, "parent": os.getpid(), "rlimits": rlimits,
         "uid": identity and identity.uid, "gid": identity and identity.gid,
         "reach": list(extra.reach), "no_new_privs": extra.no_new_privs, "detach": False,
+        "namespace_tasks": limits.processes_max if extra.namespace else None,
     }  # fmt: skip
 
 

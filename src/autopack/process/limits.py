@@ -42,8 +42,8 @@ class Limits:
 
     `output_bytes_max` is per stream. `memory_bytes_max` holds for each process (RLIMIT_DATA:
     address space merely reserved, as node and java do, is free) and for the whole tree, looked at
-    once a second. `processes_max` counts tasks, threads and the three of a sandbox included, on top
-    of what the user already runs; the kernel exempts root. `file_bytes_max` is per file.
+    once a second. `processes_max` counts tasks (threads too): in a sandbox its own, else those of
+    the user, on top of what it already runs; the kernel exempts root. `file_bytes_max` is per file.
     """
 
     wall_seconds_max: float
@@ -95,4 +95,5 @@ class Extra:
     reach: tuple[str, ...] = ()
     settle: Callable[[], None] | None = None
     no_new_privs: bool = False
+    namespace: bool = False  # argv is bubblewrap: `processes_max` counts inside its namespace
     tied: bool = False  # through launch.py even when no limit asks for it: dies with our thread

@@ -9,8 +9,7 @@ supervisor, kills the namespace, whatever the program did to escape.
 What this does not stop: kernel exploits; filling the disk with many files (`file_bytes_max` is per
 file); memory between two looks a second apart, or in shared memory nobody has mapped (each process
 is held by RLIMIT_DATA, /tmp, HOME and /dev/shm by their size; a hard bound on the whole needs a
-cgroup); using up the CPU; starving another fence of processes, since the kernel counts them per
-user. It never decides whether running something is a good idea.
+cgroup); using up the CPU. It never decides whether running something is a good idea.
 """
 
 from __future__ import annotations
@@ -130,6 +129,7 @@ class Sandbox:
                 reach=fence.sources(),
                 settle=status.settle,
                 tied=True,
+                namespace=True,
             )
             finished = run(
                 command, env={}, cwd=Path("/"), stdin=stdin, limits=limits, cancel=cancel,
