@@ -126,7 +126,7 @@ class Sandbox:
             ]  # fmt: skip
             extra = Extra(
                 pass_fds=(passwd, group, options, status.child_end),
-                reach=fence.sources(),
+                reach=(*fence.sources(), os.path.realpath(self.bwrap)),
                 settle=status.settle,
                 tied=True,
                 namespace=True,
