@@ -1,0 +1,1 @@
+"""Proper names: each package here stands for something outside of Autopack."""

@@ -1,0 +1,277 @@
+"""A clone's work tree as a tree: our git folder, our index, the base's ignore rules.
+
+Nothing in the clone is obeyed: not its `.git`, not its attributes, not the ignore files that the
+agent wrote. Only git's listing is read, and each path is looked at before git opens it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from autopack.adapters.git.index import scratch
+from autopack.adapters.git.wrapper import environmental, failed, printable_lines
+from autopack.app.ports import Refused
+from autopack.core.names import folder_names, look_alike, printable
+from autopack.core.run import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from autopack.adapters.git.wrapper import Store
+    from autopack.app.ports import Clone
+
+CAPTURED_FILES_MAX: Final = 20_000  # changed and new files; policy's limits are far below
+CAPTURED_FILE_BYTES_MAX: Final = 64 << 20  # bytes of one file, told before it is hashed
+CAPTURED_BYTES_MAX: Final = 512 << 20  # bytes of all of them
+FINDINGS_MAX: Final = 20
+IGNORE_BYTES_MAX: Final = 1 << 20  # bytes of one ignore file of the base that is obeyed
+_LITERAL: Final = {"GIT_LITERAL_PATHSPECS": "1"}
+_UNREADABLE: Final = b"warning: could not open directory '"
+
+
+def capture(store: Store, clone: Clone, force: Sequence[str]) -> str | Refused:
+    """The tree of what the agent left, `force` added whatever the ignore rules say."""
+    try:
+        seen = clone.folder.lstat()
+    except FileNotFoundError:
+        seen = None
+    if seen is None or not stat.S_ISDIR(seen.st_mode):
+        return Refused((Finding("work-tree", "the clone's folder is gone; work inside it"),))
+    with scratch(store) as private:
+        index = private / "index"
+        shutil.copy2(clone.index, index)  # with its time stamp, or same-size edits are lost
+        work = _Work(store, clone.folder, index)
+        rules = private / "ignored"
+        rules.write_bytes(_base_rules(store, index))
+        work.list(rules)
+        work.force(force)
+        if work.findings:
+            return Refused(tuple(work.findings[:FINDINGS_MAX]))
+        return work.write()
+
+
+@dataclass
+class _Work:
+    """One capture: what was listed, looked at, and refused."""
+
+    store: Store
+    folder: Path
+    index: Path
+    gone: dict[bytes, None] = field(default_factory=dict)
+    """Paths whose parent is now a link: git must be told to drop them."""
+    touched: dict[bytes, None] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    parents: dict[bytes, str] = field(default_factory=dict)
+    total_bytes: int = 0
+
+    def list(self, rules: Path) -> None:
+        """Ask git what differs from the saved index, then look at each."""
+        said = self._git("ls-files", "-z", "-t", "-m", "-d", "-o", f"--exclude-from={rules}")
+        if said.truncated:
+            self._refuse(
+                "too-many-files", b"", "there are too many new files; ignore or remove them"
+            )
+            return
+        if not said.ok:
+            raise failed(f"listing {self.folder}", said)
+        for line in said.stderr.splitlines():
+            if line.startswith(_UNREADABLE):
+                name = line.removeprefix(_UNREADABLE).partition(b"'")[0]
+                self._refuse("unreadable", name, "the folder cannot be read; make it readable")
+        entries = [(entry[:1], entry[2:]) for entry in said.stdout.split(b"\0")[:-1]]
+        hidden = self._self_ignoring([path for tag, path in entries if tag == b"?"])
+        for tag, path in entries:
+            if tag == b"?" and any(path.startswith(folder) for folder in hidden):
+                continue
+            self._look(path)
+
+    def force(self, paths: Iterable[str]) -> None:
+        """Add deliverables that the ignore rules hide."""
+        for path in paths:
+            name = os.fsencode(path.strip("/").removeprefix("./"))
+            if not name or b".." in name.split(b"/") or self._parent(name) != "folder":
+                continue
+            kind = self._kind(name)
+            if kind is None:
+                continue
+            if stat.S_ISDIR(kind.st_mode):
+                said = self._git("ls-files", "-z", "-o", "--", path.strip("/"), variables=_LITERAL)
+                for below in said.stdout.split(b"\0")[:-1]:
+                    self._look(below)
+            else:
+                self._look(name)
+
+    def write(self) -> str | Refused:
+        """Store what was found and make the tree."""
+        if self.gone:
+            lines = b"".join(b"0 " + b"0" * 40 + b"\t" + path + b"\0" for path in self.gone)
+            if refused := self._update("--index-info", stdin=lines):
+                return refused
+        if self.touched:
+            lines = b"".join(path + b"\0" for path in self.touched)
+            options = ("--add", "--remove", "--replace", "--stdin")
+            if refused := self._update(*options, stdin=lines):
+                return refused
+        return self.store.oid("write-tree", index=self.index)
+
+    def _update(self, *options: str, stdin: bytes) -> Refused | None:
+        said = self._git("update-index", "-z", *options, stdin=stdin)
+        if said.ok:
+            return None
+        if environmental(said) or said.exit_code is None:
+            raise failed("git update-index", said)
+        text = printable_lines(said.stderr)
+        return Refused((Finding("not-a-tree", f"git cannot take the work tree: {text}"),))
+
+    def _look(self, path: bytes) -> None:
+        """Sort one path: gone, to be stored, or a reason to refuse."""
+        if path in self.touched:
+            return
+        if path.endswith(b"/"):
+            self._refuse_nested(path)
+            return
+        if any(look_alike(name) == ".git" for name in folder_names(path)):
+            self._refuse("dot-git", path, "stands for git's own folder; remove it")
+            return
+        parent = self._parent(path)
+        if parent == "nested":
+            self._refuse_nested(path.rpartition(b"/")[0])
+        elif parent == "link":
+            self.gone[path] = None
+        elif parent == "unreadable":
+            self._refuse("unreadable", path, "cannot be read; make it readable")
+        else:
+            self._look_at_file(path)
+
+    def _look_at_file(self, path: bytes) -> None:
+        kind = self._kind(path)
+        if kind is not None and stat.S_ISDIR(kind.st_mode) and self._is_repository(path):
+            self._refuse_nested(path)
+        elif kind is None or stat.S_ISDIR(kind.st_mode) or stat.S_ISLNK(kind.st_mode):
+            self.touched[path] = None
+        elif not stat.S_ISREG(kind.st_mode):
+            self._refuse("file-kind", path, "is neither file nor link; remove it")
+        elif not os.access(self._absolute(path), os.R_OK):
+            self._refuse("unreadable", path, "cannot be read; make it readable")
+        else:
+            self._count(path, kind.st_size)
+
+    def _count(self, path: bytes, size: int) -> None:
+        self.total_bytes += size
+        self.touched[path] = None
+        if size > CAPTURED_FILE_BYTES_MAX:
+            message = f"the file is {size} bytes; at most {CAPTURED_FILE_BYTES_MAX}: leave it out"
+            self._refuse("file-size", path, message)
+        elif self.total_bytes > CAPTURED_BYTES_MAX >= self.total_bytes - size:
+            message = f"the change is over {CAPTURED_BYTES_MAX} bytes in all: leave something out"
+            self._refuse("total-size", path, message)
+        if len(self.touched) == CAPTURED_FILES_MAX + 1:
+            message = f"over {CAPTURED_FILES_MAX} files are new or changed: ignore or remove some"
+            self._refuse("too-many-files", path, message)
+
+    def _parent(self, path: bytes) -> str:
+        """What the path's folder is: `folder`, `link`, `nested`, `unreadable`."""
+        parent = path.rpartition(b"/")[0]
+        if not parent:
+            return "folder"
+        if parent not in self.parents:
+            self.parents[parent] = self._parent_kind(parent)
+        return self.parents[parent]
+
+    def _parent_kind(self, parent: bytes) -> str:
+        above = self._parent(parent)
+        if above != "folder":
+            return above
+        try:
+            kind = os.lstat(self._absolute(parent))
+            if stat.S_ISLNK(kind.st_mode):
+                return "link"
+            nested = stat.S_ISDIR(kind.st_mode) and self._is_repository(parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return "folder"  # the path itself is gone, which is then seen
+        except PermissionError:
+            return "unreadable"
+        return "nested" if nested else "folder"
+
+    def _is_repository(self, folder: bytes) -> bool:
+        return os.path.lexists(self._absolute(folder + b"/.git"))
+
+    def _kind(self, path: bytes) -> os.stat_result | None:
+        try:
+            return os.lstat(self._absolute(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _self_ignoring(self, new: Sequence[bytes]) -> tuple[bytes, ...]:
+        """New folders that hide themselves whole, as tools' caches do, where base has nothing."""
+        found = []
+        for path in new:
+            if path.endswith(b"/.gitignore") and self._parent(path) == "folder":
+                folder = path.removesuffix(b".gitignore")
+                if self._hides_all(path) and not self._tracked(folder):
+                    found.append(folder)
+        return tuple(found)
+
+    def _hides_all(self, path: bytes) -> bool:
+        kind = self._kind(path)
+        if kind is None or not stat.S_ISREG(kind.st_mode) or kind.st_size > 1024:
+            return False
+        if not os.access(self._absolute(path), os.R_OK):
+            return False
+        with Path(os.fsdecode(self._absolute(path))).open("rb") as file:
+            lines = [line.strip() for line in file.read(1024).splitlines()]
+        return [line for line in lines if line and not line.startswith(b"#")] == [b"*"]
+
+    def _tracked(self, folder: bytes) -> bool:
+        said = self._git("ls-files", "-z", "--", os.fsdecode(folder), variables=_LITERAL)
+        return not said.ok or bool(said.stdout)
+
+    def _git(self, *args: str, **options: object):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        return self.store.run(*args, work_tree=self.folder, index=self.index, **options)
+
+    def _absolute(self, path: bytes) -> bytes:
+        return os.fsencode(self.folder) + b"/" + path
+
+    def _refuse_nested(self, path: bytes) -> None:
+        message = "is a repository of its own, whose files cannot be taken: remove its .git"
+        finding = Finding("nested-repository", message, printable(path.rstrip(b"/")))
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def _refuse(self, rule: str, path: bytes, message: str) -> None:
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(Finding(rule, message, printable(path)))
+
+
+def _base_rules(store: Store, index: Path) -> bytes:
+    """The base's ignore files as one list of patterns from the root, deeper files last."""
+    said = store.output("ls-files", "-s", "-z", "--", ":(glob)**/.gitignore", index=index)
+    files = []
+    for entry in said.split(b"\0")[:-1]:
+        head, _, path = entry.partition(b"\t")
+        mode, oid, _ = head.split(b" ")
+        if mode.startswith(b"100"):
+            files.append((path.removesuffix(b".gitignore"), oid.decode()))
+    rules = []
+    for folder, blob in sorted(files, key=lambda file: (file[0].count(b"/"), file[0])):
+        content = store.output("cat-file", "blob", blob)[:IGNORE_BYTES_MAX]
+        rules += [_from_root(folder, line) for line in content.splitlines()]
+    return b"\n".join([*rules, b""])
+
+
+def _from_root(folder: bytes, line: bytes) -> bytes:
+    """One pattern of the ignore file in `folder` (ends with a slash, empty at the root)."""
+    if not folder or not line.strip() or line.startswith(b"#"):
+        return line
+    negated, pattern = (b"!", line[1:]) if line.startswith(b"!") else (b"", line)
+    if pattern.startswith(b"\\") and pattern[1:2] in (b"!", b"#"):
+        pattern = pattern[1:]  # no longer first in its line
+    escaped = b"".join(b"\\" + bytes([c]) if c in b"*?[\\ " else bytes([c]) for c in folder)
+    anchored = b"/" in pattern.rstrip(b" ").rstrip(b"/")
+    between = b"" if anchored else b"**/"
+    return negated + b"/" + escaped + between + pattern.lstrip(b"/")

@@ -1,0 +1,150 @@
+"""Disposable checkouts for agents and CI: objects are borrowed read-only, everything else is new.
+
+A clone has no remote, no hook and no credential; nothing in it is hard-linked to anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from autopack.adapters.git.wrapper import LONG_SECONDS_MAX, Store, failed
+from autopack.app.ports import Clone
+from autopack.core.errors import EnvironmentFault
+from autopack.process.limits import Extra, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from autopack.process.limits import Identity
+
+BRANCH: Final = "refs/heads/work"  # what HEAD is on, so that an agent may commit
+ATTRIBUTES: Final = "* -text -eol -filter -ident -working-tree-encoding\n"
+"""No conversion between tree and files: what is tested is byte for byte what is committed."""
+CONFIG: Final = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = false
+\tlogallrefupdates = true
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[user]
+\tname = Autopack
+\temail = autopack@localhost
+"""
+CHECKOUT: Final = {"core.fsync": "none", "checkout.workers": "1"}  # disposable; see bench
+
+
+def make_clone(
+    store: Store,
+    commit: str,
+    folder: Path,
+    identity: Identity | None = None,
+    private_root: Path | None = None,
+) -> Clone:
+    """A checkout of `commit` in `folder`, replacing what a killed attempt left there.
+
+    With an identity the files belong to it, and the folders from `private_root` down let it pass
+    (0710). Beside the folder lies `<name>.index`, the index as saved, with its time stamp.
+    """
+    discard(folder)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    saved = _saved_index(folder)
+    _skeleton(store, commit, folder)
+    if identity is not None:
+        open_way((folder.parent, store.folder), private_root, identity.gid)
+        _give(folder, identity)
+    objects = store.folder / "objects"
+    said = store.git.run(
+        "read-tree", "-m", "-u", commit,
+        git_dir=folder / ".git", work_tree=folder, config=CHECKOUT,
+        limits=Limits(LONG_SECONDS_MAX), identity=identity,
+        extra=Extra(reach=(os.fspath(folder), os.fspath(objects))),
+    )  # fmt: skip
+    if not said.ok:
+        raise failed(f"checking out {commit} in {folder}", said)
+    shutil.copy2(folder / ".git" / "index", saved, follow_symlinks=False)
+    saved.chmod(0o600)
+    return Clone(folder, commit, saved)
+
+
+def discard(folder: Path) -> None:
+    """Delete a clone with its saved index; EnvironmentFault when something of it stays."""
+    if os.path.lexists(folder):
+        _remove_tree(folder)
+    _saved_index(folder).unlink(missing_ok=True)
+
+
+def _saved_index(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.index")
+
+
+def open_way(folders: tuple[Path, ...], top: Path | None, gid: int) -> None:
+    """Let the group pass, not list, `folders` and those above them up to `top`."""
+    for folder in folders:
+        inside = top is not None and folder.is_relative_to(top)
+        for step in (folder, *folder.parents) if inside else (folder,):
+            seen = step.stat()
+            if seen.st_gid != gid or not seen.st_mode & stat.S_IXGRP:
+                os.chown(step, -1, gid)
+                step.chmod(stat.S_IMODE(seen.st_mode) & 0o700 | 0o010)
+            if step == top:
+                break
+
+
+def _remove_tree(folder: Path) -> None:
+    """Delete also what an agent closed; follows no link."""
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink(missing_ok=True)
+        return
+    shutil.rmtree(folder, onerror=_open_and_retry)
+    if os.path.lexists(folder):
+        raise EnvironmentFault(f"{folder} could not be deleted", "delete it by hand")
+
+
+_Info = tuple[type[BaseException], BaseException, "TracebackType"]
+
+
+def _open_and_retry(act: Callable[..., object], path: str, _info: _Info) -> None:
+    """A folder without our write or read bit: give them, try again once."""
+    with contextlib.suppress(OSError):
+        for folder in (Path(path).parent, Path(path)):
+            if stat.S_ISDIR(folder.lstat().st_mode):
+                folder.chmod(0o700)
+        if act in (os.open, os.scandir, os.lstat, os.rmdir):
+            shutil.rmtree(path)
+        else:
+            act(path)
+
+
+def _skeleton(store: Store, commit: str, folder: Path) -> None:
+    """What `git init` would make, without a process or a template."""
+    git = folder / ".git"
+    folder.mkdir(mode=0o700)
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"):
+        (git / name).mkdir(parents=True)
+    files = {
+        "HEAD": f"ref: {BRANCH}\n",
+        BRANCH: f"{commit}\n",
+        "config": CONFIG,
+        "info/attributes": ATTRIBUTES,
+        "info/exclude": "",
+        "objects/info/alternates": f"{store.folder / 'objects'}\n",
+    }
+    for name, content in files.items():
+        (git / name).write_text(content)
+
+
+def _give(folder: Path, identity: Identity) -> None:
+    """The few entries of the skeleton to the identity; the checkout then makes its own."""
+    for parent, _, files in os.walk(folder):
+        for name in (".", *files):
+            os.chown(Path(parent, name), identity.uid, identity.gid, follow_symlinks=False)

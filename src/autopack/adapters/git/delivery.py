@@ -1,0 +1,137 @@
+"""The run's branch and tags pushed into the user's repository, each under a lease.
+
+Never another ref, never over what somebody else wrote; a refusal is a sentence, not an error.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from autopack.adapters.git.landing import is_ancestor
+from autopack.adapters.git.source import OURS, TRANSFER, local_path
+from autopack.adapters.git.wrapper import Store, Trust, other_side, printable_lines, protocol_of
+from autopack.process.limits import Extra
+
+if TYPE_CHECKING:
+    from autopack.process.limits import Finished
+
+SAID_CHARS_MAX: Final = 500
+
+
+def deliver(store: Store, target: str, run_id: str, tip: str, expected: str) -> str:
+    """Push until the target's refs are the run's own; why not, empty when they are."""
+    protocol = protocol_of(target)
+    if not protocol:
+        return f"{target!r} is no repository address that Autopack uses"
+    there = _Target(store, target, protocol)
+    wanted = _wanted(store, run_id, tip)
+    branch = f"refs/heads/{OURS}/{run_id}"
+    before = there.refs(run_id)
+    if isinstance(before, str):
+        return before
+    if reason := _taken(store, branch, wanted, before, expected):
+        return reason
+    missing = {ref: oid for ref, oid in wanted.items() if before.get(ref) != oid}
+    if not missing:
+        return ""
+    said = there.push(missing, {branch: before.get(branch, "")})
+    after = there.refs(run_id)
+    if isinstance(after, str):
+        return after
+    if all(after.get(ref) == oid for ref, oid in wanted.items()):
+        return ""
+    return _reason(said, target)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The other repository."""
+
+    store: Store
+    url: str
+    protocol: str
+
+    def refs(self, run_id: str) -> dict[str, str] | str:
+        """The run's refs there, or why they cannot be read."""
+        patterns = [f"refs/heads/{OURS}/{run_id}", f"refs/tags/{OURS}/{run_id}/*"]
+        said = self._run(
+            "ls-remote", "--refs", *other_side(self.protocol, "upload-pack"), "--", self._address,
+            *patterns,
+        )  # fmt: skip
+        if not said.ok:
+            return f"{self.url} cannot be read: {_last(said)}"
+        pairs = (line.split("\t") for line in said.stdout.decode("utf-8", "replace").splitlines())
+        return {ref: oid for oid, ref in pairs}
+
+    def push(self, refs: dict[str, str], leases: dict[str, str]) -> Finished:
+        """Push objects to refs; a ref without a lease must not exist there."""
+        said = self._push(["--atomic"], refs, leases)
+        if b"does not support --atomic" in said.stderr:
+            said = self._push([], refs, leases)
+        return said
+
+    def _push(self, options: list[str], refs: dict[str, str], leases: dict[str, str]) -> Finished:
+        fences = [f"--force-with-lease={ref}:{leases.get(ref, '')}" for ref in refs]
+        return self._run(
+            "push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed",
+            "--recurse-submodules=no", "--no-progress", *options, *fences,
+            *other_side(self.protocol, "receive-pack"), "--", self._address,
+            *(f"{oid}:{ref}" for ref, oid in refs.items()),
+        )  # fmt: skip
+
+    @property
+    def _address(self) -> str:
+        return os.fspath(local_path(self.url)) if self.protocol == "file" else self.url
+
+    def _run(self, *args: str) -> Finished:
+        trust = Trust.NOBODY if self.protocol == "file" else Trust.USER
+        return self.store.run(
+            *args, protocol=self.protocol, trust=trust, limits=TRANSFER, extra=Extra(tied=True)
+        )
+
+
+def _wanted(store: Store, run_id: str, tip: str) -> dict[str, str]:
+    """The refs that the target shall have: the branch, and tags of what the tip contains."""
+    said = store.output(
+        "for-each-ref", f"--merged={tip}", "--format=%(refname) %(objectname)",
+        f"refs/tags/{OURS}/{run_id}/",
+    )  # fmt: skip
+    tags = dict(line.split(" ") for line in said.decode().splitlines())
+    return {f"refs/heads/{OURS}/{run_id}": tip, **tags}
+
+
+def _taken(
+    store: Store, branch: str, wanted: dict[str, str], there: dict[str, str], expected: str
+) -> str:
+    """Why what stands there is not ours to replace; empty when it is."""
+    name = branch.removeprefix("refs/heads/")
+    tip, now = wanted[branch], there.get(branch, "")
+    if now not in (expected, tip):
+        if now:
+            was = f"last delivered was {expected}" if expected else "this run delivered nothing yet"
+            return f"branch {name} there is at {now}, but {was}: rename or delete that branch"
+        return f"branch {name} was deleted there (last delivered {expected}): restore it"
+    if expected and not is_ancestor(store, expected, tip):
+        return f"branch {name} would lose commits: {tip} does not descend from {expected}"
+    for ref, oid in wanted.items():
+        if ref != branch and there.get(ref, oid) != oid:
+            return f"tag {ref.removeprefix('refs/tags/')} exists there with another content"
+    return ""
+
+
+def _reason(said: Finished, target: str) -> str:
+    """The first refusal that git tells of, in its words."""
+    for line in said.stdout.splitlines():
+        if line.startswith(b"!"):
+            _, refs, why = [*line.split(b"\t"), b"", b""][:3]
+            ref = refs.rpartition(b":")[2]
+            if b"atomic" not in why:
+                return f"{target} refused {printable_lines(ref)}: {printable_lines(why)}"
+    return f"{target} did not take the push: {_last(said)}"
+
+
+def _last(said: Finished) -> str:
+    text = printable_lines(said.stderr).replace("\n", "; ")
+    return text[-SAID_CHARS_MAX:] or f"git ended ({said.ended})"

@@ -1,0 +1,155 @@
+"""The supervisor's bare repository of one project: the port's methods over the modules here."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from autopack.adapters.git import capture, clone, delivery, diff, landing, locks, patch, source
+from autopack.adapters.git.wrapper import Git, Store, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from autopack.app.ports import Clone, Refused
+    from autopack.core.patch import TreeDiff
+    from autopack.process.limits import Identity
+
+SETTINGS: Final = {
+    "core.fsync": "all",
+    "core.logAllRefUpdates": "false",
+    "gc.auto": "0",
+    "receive.fsckObjects": "true",
+    "uploadpack.allowAnySHA1InWant": "true",
+}
+
+
+class BareRepository:
+    """Implements `app.ports.Repository` with git; make it with `create`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        git: Git,
+        identity: Identity | None = None,
+        private_root: Path | None = None,
+    ) -> None:
+        """See `create`, which also makes the repository."""
+        self.folder = folder
+        self.git = Git(git.environment, git.program, os.fspath(folder))
+        self._store = Store(self.git, folder)
+        self._identity, self._private_root = identity, private_root
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        git: Git,
+        identity: Identity | None = None,
+        private_root: Path | None = None,
+    ) -> BareRepository:
+        """Open the repository in `folder` (absolute), made first if needed, 0700.
+
+        With an identity, clones belong to it and it may pass (0710), not list, the folders from
+        `private_root` down. Raises ProgramMissing, EnvironmentFault for an old git, GitFailed.
+        """
+        git.version  # noqa: B018 - a git that is missing or too old ends here
+        repository = cls(folder, git, identity, private_root)
+        repository._make()
+        return repository
+
+    def _make(self) -> None:
+        ready = self.folder / "autopack-ready"  # written last: a killed creation starts again
+        if ready.exists():
+            return
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shared = "0644" if self._identity else "umask"
+        said = self.git.run(
+            "init", "--quiet", "--bare", "--template=", "--object-format=sha1",
+            "--initial-branch=none", f"--shared={shared}", self.folder, cwd=self.folder,
+        )  # fmt: skip
+        if not said.ok:
+            raise failed(f"making a repository in {self.folder}", said)
+        for key, value in SETTINGS.items():
+            self._store.output("config", key, value)
+        (self.folder / "info").mkdir(exist_ok=True)
+        (self.folder / "info" / "attributes").write_text(clone.ATTRIBUTES)
+        if self._identity is not None:
+            clone.open_way((self.folder,), self._private_root, self._identity.gid)
+        else:
+            self.folder.chmod(0o700)
+        ready.touch(mode=0o600)
+
+    def clear_stale_locks(self) -> list[Path]:
+        """Delete what killed gits left; only for the supervisor that holds the store's lock."""
+        return locks.clear_stale_locks(self.folder)
+
+    def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
+        """Fetch the base and start the branch; OperatorFault for a source that cannot be one."""
+        _fetch(self._store, source, base_ref, commit)
+        landing.start_branch(self._store, branch, commit)
+
+    def read(self, commit: str, path: str) -> bytes | None:
+        """A plain file of a commit; None when it is not there, or is a link or a folder."""
+        return source.read_file(self.git, self.folder, commit, path)
+
+    def paths(self, commit: str) -> list[bytes]:
+        """All file paths of a commit."""
+        return diff.tree_paths(self._store, commit)
+
+    def clone(self, commit: str, folder: Path) -> Clone:
+        """A checkout in `folder`; whatever is there is deleted first."""
+        return clone.make_clone(self._store, commit, folder, self._identity, self._private_root)
+
+    def discard(self, folder: Path) -> None:
+        """Delete a clone and the index saved beside it, whatever its modes; absent is fine."""
+        clone.discard(folder)
+
+    def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
+        """The clone's work tree as a tree id, or why it cannot be one."""
+        return capture.capture(self._store, clone, force)
+
+    def apply(self, parent: str, patch: bytes) -> str | Refused:
+        """A unified diff on top of a commit, as a tree id, or why not."""
+        return _apply(self._store, parent, patch)
+
+    def keep_patch(self, parent: str, patch: bytes) -> str:
+        """A tree with the parent's files and the patch as a file."""
+        return _keep_patch(self._store, parent, patch)
+
+    def commit(self, tree: str, parent: str, message: str, at: int, ref: str) -> str:
+        """Commit a tree under `ref`; the commit of a ref that exists already."""
+        return landing.commit_tree(self._store, tree, parent, message, at, ref)
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit a ref points to."""
+        return landing.resolve(self._store, ref)
+
+    def tree(self, commit: str) -> str:
+        """The tree of a commit; GitFailed when there is none."""
+        return self._store.oid("rev-parse", "-q", "--verify", f"{commit}^{{tree}}")
+
+    def message(self, commit: str) -> str:
+        """The message of a commit."""
+        said = self._store.output("cat-file", "commit", commit)
+        return said.partition(b"\n\n")[2].decode("utf-8", "replace")
+
+    def diff(self, parent: str, tree: str) -> TreeDiff:
+        """What a tree changes against a commit."""
+        return diff.diff(self._store, parent, tree)
+
+    def reapply(self, commit: str, onto: str) -> str | Refused:
+        """The commit's change on top of `onto` as a tree, or the conflicts."""
+        return landing.reapply(self._store, commit, onto)
+
+    def land(self, branch: str, commit: str, expected: str, tag: str, message: str, at: int) -> str:
+        """Move the branch and make the tag; the branch's commit afterwards."""
+        return landing.land(self._store, branch, commit, expected, tag, message, at)
+
+    def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
+        """Push the run's branch and tags with a lease; why not, empty when done."""
+        return delivery.deliver(self._store, target, run_id, tip, expected)
+
+
+_fetch, _apply, _keep_patch = source.fetch, patch.apply, patch.keep_patch

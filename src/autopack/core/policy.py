@@ -1,0 +1,272 @@
+"""The path policy of the gate: what a candidate may change, judged on the resulting tree.
+
+Reads no patch and no repository: an adapter tells the tree's changes, this module says what is
+wrong with them and what to do. What honest work also does asks the auditor; the rest is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pathspec import GitIgnoreSpec
+
+from autopack.core.event import GateVerdict
+from autopack.core.names import folder_names, look_alike, name_problem, printable
+from autopack.core.patch import ABSENT, EXECUTABLE, FILE, GITLINK, SYMLINK
+from autopack.core.run import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from autopack.core.patch import Change, TreeDiff
+    from autopack.core.project import PolicySettings
+    from autopack.core.run import PhaseSpec
+
+FILES_MAX: Final = 1_000  # files of a change; above every builder mode, for phases without one
+CHANGED_LINES_MAX: Final = 100_000  # added plus removed lines; above every builder mode
+FILE_BYTES_MAX: Final = 10 << 20  # bytes; a tenth of what GitHub blocks (100 MiB)
+PATH_BYTES_MAX: Final = 1_024  # bytes; macOS' PATH_MAX, the smallest of the Unixes
+FINDINGS_MAX: Final = 20  # findings told of one rule: enough to see the pattern of a bad change
+
+PROTECTED: Final = (
+    # what judges: CI and the gate
+    "/autopack.toml", "/.github/", "/.gitlab-ci.yml", "/.gitlab/", "/.circleci/", "/.travis.yml",
+    "/Jenkinsfile", "/azure-pipelines.yml", "/.azure-pipelines/", "/.buildkite/", "/.drone.yml",
+    "/.woodpecker/", "/.woodpecker.yml", "/.forgejo/", "/.gitea/", "/bitbucket-pipelines.yml",
+    "/appveyor.yml", "/.cirrus.yml", "/.ci/", "/zuul.yaml", "/.zuul.yaml", "/.zuul.d/",
+    "CODEOWNERS", ".pre-commit-config.yaml", ".husky/", "lefthook.yml", ".lefthook.yml",
+    # what instructs or starts agents and editors
+    "AGENTS.md", "AGENTS.override.md", "CLAUDE.md", "CLAUDE.local.md", "GEMINI.md", ".codex/",
+    ".opencode/", "opencode.json", "opencode.jsonc", ".mcp.json", ".claude/", ".claude.json",
+    ".gemini/", ".cursor/", ".cursorrules", ".cursorignore", ".windsurf/", ".windsurfrules",
+    ".aider*", ".continue/", ".clinerules", ".roo/", ".goosehints", ".agents/", ".amp/", ".kiro/",
+    ".junie/", ".vscode/", ".idea/", ".zed/", ".devcontainer/", ".devcontainer.json", ".envrc",
+)  # fmt: skip
+"""Paths whose change needs an auditor: gitignore patterns, matched without regard to case."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What judges one phase's change; globs are gitignore patterns, limits of 0 are none."""
+
+    scope: tuple[str, ...]
+    deliver: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    files_max: int = FILES_MAX
+    changed_lines_max: int = CHANGED_LINES_MAX
+    file_bytes_max: int = FILE_BYTES_MAX
+    path_bytes_max: int = PATH_BYTES_MAX
+
+
+def rules_for(phase: PhaseSpec, settings: PolicySettings) -> Rules:
+    """The phase's own limits, tightened by the project's; the built-in ones where none is set."""
+    return Rules(
+        scope=phase.scope,
+        deliver=phase.deliver,
+        protected=settings.protected,
+        files_max=_tightest(phase.files_max, settings.files_max, FILES_MAX),
+        changed_lines_max=_tightest(
+            phase.changed_lines_max, settings.changed_lines_max, CHANGED_LINES_MAX
+        ),
+        file_bytes_max=settings.file_bytes_max or FILE_BYTES_MAX,
+    )
+
+
+def judge(diff: TreeDiff, rules: Rules) -> tuple[Finding, ...]:
+    """All that is wrong with a change, in the gate's order; FINDINGS_MAX of each rule at most."""
+    findings = (*structure(diff, rules), *scope(diff, rules), *protected(diff, rules),
+                *deliverables(diff, rules))  # fmt: skip
+    return tuple(_bounded(findings))
+
+
+def verdict(findings: Iterable[Finding]) -> GateVerdict:
+    """What the findings come to: one refusal fails, one question needs an auditor."""
+    severities = {finding.severity for finding in findings}
+    if Severity.REFUSE in severities:
+        return GateVerdict.FAIL
+    return GateVerdict.NEEDS_AUDITOR if Severity.ASK in severities else GateVerdict.PASS
+
+
+def structure(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
+    """Sizes, modes, links and names of what the change adds."""
+    yield from _sizes(diff.changes, rules)
+    for change in diff.changes:
+        if change.new_mode == ABSENT:
+            continue
+        yield from _mode(change)
+        yield from _git_names(change)
+        if change.old_mode == ABSENT and (problem := name_problem(change.path)):
+            yield _refuse("file-name", change.path, f"the name {problem}; choose another")
+        if len(change.path) > rules.path_bytes_max:
+            message = f"the path is {len(change.path)} bytes; at most {rules.path_bytes_max}"
+            yield _refuse("path-length", change.path, message)
+        if 0 < rules.file_bytes_max < change.size:
+            message = (
+                f"the file is {change.size} bytes; at most {rules.file_bytes_max} "
+                "(`max_file_bytes`): leave it out, or make it smaller"
+            )
+            yield _refuse("file-size", change.path, message)
+    yield from _kinds(diff.changes)
+    for ours, other in diff.clashes:
+        message = (
+            f"is the same name as {printable(other)} on systems that fold case or Unicode forms; "
+            "rename it"
+        )
+        yield _refuse("name-clash", ours, message)
+
+
+def scope(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
+    """Paths that the phase may not touch."""
+    if not diff.changes:
+        yield _refuse("empty-change", b"", "nothing was changed; do the task, then submit")
+    allowed = GitIgnoreSpec.from_lines(rules.scope)
+    for change in diff.changes:
+        if not allowed.match_file(_text(change.path)):
+            message = (
+                f"is outside the phase's scope ({', '.join(rules.scope)}): undo this change; "
+                "if the task needs it, widen `scope` in the plan"
+            )
+            yield _refuse("scope", change.path, message)
+
+
+def protected(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
+    """Paths that judge or instruct; an auditor must agree, even when the scope names them."""
+    spec = GitIgnoreSpec.from_lines(
+        pattern.casefold() for pattern in (*PROTECTED, *rules.protected)
+    )
+    for change in diff.changes:
+        if spec.match_file(_text(change.path).casefold()):
+            message = "is a protected path (CI, gate or agent configuration): an auditor decides"
+            yield _ask("protected-path", change.path, message)
+
+
+def deliverables(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
+    """`deliver` paths that the change does not show: created, or changed where they exist."""
+    for wanted in rules.deliver:
+        path = wanted.strip("/").removeprefix("./").encode()
+        touched = [c for c in diff.changes if c.path == path or c.path.startswith(path + b"/")]
+        if not touched:
+            message = "the phase must deliver this path, and the change does not touch it"
+            yield _refuse("deliverable-unchanged", path, message)
+        elif all(change.new_mode == ABSENT for change in touched):
+            message = "the phase must deliver this path, and the change deletes it"
+            yield _refuse("deliverable-missing", path, message)
+
+
+def _sizes(changes: Sequence[Change], rules: Rules) -> Iterator[Finding]:
+    if 0 < rules.files_max < len(changes):
+        message = f"{len(changes)} files changed; at most {rules.files_max}: do less in this phase"
+        yield _refuse("too-many-files", b"", message)
+    lines = sum(max(change.lines, 0) for change in changes)
+    if 0 < rules.changed_lines_max < lines:
+        message = f"{lines} lines changed; at most {rules.changed_lines_max}: do less in this phase"
+        yield _refuse("too-many-lines", b"", message)
+
+
+def _mode(change: Change) -> Iterator[Finding]:
+    mode, path = change.new_mode, change.path
+    if mode == GITLINK:
+        yield _refuse("submodule", path, "submodules are not taken; remove the nested repository")
+    elif mode == SYMLINK:
+        yield _symlink(change)
+    elif mode == EXECUTABLE:
+        if change.old_mode != EXECUTABLE:
+            yield _ask("executable-bit", path, "becomes executable: an auditor decides")
+    elif mode != FILE:
+        yield _refuse("file-mode", path, f"mode {mode} is not a plain file's; use {FILE}")
+
+
+def _symlink(change: Change) -> Finding:
+    depth = change.path.count(b"/")
+    parts = change.target.split("/")
+    climbs = next((n for n, part in enumerate(parts) if part != ".."), len(parts))
+    # a later `..` may follow another link and so leave the tree, whatever the text says
+    inside = (
+        change.target
+        and parts[0]
+        and climbs <= depth
+        and ".." not in parts[climbs:]
+        and "\\" not in change.target
+        and not any(look_alike(part) for part in parts)
+    )
+    told = printable(change.target.encode("utf-8", "surrogateescape"))
+    if inside:
+        return _ask("symlink", change.path, f"is a symbolic link to {told}: an auditor decides")
+    message = f"is a symbolic link to {told or 'nothing'}, outside the tree; use a file"
+    return _refuse("symlink-outside", change.path, message)
+
+
+_GIT_NAMES: Final = {
+    ".git": ("dot-git", "stands for git's own folder; no such name is taken"),
+    ".gitmodules": ("submodule", "configures submodules, which are not taken; leave it as it is"),
+}
+
+
+def _git_names(change: Change) -> Iterator[Finding]:
+    for name in folder_names(change.path):
+        alike = look_alike(name)
+        if alike in _GIT_NAMES:
+            rule, message = _GIT_NAMES[alike]
+            yield _refuse(
+                rule, change.path, f"{printable(name.encode('utf-8', 'surrogateescape'))} {message}"
+            )
+            return
+        if alike == ".gitattributes":
+            message = "changes how git treats files: an auditor decides"
+            yield _ask("gitattributes", change.path, message)
+            return
+
+
+def _kinds(changes: Sequence[Change]) -> Iterator[Finding]:
+    """Files that become folders, folders that become files, links that become files."""
+    removed = {change.path for change in changes if change.new_mode == ABSENT}
+    kept = {change.path for change in changes if change.new_mode != ABSENT}
+    for change in changes:
+        was, now = change.old_mode, change.new_mode
+        if ABSENT not in (was, now) and (was == SYMLINK) != (now == SYMLINK) and now != SYMLINK:
+            yield _ask(
+                "kind-change", change.path, "a symbolic link becomes a file: an auditor decides"
+            )
+    for path in sorted(kept):
+        if any(parent in removed for parent in _parents(path)):
+            yield _ask("kind-change", path, "a file became a folder: an auditor decides")
+    for path in sorted(removed):
+        if any(parent in kept for parent in _parents(path)):
+            yield _ask("kind-change", path, "a folder became a file: an auditor decides")
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
+
+
+def _bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
+    told: dict[tuple[str, Severity], int] = {}
+    for finding in findings:
+        key = (finding.rule, finding.severity)
+        told[key] = told.get(key, 0) + 1
+        if told[key] <= FINDINGS_MAX:
+            yield finding
+    for (rule, severity), count in told.items():
+        if count > FINDINGS_MAX:
+            message = f"and {count - FINDINGS_MAX} more of this rule"
+            yield Finding(rule, message, severity=severity)
+
+
+def _tightest(phase: int, project: int | None, built_in: int) -> int:
+    given = [limit for limit in (phase, project) if limit]
+    return min(given) if given else built_in
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _refuse(rule: str, path: bytes, message: str) -> Finding:
+    return Finding(rule, message, printable(path))
+
+
+def _ask(rule: str, path: bytes, message: str) -> Finding:
+    return Finding(rule, message, printable(path), severity=Severity.ASK)
