@@ -6,29 +6,24 @@ hand stand beside them and are held to the code by tests/test_docs.py.
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import autopack
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from autopack.core.errors import Fault
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 NOTICE = "<!-- Made by `make docs` from the code; do not edit. -->"
-
-
-def pages() -> dict[str, str]:
-    """Every generated file below docs/reference, with its text."""
-    return {
-        "cli.md": cli_page(),
-        "states.md": states_page(),
-        "settings.md": settings_page(),
-        "plan.schema.json": plan_schema(),
-        "settings.schema.json": settings_schema(),
-    }
 
 
 def cli_page() -> str:
@@ -105,6 +100,34 @@ def settings_page() -> str:
         _table(("key", "default", "meaning"), agents),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def errors_page() -> str:
+    """Every class of error, with its code, exit code and meaning."""
+    from autopack.core.errors import Fault
+
+    for found in pkgutil.walk_packages(autopack.__path__, "autopack."):
+        if ".migrations" not in found.name and ".demo." not in found.name:
+            importlib.import_module(found.name)
+    rows = [
+        (f"`{fault.code}`", f"`{fault.__name__}`", str(fault.exit_code), _summary(fault))
+        for fault in sorted(_family(Fault), key=lambda fault: (fault.exit_code, fault.code))
+    ]
+    parts = [
+        "# Errors",
+        NOTICE,
+        "Made from the subclasses of `autopack.core.errors.Fault`; the codes appear with `--json`.",
+        "What each exit code means: [exit codes](exit-codes.md).",
+        _table(("code", "class", "exit", "what happened"), rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _family(root: type[Fault]) -> Iterator[type[Fault]]:
+    yield root
+    for child in root.__subclasses__():
+        if child.__module__.startswith("autopack."):
+            yield from _family(child)
 
 
 def plan_schema() -> str:
@@ -194,20 +217,30 @@ def _diagram(edges: Iterable[tuple[str, str, str]]) -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", *arrows, "```"])
 
 
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "states.md": states_page,
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "plan.schema.json": plan_schema,
+    "settings.schema.json": settings_schema,
+}
+"""Every generated file below docs/reference, and what makes it."""
+
+
 def main(arguments: list[str]) -> int:
-    """Write or check; 1 when a checked page differs."""
-    stale = [
-        name
-        for name, text in pages().items()
-        if not (page := REFERENCE / name).is_file() or page.read_text(encoding="utf-8") != text
-    ]
-    if "--check" in arguments:
-        print("\n".join(f"docs/reference/{name} is not what the code says" for name in stale))
-        return 1 if stale else 0
-    for name in stale:
-        (REFERENCE / name).write_text(pages()[name], encoding="utf-8")
-        print(f"wrote docs/reference/{name}")
-    return 0
+    """Write or check, all or those named; 1 when a checked page differs."""
+    check = "--check" in arguments
+    stale = False
+    for name in [word for word in arguments if word in PAGES] or PAGES:
+        page, text = REFERENCE / name, PAGES[name]()
+        if page.is_file() and page.read_text(encoding="utf-8") == text:
+            continue
+        stale = True
+        if not check:
+            page.write_text(text, encoding="utf-8")
+        print(f"docs/reference/{name}: {'not what the code says' if check else 'written'}")
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ ROOMS_ALLOWED: dict[str, set[str]] = {
     "src/autopack/process/": {
         "subprocess", "os.fork", "os.execv", "os.execve", "os.posix_spawn", "time.monotonic",
     },
+    # An unguessable name for the listener that a fence must not reach.
+    "src/autopack/process/network.py": {"secrets"},
     # The real clock.
     "src/autopack/adapters/clock.py": {"time.time", "time.monotonic"},
 }  # fmt: skip
