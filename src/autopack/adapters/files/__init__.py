@@ -1,0 +1,1 @@
+"""Files for people: plans they write, summaries they read."""

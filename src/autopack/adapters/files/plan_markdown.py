@@ -1,0 +1,250 @@
+"""Plans as Markdown: text to draft, by CommonMark's own idea of headings, lists and fences.
+
+A heading inside a code fence is no heading; a task is kept as it stands, character by character.
+Never reads a file and never judges a plan beyond its form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from autopack.core.plan_draft import (
+    ATTRIBUTE_KEYS,
+    LIST_KEYS,
+    PhaseDraft,
+    Place,
+    PlanDraft,
+    PlanProblem,
+    TierDraft,
+    quoted,
+    suggestion,
+    trimmed,
+)
+
+TIER_LEVEL, PHASE_LEVEL = 2, 3
+_HEADING = re.compile(r"(tier|phase)\s+([^\s:]+)\s*(?::\s*(.*))?", re.IGNORECASE)
+_MEANT_HEADING = re.compile(r"(\w+)\s+\S+\s*:")
+_ATTRIBUTE = re.compile(r"([A-Za-z_-]+)\s*:\s*(.*)", re.DOTALL)
+_BLOCK = re.compile(r"\s*(?:[-*+>]\s|\d+[.)]\s|```|~~~)")
+_MARKER = re.compile(r"\s*[-*+](?:\s+|$)")
+
+
+@dataclass(frozen=True)
+class _Heading:
+    """An ATX heading outside of any list, quotation or fence; lines count from 0."""
+
+    level: int
+    text: str
+    first: int
+    end: int
+    token: int
+    """Index of the token after it."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """An item of the list under a phase's heading; `number` is its line, from 1."""
+
+    text: str
+    number: int
+    apart: bool
+    """A blank line stands before it."""
+    rest: int
+    """The line, from 0, of what stands indented after a blank line in it; 0 for nothing."""
+    plain: bool
+    """Up to there it is one paragraph: no list, quotation or fence."""
+
+
+def parse_markdown(text: str, file: str) -> PlanDraft:
+    """The draft in a Markdown text; what is wrong with its form is in its problems."""
+    text = re.sub(r"\r\n?", "\n", text)
+    parser = MarkdownIt("commonmark").disable(["inline", "text_join"])
+    return _Reader(file, text.split("\n"), parser.parse(text)).plan()
+
+
+@dataclass
+class _Attributes:
+    """What the list under a heading said."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+    end: int = 0
+    """The line, from 0, where the task begins."""
+
+    def items(self, key: str) -> tuple[str, ...]:
+        parts = (_bare(part) for part in self.texts.get(key, "").split(","))
+        return tuple(part for part in parts if part)
+
+
+class _Reader:
+    def __init__(self, file: str, lines: list[str], tokens: Sequence[Token]) -> None:
+        self.file = file
+        self.lines = lines
+        self.tokens = tokens
+        self.problems: list[PlanProblem] = []
+        self.tiers: list[TierDraft] = []
+
+    def plan(self) -> PlanDraft:
+        self._check_closed()
+        headings = self._headings()
+        for number, heading in enumerate(headings, 1):
+            last = number == len(headings)
+            self._heading(heading, len(self.lines) if last else headings[number].first)
+        return PlanDraft(self.file, tuple(self.tiers), tuple(self.problems))
+
+    def _report(self, line: int, message: str, hint: str = "", key: str = "") -> None:
+        self.problems.append(PlanProblem(self.file, message, line, key, hint))
+
+    def _check_closed(self) -> None:
+        """A fence or comment that is left open would swallow every phase after it."""
+        for token in self.tokens:
+            if token.level or not token.map:
+                continue
+            first, end = token.map
+            last = self.lines[end - 1].strip() if end - 1 > first else ""
+            if token.type == "fence" and not _closes(last, token.markup):
+                self._report(first + 1, f"the code fence {token.markup} is never closed")
+            if token.type == "html_block" and _open_comment(token.content):
+                self._report(first + 1, "the comment <!-- is never closed")
+
+    def _headings(self) -> list[_Heading]:
+        found: list[_Heading] = []
+        for index, token in enumerate(self.tokens):
+            atx = token.type == "heading_open" and token.markup.startswith("#")
+            level = int(token.tag[1:]) if atx else 0
+            if atx and not token.level and level <= PHASE_LEVEL and token.map:
+                content = self.tokens[index + 1].content
+                first, end = token.map
+                found.append(_Heading(level, content, first, end, index + 3))
+        return found
+
+    def _heading(self, heading: _Heading, end: int) -> None:
+        match, line = _HEADING.fullmatch(heading.text), heading.first + 1
+        if match and heading.level == TIER_LEVEL and match[1].lower() == "tier":
+            place = Place(lines={"": line})
+            self.tiers.append(TierDraft(match[2], match[3] or "", place=place))
+        elif match and heading.level == PHASE_LEVEL and match[1].lower() == "phase":
+            if not self.tiers:
+                self._report(line, f"phase {match[2]} stands in no tier", "write `## Tier T1: …`")
+                return
+            phase = self._phase(match[2], match[3] or "", heading, end)
+            tier = self.tiers[-1]
+            self.tiers[-1] = replace(tier, phases=(*tier.phases, phase))
+        elif self.tiers or _meant(heading.text):
+            hint = "write `## Tier T1: name` or `### Phase F1.1: name`; a task's own headings "
+            message = f"heading {quoted(heading.text)} is neither a tier nor a phase"
+            self._report(line, message, hint + "have four # or more")
+
+    def _phase(self, phase_id: str, name: str, heading: _Heading, end: int) -> PhaseDraft:
+        attributes = self._attributes(heading)
+        texts, lines = attributes.texts, attributes.lines
+        return PhaseDraft(
+            id=phase_id,
+            name=name,
+            category=_bare(texts.get("category", "")),
+            complexity=_bare(texts.get("complexity", "")),
+            mode=_bare(texts.get("mode", "")),
+            scope=attributes.items("scope"),
+            needs=attributes.items("needs"),
+            packs=attributes.items("packs"),
+            deliver=attributes.items("deliver"),
+            task=trimmed("\n".join(self.lines[attributes.end : end])),
+            place=Place(lines={"": heading.first + 1, **lines}),
+        )
+
+    def _attributes(self, heading: _Heading) -> _Attributes:
+        """The list directly under a heading, up to the item where the task begins."""
+        said = _Attributes(end=heading.end)
+        items, end = self._items(heading.token)
+        said.end = max(end, heading.end)
+        for item, after in zip_longest(items, items[1:]):
+            match = _ATTRIBUTE.fullmatch(item.text)
+            key = match[1].lower() if match else ""
+            known = key in ATTRIBUTE_KEYS
+            if item.apart and not known and not suggestion(key, ATTRIBUTE_KEYS):
+                said.end = item.number - 1
+                return said
+            last = after is None or after.apart
+            if match:
+                self._attribute(said, key, match[2], item, last=last)
+            else:
+                hint = "a task's own list stands after a line of text"
+                self._report(item.number, f"{quoted(item.text)} is no `key: value`", hint)
+            if item.rest and last:
+                said.end = item.rest
+                return said
+        return said
+
+    def _attribute(
+        self, said: _Attributes, key: str, value: str, item: _Item, *, last: bool
+    ) -> None:
+        if key not in ATTRIBUTE_KEYS:
+            hint = suggestion(key, ATTRIBUTE_KEYS) or f"known are {', '.join(ATTRIBUTE_KEYS)}"
+            self._report(item.number, f"unknown attribute {quoted(key)}", hint)
+        elif key in said.texts:
+            self._report(item.number, "stands twice under one heading", key=key)
+        elif not item.plain or (item.rest and not last):
+            hint = "write lists with commas, as in `a, b`"
+            self._report(item.number, "must be one line of text", hint, key)
+        else:
+            said.texts[key], said.lines[key] = value, item.number
+            if not value and key not in LIST_KEYS:
+                self._report(item.number, "has no value", key=key)
+
+    def _items(self, index: int) -> tuple[list[_Item], int]:
+        """Items of the top-level bullet list that begins at a token, and its end line."""
+        if index >= len(self.tokens) or self.tokens[index].type != "bullet_list_open":
+            return [], 0
+        inside = self.tokens[index + 1 : self._close(index)]
+        maps = [t.map for t in inside if t.type == "list_item_open" and t.level == 1 and t.map]
+        return [self._item(first, end) for first, end in maps], (self.tokens[index].map or [0, 0])[
+            1
+        ]
+
+    def _item(self, first: int, end: int) -> _Item:
+        blank = next((n for n in range(first + 1, end) if not self.lines[n].strip()), end)
+        rest = next((n for n in range(blank, end) if self.lines[n].strip()), 0)
+        parts = [_MARKER.sub("", self.lines[first], count=1), *self.lines[first + 1 : blank]]
+        return _Item(
+            text=" ".join(part.strip() for part in parts).strip(),
+            number=first + 1,
+            apart=first > 0 and not self.lines[first - 1].strip(),
+            rest=rest,
+            plain=not any(_BLOCK.match(part) for part in parts[1:]),
+        )
+
+    def _close(self, index: int) -> int:
+        return next(
+            number
+            for number in range(index, len(self.tokens))
+            if self.tokens[number].type == "bullet_list_close" and not self.tokens[number].level
+        )
+
+
+def _bare(value: str) -> str:
+    """A value without the backticks that keep Markdown from reading `**` as emphasis."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] == "`":
+        return value.strip("`").strip()
+    return value
+
+
+def _meant(text: str) -> bool:
+    """Whether a heading before the first tier looks like a tier or phase that went wrong."""
+    match = _MEANT_HEADING.match(text)
+    return bool(match and suggestion(match[1], ("tier", "phase")))
+
+
+def _closes(line: str, fence: str) -> bool:
+    return len(line) >= len(fence) and set(line) == set(fence)
+
+
+def _open_comment(html: str) -> bool:
+    start = html.strip()
+    return start.startswith("<!--") and "-->" not in start

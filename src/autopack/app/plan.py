@@ -1,0 +1,103 @@
+"""What `--dry-run` tells of a plan before anything starts: order, critical path, worst case.
+
+A record only; the CLI renders it. Never starts anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autopack.core.plan import CompiledPlan
+from autopack.core.run import PhaseSpec
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """A phase as it would run; caps in tokens and attempts."""
+
+    phase_id: str
+    name: str
+    category: str
+    complexity: str
+    mode: str
+    ci_profile: str
+    needs: tuple[str, ...]
+    scope: tuple[str, ...]
+    builder_attempts_max: int
+    auditor_attempts_max: int
+    incident_token_cap: int
+    auditor: str
+    """The auditor profile that must approve; empty when the phase lands on green alone."""
+
+
+@dataclass(frozen=True)
+class PlannedWave:
+    """Phases of one tier that may run side by side."""
+
+    tier_id: str
+    tier_name: str
+    phases: tuple[PlannedPhase, ...]
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """A plan's course: `order` is that of one phase at a time."""
+
+    tiers: int
+    phases: int
+    waves: tuple[PlannedWave, ...]
+    order: tuple[str, ...]
+    critical_path: tuple[str, ...]
+    critical_path_tokens: int
+    tokens_max: int
+    incident_tokens: int
+    """Worst case of all phases without the run's cap; over `tokens_max` the run may fail on it."""
+    builder_attempts_max: int
+    auditor_attempts_max: int
+    ci_runs_max: int
+    needs_auditor: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def dry_run(plan: CompiledPlan) -> DryRun:
+    """The course and the worst case of a compiled plan."""
+    by_id = {phase.phase_id: phase for phase in plan.phases}
+    names = {tier.tier_id: tier.name for tier in plan.tiers}
+    waves = []
+    for wave in plan.waves:
+        tier_id = by_id[wave[0]].tier_id
+        waves.append(
+            PlannedWave(tier_id, names[tier_id], tuple(_planned(by_id[each]) for each in wave))
+        )
+    return DryRun(
+        tiers=len(plan.tiers),
+        phases=len(plan.phases),
+        waves=tuple(waves),
+        order=plan.order,
+        critical_path=plan.critical_path.phase_ids,
+        critical_path_tokens=plan.critical_path.tokens,
+        tokens_max=plan.worst_case.tokens,
+        incident_tokens=plan.worst_case.incident_tokens,
+        builder_attempts_max=plan.worst_case.builder_attempts,
+        auditor_attempts_max=plan.worst_case.auditor_attempts,
+        ci_runs_max=plan.worst_case.ci_runs,
+        needs_auditor=plan.audited,
+        warnings=tuple(str(warning) for warning in plan.warnings),
+    )
+
+
+def _planned(phase: PhaseSpec) -> PlannedPhase:
+    return PlannedPhase(
+        phase_id=phase.phase_id,
+        name=phase.name,
+        category=phase.task_category,
+        complexity=phase.complexity.value,
+        mode=phase.builder_mode,
+        ci_profile=phase.ci_profile.value,
+        needs=phase.needs,
+        scope=phase.scope,
+        builder_attempts_max=phase.builder_attempts_max,
+        auditor_attempts_max=phase.auditor_attempts_max,
+        incident_token_cap=phase.incident_token_cap,
+        auditor="" if phase.auto_apply else phase.auditor_profile,
+    )

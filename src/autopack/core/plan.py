@@ -1,0 +1,265 @@
+"""The plan compiler: a draft becomes tiers and phases with their budgets, or all its problems.
+
+Also says in which order the phases can run and what the plan may cost at worst. Never reads a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autopack.core.plan_check import problems_of
+from autopack.core.plan_draft import PhaseDraft, PlanDraft, PlanProblem, TierDraft, suggestion
+from autopack.core.run import Complexity, PhaseSpec, SafetyProfile, TierSpec
+from autopack.core.strategy import (
+    ALIASES,
+    CATEGORIES,
+    DEFAULT_CATEGORY,
+    budgets_of,
+    canonical_category,
+    category_rule,
+    default_mode,
+)
+
+TIER_TOKEN_FACTOR = 3
+"""A tier's token cap, as a multiple of its phases' incident caps (spec 1)."""
+TIER_CI_RUN_FACTOR = 2
+"""A tier's cap of CI runs per phase (spec 1)."""
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What a plan is compiled for; the caps are the run's."""
+
+    safety_profile: SafetyProfile = SafetyProfile.NORMAL
+    phases_max: int = 25
+    token_cap: int = 5_000_000
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """The longest chain of phases that wait for each other, tiers being barriers."""
+
+    phase_ids: tuple[str, ...]
+    tokens: int
+    """The sum of their incident caps."""
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """The most a plan may spend; re-tests after conflicts of parallel phases are not in it."""
+
+    tokens: int
+    """Incident caps of all phases, or the run's cap when that is smaller."""
+    incident_tokens: int
+    """The same before the run's cap."""
+    builder_attempts: int
+    auditor_attempts: int
+    ci_runs: int
+    """A candidate for each builder attempt, and one more for each audit (`revise` or a patch)."""
+
+
+@dataclass(frozen=True)
+class CompiledPlan:
+    """A plan that can run. `order`: phase ids as they start one at a time."""
+
+    tiers: tuple[TierSpec, ...]
+    phases: tuple[PhaseSpec, ...]
+    order: tuple[str, ...]
+    waves: tuple[tuple[str, ...], ...]
+    """Phases that could start together, were there no limit on how many."""
+    critical_path: CriticalPath
+    worst_case: WorstCase
+    audited: tuple[str, ...]
+    """Phases that land only with an auditor's approval."""
+    warnings: tuple[PlanProblem, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlanRefused:
+    """A plan that cannot run: everything that is wrong with it, by line."""
+
+    problems: tuple[PlanProblem, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+def compile_plan(
+    draft: PlanDraft, options: PlanOptions | None = None
+) -> CompiledPlan | PlanRefused:
+    """The plan that can run, or all its problems at once."""
+    options = options or PlanOptions()
+    problems = list(draft.problems)
+    if draft.readable:
+        problems += problems_of(draft, options.phases_max)
+    if problems:
+        return PlanRefused(tuple(sorted(problems, key=lambda problem: problem.line)))
+    phases = _phase_specs(draft.tiers, options.safety_profile)
+    tiers = tuple(
+        _tier_spec(tier, index, [p for p in phases if p.tier_id == tier.id])
+        for index, tier in enumerate(draft.tiers, 1)
+    )
+    order = start_order(phases)
+    return CompiledPlan(
+        tiers=tiers,
+        phases=phases,
+        order=order,
+        waves=_waves(phases, order),
+        critical_path=_critical_path(tiers, phases, order),
+        worst_case=_worst_case(tiers, phases, options),
+        audited=tuple(phase.phase_id for phase in phases if not phase.auto_apply),
+        warnings=_warnings(draft),
+    )
+
+
+def _phase_specs(tiers: Sequence[TierDraft], safety: SafetyProfile) -> tuple[PhaseSpec, ...]:
+    pairs = [(tier, phase) for tier in tiers for phase in tier.phases]
+    return tuple(
+        _phase_spec(tier, phase, index, safety) for index, (tier, phase) in enumerate(pairs, 1)
+    )
+
+
+def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, safety: SafetyProfile) -> PhaseSpec:
+    category = phase.category or DEFAULT_CATEGORY
+    given = phase.complexity
+    complexity = Complexity(given) if given else category_rule(category).complexity
+    mode = phase.mode or default_mode(category, complexity)
+    budgets = budgets_of(category, complexity, mode, safety)
+    return PhaseSpec(
+        phase_id=phase.id,
+        tier_id=tier.id,
+        phase_index=index,
+        name=phase.name.strip() or phase.id,
+        task=phase.task,
+        task_category=canonical_category(category),
+        complexity=complexity,
+        builder_mode=mode,
+        scope=_once(phase.scope),
+        needs=_once(phase.needs),
+        packs=_once(phase.packs),
+        deliver=_once(phase.deliver),
+        ci_profile=budgets.ci_profile,
+        auto_apply=budgets.auto_apply,
+        auditor_profile=budgets.auditor_profile,
+        builder_attempts_max=budgets.builder_attempts_max,
+        auditor_attempts_max=budgets.auditor_attempts_max,
+        incident_token_cap=budgets.incident_token_cap,
+        files_max=budgets.files_max,
+        changed_lines_max=budgets.changed_lines_max,
+    )
+
+
+def _once(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _tier_spec(tier: TierDraft, index: int, phases: Sequence[PhaseSpec]) -> TierSpec:
+    return TierSpec(
+        tier_id=tier.id,
+        tier_index=index,
+        name=tier.name.strip() or tier.id,
+        token_cap=TIER_TOKEN_FACTOR * sum(phase.incident_token_cap for phase in phases),
+        ci_run_cap=TIER_CI_RUN_FACTOR * len(phases),
+    )
+
+
+def start_order(phases: Sequence[PhaseSpec]) -> tuple[str, ...]:
+    """Ids in the order they start one at a time: tier by tier, the first ready one each time.
+
+    `phases` in the order of their indexes, without cycles.
+    """
+    done: dict[str, None] = {}
+    for tier_id in dict.fromkeys(phase.tier_id for phase in phases):
+        waiting = [phase for phase in phases if phase.tier_id == tier_id]
+        while waiting:
+            ready = next(p for p in waiting if all(need in done for need in p.needs))
+            waiting.remove(ready)
+            done[ready.phase_id] = None
+    return tuple(done)
+
+
+def _peers(phases: Sequence[PhaseSpec]) -> dict[str, list[str]]:
+    """For each phase, its needs of its own tier; the barrier sees to the others."""
+    tier_of = {phase.phase_id: phase.tier_id for phase in phases}
+    return {
+        phase.phase_id: [need for need in phase.needs if tier_of[need] == phase.tier_id]
+        for phase in phases
+    }
+
+
+def _waves(phases: Sequence[PhaseSpec], order: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    peers, by_id = _peers(phases), {phase.phase_id: phase for phase in phases}
+    depth: dict[str, int] = {}
+    waves: dict[tuple[str, int], list[PhaseSpec]] = {}
+    for phase_id in order:
+        depth[phase_id] = 1 + max((depth[need] for need in peers[phase_id]), default=0)
+    for tier_id in dict.fromkeys(phase.tier_id for phase in phases):
+        mine = [phase_id for phase_id in order if by_id[phase_id].tier_id == tier_id]
+        for phase_id in sorted(mine, key=lambda each: depth[each]):
+            waves.setdefault((tier_id, depth[phase_id]), []).append(by_id[phase_id])
+    return tuple(
+        tuple(phase.phase_id for phase in sorted(wave, key=lambda phase: phase.phase_index))
+        for wave in waves.values()
+    )
+
+
+def _critical_path(
+    tiers: Sequence[TierSpec], phases: Sequence[PhaseSpec], order: Sequence[str]
+) -> CriticalPath:
+    peers, by_id = _peers(phases), {phase.phase_id: phase for phase in phases}
+    best: dict[str, tuple[int, int]] = {}
+    before: dict[str, str] = {}
+    for phase_id in order:
+        count, tokens = 0, 0
+        for need in peers[phase_id]:
+            if best[need] > (count, tokens):
+                (count, tokens), before[phase_id] = best[need], need
+        best[phase_id] = (count + 1, tokens + by_id[phase_id].incident_token_cap)
+    path: list[str] = []
+    for tier in tiers:
+        mine = [phase.phase_id for phase in phases if phase.tier_id == tier.tier_id]
+        path += _chain(max(mine, key=lambda each: best[each]), before)
+    return CriticalPath(tuple(path), sum(by_id[each].incident_token_cap for each in path))
+
+
+def _chain(last: str, before: Mapping[str, str]) -> list[str]:
+    chain = [last]
+    while chain[-1] in before:
+        chain.append(before[chain[-1]])
+    return chain[::-1]
+
+
+def _worst_case(
+    tiers: Sequence[TierSpec], phases: Sequence[PhaseSpec], options: PlanOptions
+) -> WorstCase:
+    tokens = sum(phase.incident_token_cap for phase in phases)
+    return WorstCase(
+        tokens=min(tokens, options.token_cap),
+        incident_tokens=tokens,
+        builder_attempts=sum(phase.builder_attempts_max for phase in phases),
+        auditor_attempts=sum(phase.auditor_attempts_max for phase in phases),
+        ci_runs=sum(_ci_runs(tier, phases, options.safety_profile) for tier in tiers),
+    )
+
+
+def _ci_runs(tier: TierSpec, phases: Sequence[PhaseSpec], safety: SafetyProfile) -> int:
+    runs = sum(
+        phase.builder_attempts_max + phase.auditor_attempts_max
+        for phase in phases
+        if phase.tier_id == tier.tier_id
+    )
+    return min(runs, tier.ci_run_cap) if safety is SafetyProfile.SAFETY_CRITICAL else runs
+
+
+def _warnings(draft: PlanDraft) -> tuple[PlanProblem, ...]:
+    """Categories that look like a misspelt one: allowed, but then they get weaker rules."""
+    found: list[PlanProblem] = []
+    known = [*CATEGORIES, *ALIASES]
+    for phase in (phase for tier in draft.tiers for phase in tier.phases):
+        hint = suggestion(phase.category, known) if phase.category not in known else ""
+        if phase.category and hint:
+            place, key = phase.place, "category"
+            message = f"unknown category {phase.category!r} gets the ordinary rules"
+            found.append(PlanProblem(draft.file, message, place.line(key), place.key(key), hint))
+    return tuple(found)
