@@ -1,0 +1,164 @@
+"""`autopack demo`: the main job on a small broken package, with recorded agents and real machinery.
+
+Makes a folder of its own with a git repository, a store and everything else in it; touches nothing
+outside. The agents are patches recorded in `autopack.demo`; the rest is what `autopack run` does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from autopack import wiring
+from autopack.app.start import Wish
+from autopack.cli import launch, render
+from autopack.core.errors import OperatorFault
+from autopack.core.event import (
+    CandidateChecked,
+    CandidateReapplied,
+    CandidateTested,
+    CiVerdict,
+    GateVerdict,
+)
+from autopack.core.run import Run
+from autopack.settings import load
+
+if TYPE_CHECKING:
+    from autopack.app.ports import Recorded
+
+RUN_ID: Final = "demo"
+PARALLEL_MAX: Final = 2
+EPOCH_SECONDS: Final = "1767225600"
+"""2026-01-01, the date of every commit: the same demo makes the same trees and commits."""
+
+
+def demo(
+    *,
+    folder: Annotated[
+        Path | None, Parameter(help="New folder to work in; default: a temporary one, kept")
+    ] = None,
+    sandbox: Annotated[str | None, Parameter(help="bubblewrap (default) or none")] = None,
+) -> int:
+    """Drive two tiers and five phases through a small broken package; needs no key, no network."""
+    place = _place(folder)
+    _settle(place)
+    repository = place / "toolbox"
+    clock = wiring.clock(load(repository, os.environ))
+    began = clock.monotonic()
+    _make_repository(repository)
+    render.note(f"demo in {place}", "")
+    flags = {"sandbox": sandbox}
+    wish = Wish(name=RUN_ID, run_id=RUN_ID, parallel_max=PARALLEL_MAX)
+    result = launch.start(place / "plan.md", repository, wish, flags, launch.How())
+    loaded = load(repository, os.environ)
+    with wiring.reading(loaded) as store:
+        if store is None:
+            return result
+        run, events = store.load(RUN_ID), store.events(RUN_ID)
+    render.out("", *summary(run, events, clock.monotonic() - began))
+    shown = shutil.which("autopack") or "autopack"
+    render.out(f"next: cd {repository} && {shown} run view {RUN_ID}")
+    return result
+
+
+def _place(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="autopack-demo-"))
+    if folder.exists() and any(folder.iterdir()):
+        what = f"{folder} is not empty: the demo makes a folder of its own"
+        raise OperatorFault(what, "name a folder that does not exist yet")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.absolute()
+
+
+def _settle(place: Path) -> None:
+    """Lay out repository, patches and plan; keep store, state and cache inside the folder."""
+    data = resources.files("autopack.demo")
+    with resources.as_file(data) as source:
+        shutil.copytree(source / "repository", place / "toolbox", ignore=_compiled)
+        shutil.copytree(source / "patches", place / "patches")
+        shutil.copyfile(source / "plan.md", place / "plan.md")
+    kept = {
+        f"AUTOPACK_{kind.upper()}_DIR": str(place / kind) for kind in ("data", "state", "cache")
+    }
+    kept["SOURCE_DATE_EPOCH"] = EPOCH_SECONDS
+    lines = "".join(f"{name}={value}\n" for name, value in kept.items())
+    (place / "toolbox" / ".env").write_text(lines, encoding="utf-8")
+    for name in [name for name in os.environ if name.startswith(("AUTOPACK_", "RUN_"))]:
+        del os.environ[name]  # the demo is the same whatever its user has configured
+    os.environ.update(kept, DATABASE_URL="sqlite", AUTONOMOUS_RUNS_DIR="")
+
+
+def _compiled(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == "__pycache__"]
+
+
+def _make_repository(repository: Path) -> None:
+    """Commit the broken package on `main`; `.env` stays the user's own."""
+    git = wiring.git(load(repository, os.environ))
+    (repository / ".gitignore").write_text(".env\n__pycache__/\n", encoding="utf-8")
+    who = {"user.name": "Demo", "user.email": "demo@localhost"}
+    when = f"{EPOCH_SECONDS} +0000"
+    dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+    for arguments in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message=A small package with two mistakes"),
+    ):
+        finished = git.run(*arguments, cwd=repository, config=who, variables=dates)
+        if not finished.ok:
+            said = finished.stderr.decode(errors="replace").strip()
+            raise OperatorFault(f"git {arguments[0]} failed in {repository}: {said}")
+
+
+def summary(run: Run, events: Sequence[Recorded], seconds: float) -> list[str]:
+    """Five lines about what happened, read from the run's events."""
+    landed = len(run.snapshots)
+    tested = f"{run.ci_runs_used} CI runs, {landed} snapshot tags"
+    tests = sum(
+        happened.tests_run
+        for happened in (recorded.happened.event for recorded in events)
+        if isinstance(happened, CandidateTested)
+    )
+    where = "delivered" if run.delivered == run.tip else "not delivered"
+    return [
+        f"{run.state.value}: {landed} of {len(run.phases)} phases landed in {seconds:.1f} s",
+        f"refused by policy: {'; '.join(_refused(events)) or 'nothing'}",
+        f"red, then mended:  {'; '.join(_red(events)) or 'nothing'}",
+        f"side by side:      {'; '.join(_moved(events)) or 'nothing had to be made again'}",
+        f"evidence:          {tests} tests in {tested}, {run.spec.branch} {where}, main untouched",
+    ]
+
+
+def _refused(events: Sequence[Recorded]) -> Iterator[str]:
+    for recorded in events:
+        match recorded.happened.event:
+            case CandidateChecked(phase_id, GateVerdict.FAIL, findings):
+                finding = findings[0]
+                yield f"{phase_id} touched {finding.path} ({finding.rule}), tried again"
+            case _:
+                continue
+
+
+def _red(events: Sequence[Recorded]) -> Iterator[str]:
+    for recorded in events:
+        match recorded.happened.event:
+            case CandidateTested(phase_id, CiVerdict.FAIL, evidence):
+                named = evidence.findings[0].message if evidence and evidence.findings else "red"
+                yield f"{phase_id}: {named.splitlines()[0][:80]}"
+            case _:
+                continue
+
+
+def _moved(events: Sequence[Recorded]) -> Iterator[str]:
+    for recorded in events:
+        if isinstance(recorded.happened.event, CandidateReapplied):
+            phase_id = recorded.happened.event.phase_id
+            yield f"{phase_id} was made again on the branch that moved, and tested again"
