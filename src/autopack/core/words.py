@@ -1,10 +1,11 @@
-"""Words that people type: a command line becomes its arguments, a misspelt name its likely meaning.
+"""Words from outside: command lines into arguments, misspelt names, hostile text made plain.
 
-Pure twins of `shlex.split` and a spelling suggestion; never expands, never runs anything.
+`split` is a pure twin of `shlex.split`. Never expands, never runs anything.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 DISTANCE_MAX = 3
@@ -66,3 +67,12 @@ def distance(left: str, right: str) -> int:
                 best = min(best, above[j - 2] + 1)
             row.append(best)
     return row[-1]
+
+
+def plain(text: str, characters_max: int) -> str:
+    """Text for people and prompts: no control characters, bounded, its head and its tail kept."""
+    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C").strip()
+    if len(kept) <= characters_max:
+        return kept
+    half = characters_max // 2 - 2
+    return f"{kept[:half]}\n…\n{kept[-half:]}"

@@ -1,0 +1,1 @@
+"""Verifiers: CI that runs here, and the environments it runs in."""

@@ -1,0 +1,108 @@
+"""Folders that untrusted programs fill: handed over, watched, logged into, taken back, removed.
+
+Never follows a link; meant for times when nothing runs in the folder any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from autopack.process.limits import Finished
+
+ENTRIES_MAX: Final = 5_000
+LOG_BYTES_MAX: Final = 1 << 20
+
+
+def chown(folder: Path, uid: int, gid: int) -> None:
+    """Change the owner of a folder and all below it; links themselves, never their targets."""
+    os.lchown(folder, uid, gid)
+    for root, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+        del root
+        for name in (*folders, *files):
+            os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
+
+
+class Unreadable(ValueError):
+    """A file that an untrusted program should have left cannot be used, and why."""
+
+
+def read_left(path: Path, bytes_max: int) -> bytes:
+    """A file that an untrusted program left: no link followed, no pipe waited for, bounded."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise Unreadable("missing") from None
+    except OSError as fault:
+        raise Unreadable(f"not readable: {fault.strerror}") from fault
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Unreadable("not a regular file")
+        content = b""
+        while len(content) <= bytes_max and (part := os.read(descriptor, bytes_max + 1)):
+            content += part
+    finally:
+        os.close(descriptor)
+    if len(content) > bytes_max:
+        raise Unreadable(f"larger than {bytes_max:,} bytes")
+    return content
+
+
+def clear(path: Path) -> None:
+    """Remove a file or folder that hostile programs filled; a folder without rights too."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+
+    def open_up(_: object, name: str, __: object) -> None:
+        with contextlib.suppress(OSError):
+            os.chmod(os.path.dirname(name), stat.S_IRWXU)
+        if not os.path.islink(name):
+            with contextlib.suppress(OSError):
+                os.chmod(name, stat.S_IRWXU)
+        if os.path.isdir(name) and not os.path.islink(name):
+            shutil.rmtree(name)
+        elif os.path.lexists(name):
+            os.unlink(name)
+
+    shutil.rmtree(path, onerror=open_up)
+
+
+def activity(folder: Path) -> tuple[int, int]:
+    """What changes when a program works in `folder`: entries and their newest time (ns).
+
+    Looks at the first `ENTRIES_MAX` entries; a clone can be big, and this is asked every second.
+    """
+    seen = newest = 0
+    todo = [os.fspath(folder)]
+    while todo and seen < ENTRIES_MAX:
+        with contextlib.suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                seen += 1
+                newest = max(newest, entry.stat(follow_symlinks=False).st_mtime_ns)
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+    return seen, newest
+
+
+def write_log(path: Path, argv: Sequence[str], finished: Finished) -> None:
+    """Keep what a program said, the middle left out where it is long."""
+    end = finished.ended if finished.exit_code is None else f"exit code {finished.exit_code}"
+    with path.open("wb") as log:
+        log.write(f"$ {' '.join(argv)}\n# {end}, {finished.seconds:.1f} s\n".encode())
+        for name, content in (("stdout", finished.stdout), ("stderr", finished.stderr)):
+            log.write(f"# {name}, {len(content)} bytes\n".encode())
+            log.write(_shortened(content) + b"\n")
+
+
+def _shortened(content: bytes) -> bytes:
+    if len(content) <= LOG_BYTES_MAX:
+        return content
+    half = LOG_BYTES_MAX // 2
+    return content[:half] + b"\n# ...\n" + content[-half:]
