@@ -92,7 +92,7 @@ class Greens:
 
 def attempt(folder: Path, **changes: object) -> Attempt:
     base = Attempt("r1", PHASE, 1, 1000, None, folder / "log")
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)  # type: ignore[arg-type]  # any field
 
 
 def audit_task(folder: Path) -> AuditTask:

@@ -1,0 +1,1 @@
+"""Coding agents as builders and auditors."""

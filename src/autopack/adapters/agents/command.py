@@ -1,0 +1,190 @@
+"""Any program as an agent: a prompt by file or stdin, a clone, a fence, an exit code.
+
+What it says of itself is a claim: git decides whether there is work, the gate and CI whether it is
+good. Its folder of answers (`AUTOPACK_VERDICT_FILE`, `AUTOPACK_USAGE_FILE`) is fresh each time and
+read as hostile.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from autopack.adapters.agents.answers import read_usage, read_verdict
+from autopack.adapters.agents.options import Options
+from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
+from autopack.adapters.agents.registry import AgentContext
+from autopack.app.ports import Attempt, Audited, AuditTask, Built, Cancel, Clone
+from autopack.core.errors import EnvironmentFault
+from autopack.core.event import Outcome, Recommendation
+from autopack.core.words import plain
+from autopack.process.fence import MaskRefused
+from autopack.process.folders import activity, clear, write_log
+from autopack.process.limits import Ended, Finished, Limits
+from autopack.process.workbench import Job, PlaceTaken, host_toolchain
+
+MASKED: Final = (
+    ".codex", ".opencode", "opencode.json", "opencode.jsonc", ".mcp.json", ".claude",
+)  # fmt: skip
+"""What agents execute or obey at start, straight from the repository."""
+NOTE_CHARACTERS_MAX: Final = 2_000
+ENDS: Final = {
+    Ended.TIMED_OUT: (Outcome.TIMED_OUT, "ran out of time"),
+    Ended.IDLE: (Outcome.TIMED_OUT, "showed no progress for too long"),
+    Ended.CANCELLED: (Outcome.CANCELLED, "cancelled"),
+    Ended.OUTPUT_LIMIT: (Outcome.FAILED, "said more than output_bytes_max"),
+    Ended.MEMORY_LIMIT: (Outcome.FAILED, "used more than memory_bytes_max"),
+    Ended.SIGNALLED: (Outcome.FAILED, "was killed"),
+}
+
+
+@dataclass(frozen=True)
+class CommandOptions:
+    """`[agents.NAME]` of type `command`, checked."""
+
+    command: tuple[str, ...]
+    prompt_by_stdin: bool
+    env: Mapping[str, str]
+    network: bool
+    read_only: tuple[Path, ...]
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class CommandAgent:
+    """A Builder and an Auditor in one: the same program, asked differently."""
+
+    options: CommandOptions
+    context: AgentContext
+
+    def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built:
+        """One attempt; SUBMITTED is the program's exit code 0 and no more."""
+        ids = {
+            "AUTOPACK_RUN_ID": attempt.run_id,
+            "AUTOPACK_PHASE_ID": attempt.phase.phase_id,
+            "AUTOPACK_ATTEMPT": str(attempt.number),
+        }
+        prompt = builder_prompt(attempt, self.context.prompts)
+        answers = attempt.log_folder / "answers"
+        try:
+            job = self._job(prompt, clone, attempt.log_folder, ids)
+            finished = self._run(job, attempt.run_id, cancel, attempt.log_folder)
+        except (EnvironmentFault, MaskRefused, PlaceTaken, OSError) as fault:
+            return Built(Outcome.FAILED, error=str(fault))
+        tokens = read_usage(answers / "usage.json")
+        outcome, note = _outcome(finished)
+        return Built(outcome, tokens, plain(note, NOTE_CHARACTERS_MAX))
+
+    def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited:
+        """One audit; only a valid verdict of a program that ended well counts."""
+        ids = {
+            "AUTOPACK_RUN_ID": task.run_id,
+            "AUTOPACK_PHASE_ID": task.phase.phase_id,
+            "AUTOPACK_ATTEMPT": str(task.number),
+        }
+        prompt = auditor_prompt(task, self.context.prompts)
+        answers = task.log_folder / "answers"
+        try:
+            job = self._job(prompt, clone, task.log_folder, ids)
+            job = replace(
+                job,
+                env={**job.env, "AUTOPACK_VERDICT_FILE": str(answers / "verdict.json")},
+                work_read_only=True,
+            )
+            finished = self._run(job, task.run_id, cancel, task.log_folder)
+        except (MaskRefused, PlaceTaken) as fault:  # the candidate's doing
+            return Audited(Recommendation.INVALID, notes=str(fault))
+        except (EnvironmentFault, OSError) as fault:
+            return Audited(Recommendation.INVALID, error=str(fault))
+        tokens = read_usage(answers / "usage.json")
+        outcome, note = _outcome(finished)
+        if outcome is not Outcome.SUBMITTED:
+            notes = plain(f"the auditor {note}", NOTE_CHARACTERS_MAX)
+            return Audited(Recommendation.INVALID, tokens, notes)
+        verdict = read_verdict(answers / "verdict.json")
+        return Audited(verdict.recommendation, tokens, verdict.notes, verdict.patch)
+
+    def _job(self, prompt: str, clone: Clone, folder: Path, ids: Mapping[str, str]) -> Job:
+        answers, prompt_file = folder / "answers", folder / "prompt.md"
+        folder.mkdir(parents=True, exist_ok=True)
+        clear(answers)  # of a try that a crash cut short
+        answers.mkdir()
+        prompt_file.write_text(prompt, encoding="utf-8")
+        prompt_file.chmod(0o644)
+        bench = self.context.workbench
+        for lent in (answers, clone.folder):
+            bench.lend(lent)
+        argv = [word.replace("{prompt_file}", str(prompt_file)) for word in self.options.command]
+        ours = {
+            **ids,
+            "AUTOPACK_PROMPT_FILE": str(prompt_file),
+            "AUTOPACK_USAGE_FILE": str(answers / "usage.json"),
+        }
+        return Job(
+            argv=argv,
+            folder=clone.folder,
+            limits=self.options.limits,
+            env={**self.options.env, **ours},
+            read_only=(*self.options.read_only, prompt_file),
+            writable=(answers,),
+            masked=MASKED,
+            network=self.options.network,
+            stdin=prompt.encode() if self.options.prompt_by_stdin else b"",
+        )
+
+    def _run(self, job: Job, run_id: str, cancel: Cancel, folder: Path) -> Finished:
+        bench = self.context.workbench
+        own = host_toolchain([path for path in self.options.read_only if path.is_dir()])
+        bins = dict.fromkeys((*own.bins, *bench.toolchain.bins))
+        bench = replace(bench, toolchain=replace(bench.toolchain, bins=tuple(bins)))
+        job = replace(job, prepared=self.context.prepared(run_id))
+        finished = bench.run(job, cancel, functools.partial(activity, job.folder))
+        write_log(folder / "agent.log", job.argv, finished)
+        return finished
+
+
+def _outcome(finished: Finished) -> tuple[Outcome, str]:
+    """How an attempt ended, and a note that goes on from "the agent"."""
+    if finished.ok:
+        return Outcome.SUBMITTED, ""
+    if finished.ended in ENDS:
+        return ENDS[finished.ended]
+    said = (finished.stderr or finished.stdout)[-NOTE_CHARACTERS_MAX:].decode(errors="replace")
+    return Outcome.FAILED, f"ended with exit code {finished.exit_code}: {said}"
+
+
+def factory(name: str, given: Mapping[str, object], context: AgentContext) -> CommandAgent:
+    """`[agents.NAME] type = "command"`."""
+    options = Options(name, given)
+    command = options.argv("command")
+    passed = options.texts("pass_env")
+    missing = [variable for variable in passed if variable not in context.environ]
+    parsed = CommandOptions(
+        command=command,
+        prompt_by_stdin=options.choice("prompt", ("file", "stdin")) == "stdin",
+        env={
+            **{key: context.environ[key] for key in passed if key in context.environ},
+            **options.table("env"),
+        },
+        network=options.flag("network"),
+        read_only=options.folders("read_only", context.base),
+        limits=_limits(options),
+    )
+    options.finish()
+    if missing:
+        raise options.fault("pass_env", f"{missing[0]} is not set", "set it, or do not name it")
+    return CommandAgent(parsed, context)
+
+
+def _limits(options: Options) -> Limits:
+    return Limits(
+        wall_seconds_max=options.whole("wall_seconds_max", 3_600),
+        idle_seconds_max=options.whole("idle_seconds_max", 900),
+        output_bytes_max=options.whole("output_bytes_max", 10_000_000),
+        memory_bytes_max=options.whole("memory_bytes_max", 4_000_000_000),
+        processes_max=options.whole("processes_max", 512),
+        file_bytes_max=options.whole("file_bytes_max", 4_000_000_000),
+    )
