@@ -14,7 +14,7 @@ from autopack.core.run import FINAL_STEPS, Phase, Run, SafetyProfile, Step, Tier
 
 
 class Room(StrEnum):
-    """May a phase start?"""
+    """Whether a phase may start."""
 
     YES = "yes"
     WAIT = "wait"
@@ -78,10 +78,16 @@ def tier_of(run: Run, phase: Phase) -> TierSpec:
 
 
 def ci_runs_left(run: Run, phase: Phase) -> int:
-    """CI runs that the phase's tier may still pay."""
+    """CI runs that the phase's tier may still pay; one that is under way is reserved."""
     tier = tier_of(run, phase)
-    used = sum(p.ci_runs_used for p in run.phases if p.spec.tier_id == tier.tier_id)
-    return tier.ci_run_cap - used
+    mine = [other for other in run.phases if other.spec.tier_id == tier.tier_id]
+    under_way = sum(other.step is Step.TESTING and not retested(other) for other in mine)
+    return tier.ci_run_cap - sum(other.ci_runs_used for other in mine) - under_way
+
+
+def retested(phase: Phase) -> bool:
+    """The candidate was made again on a branch that moved: its CI run is free."""
+    return phase.candidate is not None and ".r" in phase.candidate.name
 
 
 def tier_caps_hit(run: Run) -> tuple[str, ...]:

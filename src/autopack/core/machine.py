@@ -229,25 +229,23 @@ def _rows() -> Iterable[Rule]:
 
 
 def _delivery_rows() -> Iterable[Rule]:
-    for stage, targets in (
-        (Stage.WORKING, (Stage.WORKING,)),
-        (Stage.STOPPING, (Stage.STOPPING, Stage.DONE)),
-        (Stage.CLOSING, (Stage.CLOSING, Stage.DONE)),
-        (Stage.DONE, (Stage.DONE,)),
+    ends = (Stage.STOPPING, Stage.DONE)
+    for stage, targets, failed in (
+        (Stage.WORKING, (Stage.WORKING,), (Stage.WORKING,)),
+        (Stage.STOPPING, (Stage.STOPPING,), ends),  # a command of the run's start may fail, too
+        (Stage.CLOSING, (Stage.CLOSING, Stage.DONE), (Stage.CLOSING, Stage.DONE)),
+        (Stage.DONE, (Stage.DONE,), (Stage.DONE,)),
     ):
         yield Rule(
             stage, None, Delivered, targets,
             "the user's repository has branch and tags up to this tip", progress.delivered,
         )  # fmt: skip
-        for refused in (DeliveryRefused, CommandFailed):
+        for refused, to in ((DeliveryRefused, targets), (CommandFailed, failed)):
             yield Rule(
-                stage,
-                None,
-                refused,
-                targets,
+                stage, None, refused, to,
                 "never fails a run: tried again at each snapshot and at the end",
                 progress.delivery_refused,
-            )
+            )  # fmt: skip
 
     for stage in (Stage.WORKING, Stage.DONE):
         yield Rule(

@@ -136,10 +136,13 @@ def start_attempt(run: Run, phase: Phase) -> Run:
 
 def attempt_ended(run: Run, event: AttemptEnded, asked: Pending) -> Run:
     phase = budget.settle(run.phase(event.phase_id), event.tokens)
+    if event.outcome in {Outcome.PARKED, Outcome.CANCELLED} and phase.tokens_left <= 0:
+        return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, _cap_spent(phase)))
     if event.outcome is Outcome.PARKED:
         return _park(run, phase, event)
     if event.outcome is Outcome.CANCELLED:  # nobody stopped the run: the machine lost the attempt
-        return _retry(put(run, phase), phase, asked, "the attempt was cut off")
+        build = Build(phase.phase_id, event.attempt, run.tip, phase.tokens_left, phase.evidence)
+        return _retry(run, phase, replace(asked, command=build), "the attempt was cut off")
     phase = replace(phase, attempts_used=phase.attempts_used + 1, candidate=event.candidate)
     if event.outcome is Outcome.SUBMITTED and event.candidate:
         return _check(run, phase, event.candidate)
@@ -183,19 +186,20 @@ def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
 
 
 def _audit(run: Run, phase: Phase, reason: str) -> Run:
-    out = ""
+    out, cause = "", Cause.REQUIRES_HUMAN_REVIEW
     if phase.auditor_attempts_used >= phase.spec.auditor_attempts_max:
-        out, cause = "the auditor's attempts are spent", Cause.REQUIRES_HUMAN_REVIEW
+        out = "the auditor's attempts are spent"
     elif phase.tokens_left <= 0:
         out, cause = _cap_spent(phase), Cause.BUDGET_EXHAUSTED
     if out:
         return fail(run, phase, Failure(cause, f"{out}; it was asked because: {reason}"))
-    if phase.candidate is None:
+    candidate = phase.candidate
+    if candidate is None:
         msg = f"phase {phase.phase_id} asks for an audit and has no candidate"
         raise AssertionError(msg)
     attempt = phase.auditor_attempts_used + 1
     phase = replace(phase, step=Step.AUDITING, auditor_attempts_used=attempt)
-    audit = Audit(phase.phase_id, attempt, phase.candidate, reason, phase.tokens_left)
+    audit = Audit(phase.phase_id, attempt, candidate, reason, phase.tokens_left)
     return issue(put(run, phase), audit)
 
 
@@ -226,7 +230,7 @@ def _test(run: Run, phase: Phase) -> Run:
         msg = f"phase {phase.phase_id} is to be tested and has no candidate"
         raise AssertionError(msg)
     bound = run.spec.safety_profile is SafetyProfile.SAFETY_CRITICAL
-    if bound and not _retested(phase) and budget.ci_runs_left(run, phase) <= 0:
+    if bound and not budget.retested(phase) and budget.ci_runs_left(run, phase) <= 0:
         tier = budget.tier_of(run, phase)
         reason = f"tier {tier.tier_id} has used its {tier.ci_run_cap} CI runs"
         return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason))
@@ -234,16 +238,12 @@ def _test(run: Run, phase: Phase) -> Run:
     return issue(put(run, replace(phase, step=Step.TESTING)), test)
 
 
-def _retested(phase: Phase) -> bool:
-    return phase.candidate is not None and ".r" in phase.candidate.name
-
-
 def tested(run: Run, event: CandidateTested, asked: Pending) -> Run:
     phase = run.phase(event.phase_id)
     if event.verdict in {CiVerdict.INFRA, CiVerdict.CANCELLED}:
         summary = event.evidence.summary if event.evidence else "CI could not run"
         return _retry(run, phase, asked, summary)
-    if not event.cached and not _retested(phase):
+    if not event.cached and not budget.retested(phase):
         phase = replace(phase, ci_runs_used=phase.ci_runs_used + 1)
     if event.verdict is CiVerdict.PASS:
         return put(run, replace(phase, step=Step.LANDING_QUEUED))
@@ -285,7 +285,7 @@ def _again(run: Run, phase: Phase, evidence: Evidence, cause: Cause, *, moved: b
     it is granted an attempt, up to `conflicts_max`.
     """
     phase = replace(phase, evidence=evidence)
-    if (moved or _retested(phase)) and phase.conflicts_used < run.spec.conflicts_max:
+    if (moved or budget.retested(phase)) and phase.conflicts_used < run.spec.conflicts_max:
         phase = replace(
             phase,
             conflicts_used=phase.conflicts_used + 1,

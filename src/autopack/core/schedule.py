@@ -24,7 +24,9 @@ from autopack.core.run import (
 def schedule(run: Run) -> Run:
     """The run after everything that can start has started."""
     if run.stage is Stage.WORKING:
-        run = _start_ready(_skip_unreachable(_land_next(run)))
+        run = _land_next(run)
+    if run.stage is Stage.WORKING:  # a landing that cannot be may stop the run
+        run = _start_ready(_skip_unreachable(run))
     if run.stage is Stage.STOPPING:
         run = _wind_down(run)
     if run.stage is Stage.WORKING and progress.ended(run):
@@ -34,12 +36,16 @@ def schedule(run: Run) -> Run:
 
 def _land_next(run: Run) -> Run:
     """One landing at a time; who waited while the branch moved is made again on top of it."""
-    while not any(phase.step is Step.LANDING for phase in run.phases):
+    while run.stage is Stage.WORKING and not _landing(run):
         phase = next((p for p in run.phases if p.step is Step.LANDING_QUEUED), None)
         if phase is None or phase.candidate is None:
             break
         run = _land(run, phase) if phase.candidate.parent == run.tip else _reapply(run, phase)
     return run
+
+
+def _landing(run: Run) -> bool:
+    return any(phase.step is Step.LANDING for phase in run.phases)
 
 
 def _land(run: Run, phase: Phase) -> Run:

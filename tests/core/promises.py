@@ -1,0 +1,160 @@
+"""What every event of every walk keeps, told of the run before it and the run after it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from autopack.core.command import (
+    Audit,
+    Build,
+    Check,
+    Command,
+    Deliver,
+    Land,
+    Reapply,
+    Test,
+    Wait,
+)
+from autopack.core.run import (
+    FINAL_STEPS,
+    Candidate,
+    Run,
+    RunState,
+    SafetyProfile,
+    Stage,
+    Step,
+)
+
+WAITS_FOR: dict[Step, type[Command]] = {
+    Step.BUILDING: Build,
+    Step.PARKED: Wait,
+    Step.CHECKING: Check,
+    Step.AUDITING: Audit,
+    Step.TESTING: Test,
+    Step.REAPPLYING: Reapply,
+    Step.LANDING: Land,
+}
+
+
+def keeps_promises(before: Run, after: Run, surplus_max: int) -> None:
+    """AssertionError when the step from `before` to `after` breaks one.
+
+    `surplus_max`: tokens that one answer may pass what it was allowed.
+    """
+    _keeps_counters(after)
+    _keeps_tokens(after, surplus_max)
+    _keeps_order(before, after)
+    _keeps_commands(after)
+    _keeps_snapshots(before, after)
+    assert after.state is _shown(after)
+
+
+def _keeps_counters(run: Run) -> None:
+    spec = run.spec
+    for phase in run.phases:
+        assert phase.attempts_used <= phase.spec.builder_attempts_max + phase.attempts_granted
+        assert phase.attempts_granted <= phase.conflicts_used + phase.auditor_attempts_used
+        assert phase.auditor_attempts_used <= phase.spec.auditor_attempts_max
+        assert phase.conflicts_used <= spec.conflicts_max
+        assert phase.reapplies_used <= spec.reapplies_max
+        assert phase.parks_used <= spec.parks_max
+        assert phase.infra_retries_used <= spec.infra_retries_max
+    assert run.infra_retries_used <= spec.infra_retries_max
+
+
+def _keeps_tokens(run: Run, surplus_max: int) -> None:
+    over = {p.phase_id: max(0, p.tokens_spent - p.spec.incident_token_cap) for p in run.phases}
+    assert max(over.values()) <= surplus_max
+    assert run.tokens_spent + run.tokens_reserved <= run.spec.token_cap + sum(over.values())
+    for phase in run.phases:
+        idle = phase.step is Step.QUEUED or phase.step in FINAL_STEPS
+        assert phase.tokens_reserved == (0 if idle else phase.tokens_left)
+    if run.spec.safety_profile is not SafetyProfile.SAFETY_CRITICAL:
+        return
+    for tier in run.spec.tiers:
+        mine = [phase for phase in run.phases if phase.spec.tier_id == tier.tier_id]
+        spent = sum(phase.tokens_spent + phase.tokens_reserved for phase in mine)
+        assert spent <= tier.token_cap + sum(over[phase.phase_id] for phase in mine)
+        assert sum(phase.ci_runs_used for phase in mine) <= tier.ci_run_cap
+
+
+def _keeps_order(before: Run, run: Run) -> None:
+    order = {tier.tier_id: tier.tier_index for tier in run.spec.tiers}
+    idle = FINAL_STEPS | {Step.QUEUED}
+    active = [phase for phase in run.phases if phase.step not in idle]
+    assert len(active) <= run.spec.parallel_max
+    assert sum(phase.step is Step.LANDING for phase in run.phases) <= 1
+    for phase in active:
+        place = order[phase.spec.tier_id]
+        assert all(
+            other.step in FINAL_STEPS for other in run.phases if order[other.spec.tier_id] < place
+        )
+        assert all(run.phase(need).satisfied for need in phase.spec.needs)
+    if before.stage is not Stage.WORKING:
+        return
+    started = {p.phase_id for p in active} - {
+        p.phase_id for p in before.phases if p.step is not Step.QUEUED
+    }
+    if run.stage is Stage.STOPPING:
+        assert not started, "nothing starts in a run that stops"
+
+
+def _keeps_commands(run: Run) -> None:
+    numbers = [pending.number for pending in run.pending]
+    assert numbers == sorted(set(numbers))
+    assert run.commands_issued >= max(numbers, default=0)
+    for phase in run.phases:
+        mine = [
+            pending.command
+            for pending in run.pending
+            if getattr(pending.command, "phase_id", "") == phase.phase_id
+        ]
+        expected = WAITS_FOR.get(phase.step)
+        assert [type(command) for command in mine] == ([expected] if expected else [])
+        for command in mine:
+            if isinstance(command, Build | Audit):
+                assert 0 < command.tokens_max <= phase.tokens_left
+    assert sum(isinstance(pending.command, Deliver) for pending in run.pending) <= 1
+
+
+def _keeps_snapshots(before: Run, run: Run) -> None:
+    assert run.version == before.version + 1
+    assert run.snapshots[: len(before.snapshots)] == before.snapshots
+    assert run.tip == (run.snapshots[-1].commit if run.snapshots else run.spec.base_commit)
+    landed = [snapshot.phase_id for snapshot in run.snapshots]
+    assert len(landed) == len(set(landed))
+    assert set(landed) == {p.phase_id for p in run.phases if p.step is Step.COMPLETE}
+    for land in (p.command for p in run.pending if isinstance(p.command, Land)):
+        assert land.expected == run.tip == land.candidate.parent
+    parents = [run.phase(snapshot.phase_id).candidate for snapshot in run.snapshots]
+    assert all(
+        c is not None and c.commit == s.commit for c, s in zip(parents, run.snapshots, strict=True)
+    )
+    assert all(
+        later is not None and later.parent == earlier.commit
+        for earlier, later in pairwise([Candidate("", run.spec.base_commit, "", ""), *parents])
+        if earlier is not None
+    )
+
+
+def _shown(run: Run) -> RunState:
+    """The least advanced active step, said another way than `core.run` says it."""
+    if run.stage is Stage.DONE:
+        return RunState(f"DONE_FAILED_{run.failure.cause}" if run.failure else "DONE_SUCCESS")
+    if run.stage is Stage.CREATED:
+        return RunState.RUN_CREATED
+    shows = {
+        "EXECUTING": RunState.PHASE_EXECUTION,
+        "GATE": RunState.GATE,
+        "CI_RUNNING": RunState.CI_RUNNING,
+    }
+    states = {
+        p.state.value for p in run.phases if p.step not in {Step.LANDING, Step.LANDING_QUEUED}
+    }
+    for state, shown in shows.items():
+        if state in states:
+            return shown
+    landing = any(p.step in {Step.LANDING, Step.LANDING_QUEUED} for p in run.phases)
+    if landing or run.snapshots:
+        return RunState.SNAPSHOT_CREATED
+    return RunState.PHASE_QUEUEING

@@ -1,0 +1,100 @@
+"""Budgets: room to start, reservations and what is settled against them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autopack.core import budget
+from autopack.core.budget import Room
+from autopack.core.run import Candidate, Phase, Run, RunSpec, SafetyProfile, Stage, Step
+from tests.core.walk import phase_spec, run_spec
+
+SPEC = run_spec(phase_spec("P1"), phase_spec("P2", phase_index=2))
+TESTED = Candidate("1", "c1", "t1", "base")
+
+
+def run_of(*phases: Phase, spec: RunSpec = SPEC) -> Run:
+    return Run(spec, Stage.WORKING, phases)
+
+
+def with_caps(run_cap: int, tier_cap: int = 10**9, ci_run_cap: int = 10**6) -> RunSpec:
+    tiers = tuple(replace(t, token_cap=tier_cap, ci_run_cap=ci_run_cap) for t in SPEC.tiers)
+    return replace(SPEC, token_cap=run_cap, tiers=tiers)
+
+
+@pytest.mark.parametrize(
+    ("cap", "spent", "reserved", "room"),
+    [
+        (2000, 0, 1000, Room.YES),
+        (1999, 0, 1000, Room.WAIT),
+        (1999, 1000, 0, Room.NO),
+        (2000, 1000, 0, Room.YES),
+        (1999, 999, 1, Room.WAIT),
+    ],
+)
+def test_a_phase_starts_when_the_run_holds_its_whole_cap(
+    cap: int, spent: int, reserved: int, room: Room
+) -> None:
+    other = replace(Phase(SPEC.phases[0]), tokens_spent=spent, tokens_reserved=reserved)
+    run = run_of(other, Phase(SPEC.phases[1]), spec=with_caps(cap))
+    decision = budget.room_to_start(run, run.phases[1])
+    assert decision.room is room
+    assert bool(decision.reason) == (room is not Room.YES)
+
+
+@pytest.mark.parametrize(
+    ("profile", "room"),
+    [(SafetyProfile.NORMAL, Room.YES), (SafetyProfile.SAFETY_CRITICAL, Room.NO)],
+)
+def test_a_tiers_cap_binds_only_safety_critical_runs(profile: SafetyProfile, room: Room) -> None:
+    spec = replace(with_caps(10**9, tier_cap=1500), safety_profile=profile)
+    other = replace(Phase(SPEC.phases[0], Step.COMPLETE), tokens_spent=501)
+    run = run_of(other, Phase(SPEC.phases[1]), spec=spec)
+    assert budget.room_to_start(run, run.phases[1]).room is room
+
+
+@given(st.lists(st.integers(-5, 600), max_size=8))
+def test_spent_and_reserved_never_pass_the_cap_before_the_last_answer(answers: list[int]) -> None:
+    phase = budget.reserve(Phase(SPEC.phases[0]))
+    assert phase.tokens_reserved == phase.spec.incident_token_cap
+    for tokens in answers:
+        before = phase.tokens_spent
+        phase = budget.settle(phase, tokens)
+        assert phase.tokens_spent == before + max(0, tokens)
+        assert phase.tokens_reserved == phase.tokens_left
+        held = phase.tokens_spent + phase.tokens_reserved
+        assert held == max(phase.spec.incident_token_cap, phase.tokens_spent)
+    assert budget.release(phase).tokens_reserved == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "left"),
+    [(Step.TESTING, "1", 1), (Step.TESTING, "1.r1", 2), (Step.CHECKING, "1", 2)],
+)
+def test_a_ci_run_under_way_is_reserved_and_a_second_one_of_the_same_work_is_free(
+    step: Step, name: str, left: int
+) -> None:
+    testing = Phase(SPEC.phases[0], step, candidate=replace(TESTED, name=name))
+    waiting = replace(Phase(SPEC.phases[1]), ci_runs_used=1)
+    run = run_of(testing, waiting, spec=with_caps(10**9, ci_run_cap=3))
+    assert budget.ci_runs_left(run, waiting) == left
+
+
+def test_a_tier_over_its_cap_is_told() -> None:
+    over = replace(Phase(SPEC.phases[0]), tokens_spent=1001)
+    assert budget.tier_caps_hit(run_of(over, spec=with_caps(10**9, tier_cap=1000))) == ("T1",)
+    assert budget.tier_caps_hit(run_of(over, spec=with_caps(10**9, tier_cap=1001))) == ()
+    tested = replace(Phase(SPEC.phases[0]), ci_runs_used=2)
+    assert budget.tier_caps_hit(run_of(tested, spec=with_caps(10**9, ci_run_cap=1))) == ("T1",)
+
+
+def test_parked_means_that_nobody_under_way_works() -> None:
+    parked = Phase(SPEC.phases[0], Step.PARKED)
+    building = Phase(SPEC.phases[1], Step.BUILDING)
+    assert budget.parked(run_of(parked, Phase(SPEC.phases[1])))
+    assert not budget.parked(run_of(parked, building))
+    assert not budget.parked(run_of(Phase(SPEC.phases[0])))

@@ -1,0 +1,301 @@
+"""Random specs and a random world for walks of the machine. Never checks anything itself."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+
+from autopack.core import machine
+from autopack.core.command import (
+    Audit,
+    Build,
+    Check,
+    Command,
+    Deliver,
+    Land,
+    Pending,
+    PrepareBase,
+    PrepareEnvironment,
+    Reapply,
+    Test,
+    Wait,
+)
+from autopack.core.event import (
+    AttemptEnded,
+    AuditEnded,
+    BasePrepared,
+    CancelRequested,
+    CandidateChecked,
+    CandidateReapplied,
+    CandidateTested,
+    CiVerdict,
+    CommandFailed,
+    Delivered,
+    DeliveryRefused,
+    DeliveryRequested,
+    DurationSpent,
+    EnvironmentPrepared,
+    Event,
+    GateVerdict,
+    Happened,
+    Outcome,
+    ReapplyConflicted,
+    Recommendation,
+    RunCreated,
+    SnapshotLanded,
+    Unparked,
+)
+from autopack.core.run import (
+    Candidate,
+    CiProfile,
+    Complexity,
+    Evidence,
+    OnPhaseFailure,
+    PhaseSpec,
+    Run,
+    RunSpec,
+    SafetyProfile,
+    TierSpec,
+)
+
+SURPLUS_MAX = 50
+"""Tokens that one answer may pass its `tokens_max` by: the model call that was under way."""
+ASKED_DELIVERIES_MAX = 4
+
+
+def phase_spec(phase_id: str, tier_id: str = "T1", phase_index: int = 1) -> PhaseSpec:
+    """A plain phase; tests replace what they speak of."""
+    return PhaseSpec(
+        phase_id=phase_id,
+        tier_id=tier_id,
+        phase_index=phase_index,
+        name=phase_id,
+        task="a task",
+        task_category="tests",
+        complexity=Complexity.LOW,
+        builder_mode="tweak_light",
+        scope=("**",),
+        needs=(),
+        packs=(),
+        deliver=(),
+        ci_profile=CiProfile.NORMAL,
+        auto_apply=True,
+        auditor_profile="",
+        builder_attempts_max=2,
+        auditor_attempts_max=2,
+        incident_token_cap=1000,
+        files_max=10,
+        changed_lines_max=100,
+    )
+
+
+def run_spec(*phases: PhaseSpec) -> RunSpec:
+    """A run of those phases, with a tier for each tier id they name."""
+    names = sorted({phase.tier_id for phase in phases}) or ["T1"]
+    tiers = tuple(TierSpec(name, index, name, 10**9, 10**6) for index, name in enumerate(names, 1))
+    return RunSpec(
+        run_id="r",
+        project_id="p",
+        repository="/repository",
+        base_ref="main",
+        base_commit="base",
+        tiers=tiers,
+        phases=phases,
+        builder="scripted",
+        auditor="",
+        sandbox="none",
+    )
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> RunSpec:
+    """Runs of 1 to 8 phases in 1 to 3 tiers, with small limits so that each is met."""
+    tier_count = draw(st.integers(1, 3))
+    count = draw(st.integers(max(1, tier_count), 8))
+    places = sorted(draw(st.lists(st.integers(1, tier_count), min_size=count, max_size=count)))
+    phases: list[PhaseSpec] = []
+    for index, place in enumerate(places, 1):
+        before = [phase.phase_id for phase in phases]
+        needs = draw(st.lists(st.sampled_from(before), unique=True, max_size=2)) if before else []
+        phases.append(
+            replace(
+                phase_spec(f"P{index}", f"T{place}", index),
+                needs=tuple(needs),
+                auto_apply=draw(st.booleans()),
+                builder_attempts_max=draw(st.integers(1, 3)),
+                auditor_attempts_max=draw(st.integers(0, 2)),
+                incident_token_cap=draw(st.sampled_from([300, 1000])),
+            )
+        )
+    landed = draw(st.sampled_from([0, 0, 1, 2]))
+    run = run_spec(*phases)
+    caps = {tier.tier_id: (draw(st.sampled_from([1500, 10**6])), draw(st.sampled_from([2, 100])))
+            for tier in run.tiers}  # fmt: skip
+    return replace(
+        run,
+        tiers=tuple(
+            replace(t, token_cap=caps[t.tier_id][0], ci_run_cap=caps[t.tier_id][1])
+            for t in run.tiers
+        ),
+        auditor=draw(st.sampled_from(["", "auditor"])),
+        safety_profile=draw(st.sampled_from(SafetyProfile)),
+        on_phase_failure=draw(st.sampled_from(OnPhaseFailure)),
+        parallel_max=draw(st.integers(1, 4)),
+        token_cap=draw(st.sampled_from([1200, 2500, 10**6])),
+        infra_retries_max=draw(st.integers(0, 3)),
+        conflicts_max=draw(st.integers(0, 2)),
+        reapplies_max=draw(st.sampled_from([0, 1, 3, 25])),
+        parks_max=draw(st.integers(0, 3)),
+        predecessor="r0" if landed else "",
+        landed=tuple(phase.phase_id for phase in phases[:landed]),
+    )
+
+
+def events_max(spec: RunSpec) -> int:
+    """More accepted events than any walk of this spec can have."""
+    total = 0
+    for phase in spec.phases:
+        audits = phase.auditor_attempts_max
+        attempts = phase.builder_attempts_max + spec.conflicts_max + audits
+        candidates = attempts + audits + spec.reapplies_max
+        builds = attempts + 2 * spec.parks_max  # each park is an attempt's end and an unparking
+        landings = spec.reapplies_max + 1
+        total += builds + 2 * candidates + audits + spec.reapplies_max + landings
+        total += spec.infra_retries_max + 1
+    deliveries = len(spec.phases) + 1
+    start = 2 + spec.infra_retries_max
+    unasked = 2 + 2 * ASKED_DELIVERIES_MAX
+    return 1 + start + total + deliveries + unasked
+
+
+@dataclass
+class World:
+    """Answers commands at random; `calm` from 0 (all goes wrong) to 1 (all goes well)."""
+
+    rng: random.Random
+    calm: float = 0.7
+    failing: float = 0.06
+    """How often the environment fails a command."""
+    made: int = 0
+
+    def answer(self, asked: Pending) -> Event:
+        command = asked.command
+        if self.rng.random() < self.failing:
+            return CommandFailed("the disk is full")
+        match command:
+            case PrepareBase():
+                return BasePrepared()
+            case PrepareEnvironment():
+                return EnvironmentPrepared("digest")
+            case Build():
+                return self._attempt(command)
+            case Wait():
+                return Unparked(command.phase_id, 1.0)
+            case Check():
+                verdict = GateVerdict.PASS if self._well() else self.rng.choice([*GateVerdict])
+                return CandidateChecked(command.phase_id, verdict)
+            case Audit():
+                return self._audit(command)
+            case Test():
+                ci = CiVerdict.PASS if self._well() else self.rng.choice([*CiVerdict])
+                return CandidateTested(command.phase_id, ci, cached=self.rng.random() < 0.1)
+            case Reapply():
+                if self._well():
+                    made = self.candidate(command.name, command.onto)
+                    return CandidateReapplied(command.phase_id, made)
+                return ReapplyConflicted(command.phase_id, Evidence("conflict", "both changed it"))
+            case Land():
+                return SnapshotLanded(command.phase_id, command.candidate.commit, command.tag)
+            case Deliver():
+                if self._well():
+                    return Delivered(command.tip)
+                return DeliveryRefused(command.tip, "the branch is checked out")
+
+    def candidate(self, name: str, parent: str) -> Candidate:
+        self.made += 1
+        return Candidate(name, f"c{self.made}", f"t{self.made}", parent)
+
+    def _well(self) -> bool:
+        return self.rng.random() < self.calm
+
+    def _tokens(self, tokens_max: int) -> int:
+        if self._well():
+            return self.rng.randint(0, tokens_max // 3)
+        return self.rng.randint(0, tokens_max + SURPLUS_MAX)
+
+    def _attempt(self, build: Build) -> AttemptEnded:
+        outcome = Outcome.SUBMITTED if self._well() else self.rng.choice([*Outcome])
+        submitted = outcome is Outcome.SUBMITTED
+        candidate = self.candidate(str(build.attempt), build.parent) if submitted else None
+        tokens = self._tokens(build.tokens_max)
+        return AttemptEnded(build.phase_id, build.attempt, outcome, tokens, candidate)
+
+    def _audit(self, audit: Audit) -> AuditEnded:
+        verdict = Recommendation.APPROVE if self._well() else self.rng.choice([*Recommendation])
+        patched = (
+            self.candidate(f"{audit.candidate.name}.a{audit.attempt}", audit.candidate.parent)
+            if self.rng.random() < 0.2
+            else None
+        )
+        return AuditEnded(audit.phase_id, verdict, self._tokens(audit.tokens_max), "notes", patched)
+
+
+@dataclass
+class Taken:
+    """One accepted event: the run before it and after it."""
+
+    before: Run
+    happened: Happened
+    asked: Pending | None
+    after: Run
+
+
+@dataclass
+class Walk:
+    """A walk from creation to the end, with its log."""
+
+    run: Run
+    log: list[Happened]
+    taken: list[Taken] = field(default_factory=list)
+
+
+def walk(spec: RunSpec, seed: int) -> Walk:
+    """Walk a run to its end; AssertionError when it passes `events_max`."""
+    rng = random.Random(seed)
+    world = World(rng, rng.choice([0.3, 0.7, 0.9, 0.97]), rng.choice([0.0, 0.03, 0.2]))
+    unasked = rng.choice([0.0, 0.02, 0.1, 0.2])
+    result = Walk(machine.create(spec).run, [Happened(RunCreated(spec), 0)])
+    left = ASKED_DELIVERIES_MAX
+    while not result.run.ended or (left and rng.random() < unasked * 5):
+        assert result.run.version <= events_max(spec), "the walk does not end"
+        assert result.run.pending or result.run.ended, (
+            f"nothing is asked and the run is {result.run.stage}"
+        )
+        if result.run.ended or rng.random() < unasked:
+            kinds: list[Event] = [CancelRequested("me"), DurationSpent()]
+            if left:
+                kinds.append(DeliveryRequested("me"))
+            event = kinds[-1] if result.run.ended else rng.choice(kinds)
+            left -= isinstance(event, DeliveryRequested)
+            _take(result, Happened(event, 0, 0, 1.0), None)
+        else:
+            asked = rng.choice(result.run.pending)
+            _take(result, Happened(world.answer(asked), 0, asked.number, 1.0), asked)
+    return result
+
+
+def _take(result: Walk, happened: Happened, asked: Pending | None) -> None:
+    answer = machine.advance(result.run, happened)
+    if isinstance(answer, machine.Refusal):
+        assert asked is None, answer.reason
+        return
+    result.taken.append(Taken(result.run, happened, asked, answer.run))
+    result.log.append(happened)
+    result.run = answer.run
+
+
+def phase_id_of(command: Command) -> str:
+    """The phase a command speaks of; empty for the run's own."""
+    return str(getattr(command, "phase_id", ""))
