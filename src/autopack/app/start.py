@@ -1,0 +1,399 @@
+"""Begin a run: facts of a repository, a plan and wishes become a frozen spec, or all that is wrong.
+
+Also the successor of a run that ended. Writes nothing, so that a refusal leaves nothing behind;
+`supervise.create_run` records what comes out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Container
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from autopack.core.errors import OperatorFault, OwnFault
+from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
+from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
+from autopack.core.project import FILE_NAME, Project, RunSettings, parse_project
+from autopack.core.run import (
+    OnPhaseFailure,
+    PhaseState,
+    Run,
+    RunScope,
+    RunSpec,
+    SafetyProfile,
+    id_problem,
+)
+from autopack.core.words import nearest
+
+STEM_CHARS_MAX: Final = 48
+"""Leaves room in an id's 64 for `-<n>` and a successor's `-r<n>`."""
+
+
+class Facts(Protocol):
+    """How a repository stands."""
+
+    @property
+    def head_branch(self) -> str:
+        """The branch that is checked out; empty when detached."""
+        ...
+
+    @property
+    def default_branch(self) -> str: ...
+
+    @property
+    def empty(self) -> bool: ...
+
+    @property
+    def shallow(self) -> bool: ...
+
+    @property
+    def partial(self) -> bool: ...
+
+    @property
+    def dirty(self) -> bool: ...
+
+    @property
+    def object_format(self) -> str: ...
+
+    def in_the_way(self, run_id: str) -> tuple[str, ...]:
+        """Refs that a delivery of this run would meet."""
+        ...
+
+
+class Source(Protocol):
+    """The user's repository as it is found."""
+
+    @property
+    def top(self) -> Path: ...
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def commit(self, ref: str) -> str:
+        """The commit of a ref; empty when there is none."""
+        ...
+
+    def read(self, commit: str, path: str) -> str | None: ...
+
+    def is_ancestor(self, old: str, new: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for; None and empty mean: not said."""
+
+    name: str
+    """The run is called `<name>-<n>` when no `run_id` is given."""
+    base: str = ""
+    run_id: str = ""
+    safety_profile: SafetyProfile | None = None
+    on_phase_failure: OnPhaseFailure | None = None
+    parallel_max: int | None = None
+    token_cap: int | None = None
+    phases_max: int | None = None
+    duration_minutes_max: int | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What this computer offers: names of agents, the chosen ones, the sandbox."""
+
+    agents: frozenset[str]
+    builder: str
+    auditor: str
+    sandbox: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that may be recorded, with what its owner should know first."""
+
+    spec: RunSpec
+    plan: CompiledPlan
+    warnings: tuple[str, ...]
+
+
+def new_run(
+    wish: Wish, machine: Machine, source: Source, draft: PlanDraft, known: Container[str]
+) -> Ready:
+    """The run that may begin; `known` are the ids of the store. OperatorFault lists all problems.
+
+    A repository without the base or its autopack.toml ends it at once: the rest follows from them.
+    """
+    base, commit = find_base(source, wish.base)
+    project = read_project(source, base, commit)
+    settings = _settled(wish, project.run)
+    problems: list[str] = []
+    safety = settings.safety_profile or SafetyProfile.NORMAL
+    defaults = PlanOptions()
+    options = PlanOptions(
+        safety,
+        settings.phases_max or defaults.phases_max,
+        settings.token_cap or defaults.token_cap,
+    )
+    plan = compile_plan(draft, options)
+    audited: tuple[str, ...] = ()
+    if isinstance(plan, PlanRefused):
+        problems += [str(problem) for problem in plan.problems]
+    else:
+        audited = plan.audited
+        problems += _scope_problems(settings, safety, plan)
+    problems += _agent_problems(machine, audited)
+    run_id = wish.run_id or _free_id(wish.name, source, known)
+    problems += _name_problems(run_id, source, known)
+    if problems or isinstance(plan, PlanRefused):
+        raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
+    spec = _spec(run_id, project, source, (base, commit), plan, machine, settings, safety)
+    notes = [str(problem) for problem in plan.warnings]
+    return Ready(spec, plan, (*notes, *_warnings(source, base)))
+
+
+def find_base(source: Source, wanted: str) -> tuple[str, str]:
+    """The base and its commit, the default branch when none is wanted.
+
+    OperatorFault when the repository has none, or cannot be worked from.
+    """
+    facts, top = source.facts, source.top
+    if facts.shallow:
+        what = f"{top}: a shallow clone; a run needs the whole history of its base"
+        raise OperatorFault(what, "`git fetch --unshallow`")
+    if facts.partial:
+        raise OperatorFault(f"{top}: a partial clone, which lacks objects", "make a full clone")
+    if facts.object_format != "sha1":
+        what = f"{top}: its object ids are {facts.object_format}; Autopack works with sha1"
+        raise OperatorFault(what, "use a sha1 repository")
+    if facts.empty:
+        hint = "commit something first, autopack.toml included (`autopack init` writes one)"
+        raise OperatorFault(f"{top}: an empty repository, without any commit", hint)
+    base = wanted or facts.default_branch
+    if commit := source.commit(base) if base else "":
+        return base, commit
+    if not wanted and facts.head_branch:
+        what = f"{top}: branch {facts.head_branch} is unborn: it has no commit yet"
+        raise OperatorFault(what, "commit on it, or name another base with --base")
+    what = f"{top}: the base {base} names no commit" if base else f"{top}: no default branch"
+    raise OperatorFault(what, "name a branch, tag or commit that exists with --base")
+
+
+def read_project(source: Source, base: str, commit: str) -> Project:
+    """The project part of the base; OperatorFault with the advice to commit one."""
+    text = source.read(commit, FILE_NAME)
+    if text is None:
+        where = f"{base} ({commit[:12]}) has no {FILE_NAME}"
+        here = (source.top / FILE_NAME).exists()
+        hint = f"`git add {FILE_NAME}` and commit it on {base}" if here else "`autopack init`"
+        raise OperatorFault(f"{where}: it says how this project is tested", hint)
+    project = parse_project(text, source.top.name)
+    if isinstance(project, tuple):
+        what = "\n".join(str(problem) for problem in project)
+        raise OperatorFault(
+            what, f"correct it and commit it on {base}: only the base's file counts"
+        )
+    return project
+
+
+def trial(project_id: str, repository: str, base: str, commit: str) -> RunSpec:
+    """A run of one phase that is never recorded: for CI of the base itself."""
+    phase = PhaseDraft("tests", "the base's own tests", scope=("**",), task="none")
+    plan = compile_plan(PlanDraft("trial", (TierDraft("base", "base", (phase,)),)))
+    if isinstance(plan, PlanRefused):
+        raise OwnFault(f"the trial's plan is refused: {plan}")
+    return RunSpec(
+        run_id=f"trial-{commit[:12]}",
+        project_id=project_id,
+        repository=repository,
+        base_ref=base,
+        base_commit=commit,
+        tiers=plan.tiers,
+        phases=plan.phases,
+        builder="",
+        auditor="",
+        sandbox="",
+    )
+
+
+def successor(
+    run: Run, source: Source, machine: Machine, known: Container[str], onto: str = ""
+) -> RunSpec:
+    """The run that continues `run` from its last good snapshot, or again from the commit `onto`.
+
+    On `onto` only what it already holds counts as landed.
+    """
+    _refuse_retry(run, again=bool(onto))
+    done = {phase.phase_id for phase in run.phases if phase.state is PhaseState.COMPLETE}
+    if onto:
+        commit = source.commit(onto)
+        if not commit:
+            raise OperatorFault(f"{onto} names no commit of {source.top}", "`git fetch` it first")
+        held = {s.phase_id for s in run.snapshots if source.is_ancestor(s.commit, commit)}
+        inherited = source.is_ancestor(run.spec.base_commit, commit)
+        base, landed = (onto, commit), (done & held) | set(run.spec.landed if inherited else ())
+    else:
+        ref = run.spec.branch if run.snapshots else run.spec.base_ref
+        base, landed = (ref, run.tip or run.spec.base_commit), done | set(run.spec.landed)
+    run_id = _free_successor(run.run_id, source, known)
+    left = tuple(p.phase_id for p in run.spec.phases if p.phase_id not in landed)
+    audited = tuple(p.phase_id for p in run.spec.phases if not p.auto_apply)
+    problems = [
+        *_agent_problems(machine, [each for each in audited if each in left]),
+        *_name_problems(run_id, source, known),
+    ]
+    if not left:
+        problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
+    if problems:
+        raise OperatorFault("\n".join(problems), "nothing was started")
+    return replace(
+        run.spec,
+        run_id=run_id,
+        repository=str(source.top),
+        base_ref=base[0],
+        base_commit=base[1],
+        builder=machine.builder,
+        auditor=machine.auditor,
+        sandbox=machine.sandbox,
+        predecessor=run.run_id,
+        landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
+    )
+
+
+def _refuse_retry(run: Run, *, again: bool) -> None:
+    if not run.ended:
+        hint = f"`autopack run watch {run.run_id}`, or `autopack run cancel {run.run_id}` first"
+        raise OperatorFault(f"run {run.run_id} is still under way", hint)
+    if run.failure is None and not again:
+        hint = "`--onto REF` makes it again on another base"
+        if run.delivered != run.tip:
+            hint = f"`autopack run deliver {run.run_id}` brings its branch to you"
+        raise OperatorFault(f"run {run.run_id} succeeded: there is nothing to retry", hint)
+
+
+def _settled(wish: Wish, project: RunSettings) -> RunSettings:
+    """Wishes over the project's defaults."""
+    return replace(
+        project,
+        safety_profile=wish.safety_profile or project.safety_profile,
+        on_phase_failure=wish.on_phase_failure or project.on_phase_failure,
+        parallel_max=wish.parallel_max or project.parallel_max,
+        token_cap=wish.token_cap or project.token_cap,
+        phases_max=wish.phases_max or project.phases_max,
+        duration_minutes_max=wish.duration_minutes_max or project.duration_minutes_max,
+    )
+
+
+def _scope(settings: RunSettings, safety: SafetyProfile) -> RunScope:
+    critical = safety is SafetyProfile.SAFETY_CRITICAL
+    return settings.run_scope or (RunScope.SINGLE_TIER if critical else RunScope.MULTI_TIER)
+
+
+def _scope_problems(settings: RunSettings, safety: SafetyProfile, plan: CompiledPlan) -> list[str]:
+    if _scope(settings, safety) is RunScope.MULTI_TIER or len(plan.tiers) == 1:
+        return []
+    hint = f'write one plan a tier, or run_scope = "multi_tier" in [run] of {FILE_NAME}'
+    return [f"the plan has {len(plan.tiers)} tiers and run_scope is single_tier: {hint}"]
+
+
+def _agent_problems(machine: Machine, audited: Collection[str]) -> list[str]:
+    known = ", ".join(sorted(machine.agents)) or "none is configured"
+    problems = []
+    if not machine.builder:
+        problems.append(f"no builder: give --builder or set builder in {FILE_NAME} ({known})")
+    for role, name in (("builder", machine.builder), ("auditor", machine.auditor)):
+        if name and name not in machine.agents:
+            meant = nearest(name, machine.agents)
+            hint = f"did you mean {meant!r}?" if meant else f"agents: {known}"
+            problems.append(f"{role} {name!r}: no [agents.{name}]; {hint}")
+    if audited and not machine.auditor:
+        listed = ", ".join(audited)
+        problems.append(f"no auditor, which these phases need to land: {listed} (--auditor NAME)")
+    return problems
+
+
+def _name_problems(run_id: str, source: Source, known: Container[str]) -> list[str]:
+    """A name that is no id, or taken; refs `a` and `a/b` cannot both exist."""
+    if problem := id_problem(run_id):
+        return [f"run id {run_id!r}: {problem}"]
+    problems = [f"run id {run_id}: the store has a run of that name"] if run_id in known else []
+    for ref in source.facts.in_the_way(run_id):
+        noun, name = ref.removeprefix("refs/").split("/", 1)
+        kind, delete = ("branch", "branch -m") if noun == "heads" else ("tag", "tag -d")
+        hint = f"rename or delete it (`git {delete} {name}`)"
+        if name != "autonomous":
+            hint = "choose another --run-id"
+        problems.append(f"the {kind} {name} stands where this run's refs must go: {hint}")
+    return problems
+
+
+def _free_id(name: str, source: Source, known: Container[str]) -> str:
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:STEM_CHARS_MAX].strip("-_") or "run"
+    return _free(lambda number: f"{stem}-{number}", source, known)
+
+
+def _free_successor(run_id: str, source: Source, known: Container[str]) -> str:
+    stem = re.sub(r"-r\d+$", "", run_id)
+    return _free(lambda number: f"{stem}-r{number}", source, known)
+
+
+def _free(called: Callable[[int], str], source: Source, known: Container[str]) -> str:
+    """The first of the names that neither the store nor the repository has."""
+    number = 1
+    while called(number) in known or _taken(called(number), source):
+        number += 1
+    return called(number)
+
+
+def _taken(run_id: str, source: Source) -> bool:
+    """Whether a ref of the run's own stands there; one named `autonomous` blocks every run."""
+    return any(ref.count("/") > 2 for ref in source.facts.in_the_way(run_id))
+
+
+def _warnings(source: Source, base: str) -> list[str]:
+    """What surprises: the run starts from the base, not from what is checked out."""
+    found = []
+    head = source.facts.head_branch
+    if not head:
+        found.append(f"HEAD is detached; the run starts from {base}")
+    elif head != base:
+        found.append(f"{head} is checked out; the run starts from {base}")
+    if source.facts.dirty:
+        found.append("changed files are not committed; the run starts without them")
+    return found
+
+
+def _spec(
+    run_id: str,
+    project: Project,
+    source: Source,
+    base: tuple[str, str],
+    plan: CompiledPlan,
+    machine: Machine,
+    settings: RunSettings,
+    safety: SafetyProfile,
+) -> RunSpec:
+    spec = RunSpec(
+        run_id=run_id,
+        project_id=project.project_id,
+        repository=str(source.top),
+        base_ref=base[0],
+        base_commit=base[1],
+        tiers=plan.tiers,
+        phases=plan.phases,
+        builder=machine.builder,
+        auditor=machine.auditor,
+        sandbox=machine.sandbox,
+        safety_profile=safety,
+        run_scope=_scope(settings, safety),
+    )
+    critical = safety is SafetyProfile.SAFETY_CRITICAL
+    stop = OnPhaseFailure.STOP if critical else OnPhaseFailure.CONTINUE
+    minutes, parked = settings.duration_minutes_max, settings.parked_minutes_max
+    return replace(
+        spec,
+        on_phase_failure=settings.on_phase_failure or stop,
+        parallel_max=settings.parallel_max or spec.parallel_max,
+        token_cap=settings.token_cap or spec.token_cap,
+        phases_max=settings.phases_max or spec.phases_max,
+        duration_seconds_max=minutes * 60 if minutes else spec.duration_seconds_max,
+        parked_seconds_max=parked * 60 if parked else spec.parked_seconds_max,
+    )

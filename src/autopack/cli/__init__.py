@@ -1,0 +1,1 @@
+"""The command line: parses, calls wiring, prints. Decides nothing about a run."""

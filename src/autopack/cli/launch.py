@@ -1,0 +1,268 @@
+"""Start, watch and steer runs: checks first, then records, then watches to the end.
+
+Only the supervisor advances runs; this asks it, and starts one when none is there.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from autopack import wiring
+from autopack.app.plan import DryRun, dry_run
+from autopack.app.ports import Store
+from autopack.app.start import Machine, Ready, Wish, new_run, successor
+from autopack.app.supervise import create_run
+from autopack.cli import render, view, wire
+from autopack.cli.watch import follow
+from autopack.core.errors import OperatorFault
+from autopack.core.run import Run, RunSpec
+from autopack.core.words import nearest
+from autopack.settings import Loaded, load
+
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+COMMANDS: Final = ("list", "view", "watch", "cancel", "retry", "deliver")
+
+
+@dataclass(frozen=True)
+class How:
+    """What to do with a run that may begin."""
+
+    dry_run: bool = False
+    detach: bool = False
+    as_json: bool = False
+
+
+def start(
+    path: Path, repo: Path | None, wish: Wish, flags: Mapping[str, str | None], how: How
+) -> int:
+    """Check everything, then record the run, see to a supervisor and watch."""
+    _refuse_command(path)
+    folder = repo or Path.cwd()
+    loaded = load(folder, os.environ, flags)
+    source = wiring.checkout(loaded, folder)
+    draft = wiring.plan(path)
+    with wiring.reading(loaded) as store:
+        ready = new_run(_wish(wish, loaded), machine(loaded), source, draft,
+                        wiring.KnownRuns(store))  # fmt: skip
+    if not how.as_json:
+        render.note(*(f"warning: {warning}" for warning in ready.warnings))
+    if how.dry_run:
+        _print_dry_run(ready, as_json=how.as_json)
+        return 0
+    _check_world(loaded, ready.spec)
+    return _begin(loaded, ready.spec, how)
+
+
+def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> int:
+    """Record the successor of a run that ended and watch it."""
+    here = load(Path.cwd(), os.environ)
+    with wiring.reading(here) as store:
+        run = view.loaded_run(store, run_id)
+        repository = Path(run.spec.repository)
+        chosen = {"builder": run.spec.builder, "auditor": run.spec.auditor or None,
+                  "sandbox": run.spec.sandbox}  # fmt: skip
+        given = {key: value for key, value in flags.items() if value is not None}
+        loaded = load(repository, os.environ, {**chosen, **given})
+        source = wiring.checkout(loaded, repository)
+        spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto)
+    _check_world(loaded, spec)
+    return _begin(loaded, spec, how)
+
+
+def watch(run_id: str, *, as_json: bool) -> int:
+    """Watch a run to its end; its result as exit code."""
+    loaded = load(Path.cwd(), os.environ)
+    with wiring.reading(loaded) as store:
+        run = view.loaded_run(store, run_id)
+        if store is None or run.ended:
+            return _tell_end(run, as_json=as_json)
+        return _watch(loaded, store, run_id, as_json=as_json)
+
+
+def cancel(run_id: str, *, as_json: bool) -> None:
+    """Ask the supervisor to end a run."""
+    loaded = load(Path.cwd(), os.environ)
+    with wiring.reading(loaded) as store:
+        run = view.loaded_run(store, run_id)
+        if run.ended or store is None:
+            what = f"run {run_id} has ended: {run.state.value}"
+            raise OperatorFault(what, f"`autopack run view {run_id}`")
+        store.ask(run_id, "cancel", _who(loaded))
+    wiring.ensure_supervisor(loaded)
+    if as_json:
+        render.data({"run_id": run_id, "asked": "cancel"})
+    else:
+        render.note(f"asked: {run_id} ends soon, what has landed stays",
+                    f"  next: autopack run watch {run_id}")  # fmt: skip
+
+
+def deliver(run_id: str, *, as_json: bool) -> int:
+    """Ask for another delivery and wait for its answer."""
+    loaded = load(Path.cwd(), os.environ)
+    with wiring.reading(loaded) as store:
+        run = view.loaded_run(store, run_id)
+        if store is None or not run.snapshots:
+            hint = f"`autopack run view {run_id}`"
+            raise OperatorFault(f"run {run_id} has no snapshot to deliver", hint)
+        if not run.ended:
+            hint = "it delivers at each snapshot and at its end"
+            raise OperatorFault(f"run {run_id} is still under way", hint)
+        store.ask(run_id, "deliver", _who(loaded))
+        wiring.ensure_supervisor(loaded)
+
+        def answered(now: Run) -> bool:
+            asked = any(request.run_id == run_id for request in store.requests())
+            return now.ended and not asked
+
+        run = _ensured(loaded, store, run_id, answered)
+    if as_json:
+        render.data({"run": wire.detail(run)})
+    else:
+        render.out(*view.summary(run))
+    return 0 if run.delivered == run.tip else FAILED
+
+
+def machine(loaded: Loaded) -> Machine:
+    """What this computer offers to a run."""
+    settings = loaded.settings
+    agents = frozenset(settings.agents)
+    return Machine(agents, settings.builder, settings.auditor, settings.sandbox)
+
+
+def _refuse_command(path: Path) -> None:
+    """`autopack run lits` names no plan: a misspelt command, most likely."""
+    if not path.suffix and not path.exists():
+        meant = nearest(str(path), COMMANDS)
+        hint = f"did you mean `autopack run {meant}`?" if meant else "`autopack run --help`"
+        raise OperatorFault(f"{path}: neither a plan nor a command of `autopack run`", hint)
+
+
+def _wish(wish: Wish, loaded: Loaded) -> Wish:
+    """A wish with what the environment says where no flag did."""
+    settings = loaded.settings
+    return replace(
+        wish,
+        token_cap=wish.token_cap or settings.run_token_cap,
+        phases_max=wish.phases_max or settings.run_max_phases,
+        duration_minutes_max=wish.duration_minutes_max or settings.run_max_duration_minutes,
+    )
+
+
+def _check_world(loaded: Loaded, spec: RunSpec) -> None:
+    """What would fail the run at its first command: the sandbox, the agents' configuration."""
+    wiring.check_sandbox(spec.sandbox)
+    wiring.check_agents(loaded, spec.builder, spec.auditor)
+
+
+def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
+    with wiring.writing(loaded) as store:
+        run = create_run(store, wiring.clock(loaded), spec)
+        wiring.ensure_supervisor(loaded)
+        if not how.detach:
+            return _watch(loaded, store, run.run_id, as_json=how.as_json)
+    if how.as_json:
+        render.data({"run": wire.detail(run)})
+    else:
+        render.out(run.run_id)
+        render.note(f"  next: autopack run watch {run.run_id}")
+    return 0
+
+
+def _watch(loaded: Loaded, store: Store, run_id: str, *, as_json: bool) -> int:
+    while True:
+        try:
+            run = _ensured(loaded, store, run_id, lambda now: now.ended)
+            return _tell_end(run, as_json=as_json)
+        except KeyboardInterrupt:
+            if not _goes_on(loaded, store, run_id):
+                return INTERRUPTED
+
+
+def _ensured(loaded: Loaded, store: Store, run_id: str, rests: Callable[[Run], bool]) -> Run:
+    return follow(store, run_id, lambda: wiring.ensure_supervisor(loaded), rests)
+
+
+def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
+    """What Ctrl-C means: a terminal is asked once; without one the run goes on alone."""
+    choice = "d"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        render.note("", "the run goes on in the background unless you cancel it")
+        try:
+            sys.stderr.write("[d]etach, [c]ancel the run, [w]atch on? (d) ")
+            sys.stderr.flush()
+            choice = sys.stdin.readline().strip().lower()[:1] or "d"
+        except KeyboardInterrupt:
+            choice = "d"
+    if choice == "w":
+        return True
+    if choice == "c":
+        store.ask(run_id, "cancel", _who(loaded))
+        wiring.ensure_supervisor(loaded)
+        render.note(f"{run_id} is being cancelled; what has landed stays")
+    else:
+        render.note(f"{run_id} goes on in the background",
+                    f"  cancel: autopack run cancel {run_id}")  # fmt: skip
+    render.note(f"  next: autopack run watch {run_id}")
+    return False
+
+
+def _tell_end(run: Run, *, as_json: bool) -> int:
+    if as_json:
+        render.data({"run": wire.detail(run)})
+    else:
+        render.out(*view.summary(run))
+    undelivered = bool(run.snapshots) and run.delivered != run.tip
+    return FAILED if run.failure or undelivered else 0
+
+
+def _print_dry_run(ready: Ready, *, as_json: bool) -> None:
+    course = dry_run(ready.plan)
+    if as_json:
+        render.data({"run_id": ready.spec.run_id, "dry_run": asdict(course)})
+        return
+    render.out(*_course(ready.spec, course))
+
+
+def _course(spec: RunSpec, course: DryRun) -> list[str]:
+    where = f"{spec.base_ref} ({spec.base_commit[:12]}), {spec.parallel_max} at a time"
+    lines = [f"{spec.run_id}: {course.phases} phases in {course.tiers} tiers on {where}"]
+    header = ("", "PHASE", "CATEGORY", "COMPLEXITY", "ATTEMPTS", "TOKENS", "NEEDS", "SCOPE")
+    for wave in course.waves:
+        lines += ["", f"{wave.tier_id} {wave.tier_name}"]
+        rows = [
+            ("", phase.phase_id, phase.category, phase.complexity,
+             str(phase.builder_attempts_max), f"{phase.incident_token_cap:,}",
+             " ".join(phase.needs), " ".join(phase.scope))
+            for phase in wave.phases
+        ]  # fmt: skip
+        lines += render.table(header, rows)
+    tries = f"{course.builder_attempts_max} attempts, {course.auditor_attempts_max} audits"
+    lines += [
+        "",
+        f"order: {' '.join(course.order)}",
+        f"critical path: {' '.join(course.critical_path)} ({course.critical_path_tokens:,} tokens)",
+        f"at worst: {course.tokens_max:,} tokens, {tries}, {course.ci_runs_max} CI runs",
+    ]
+    if course.incident_tokens > course.tokens_max:
+        lines.append(
+            f"the phases' caps add up to {course.incident_tokens:,}: the run's cap is less"
+        )
+    if course.needs_auditor:
+        lines.append(f"land only with an auditor: {' '.join(course.needs_auditor)}")
+    return [*lines, f"nothing was started; next: {_again()}"]
+
+
+def _again() -> str:
+    """The same command without `--dry-run`."""
+    return shlex.join(["autopack", *(word for word in sys.argv[1:] if word != "--dry-run")])
+
+
+def _who(loaded: Loaded) -> str:
+    return loaded.environ.get("USER") or loaded.environ.get("LOGNAME") or "cli"

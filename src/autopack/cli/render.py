@@ -1,0 +1,57 @@
+"""How commands speak: data on standard output, everything else on standard error.
+
+Plain text without any library, so that reading is quick; text that came from agents, repositories
+or git is made harmless for a terminal. Never asks and never decides.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+SCHEMA_VERSION: Final = 1
+
+
+def data(record: Mapping[str, Any]) -> None:
+    """One JSON document with the version of its shape."""
+    print(json.dumps({"schema_version": SCHEMA_VERSION, **record}, indent=2, ensure_ascii=True))
+
+
+def out(*lines: str) -> None:
+    """Text that was asked for."""
+    for line in lines:
+        print(safe(line))
+
+
+def note(*lines: str) -> None:
+    """Progress, warnings, advice."""
+    for line in lines:
+        print(safe(line), file=sys.stderr, flush=True)
+
+
+def fault(code: str, message: str, hint: str, *, as_json: bool) -> None:
+    """What went wrong, for people or programs."""
+    if as_json:
+        print(json.dumps({"code": code, "message": message, "hint": hint}), file=sys.stderr)
+        return
+    first, *rest = message.splitlines() or [""]
+    note(f"autopack: {first}", *(f"  {line}" for line in rest))
+    if hint:
+        note(*(f"  hint: {line}" for line in hint.splitlines()))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Left-aligned columns two blanks apart."""
+    lines = [list(header), *([safe(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def safe(text: str) -> str:
+    """Without control characters: an agent's words must not drive the reader's terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
