@@ -1,0 +1,241 @@
+"""SqlStore: the Store port on a database. Every write is one durable transaction.
+
+Reads never wait for the writer. Never decides what a run does next; never runs a command.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from autopack.adapters.store import codec, dialect, projection
+from autopack.adapters.store.tables import events, green_results, phases, requests, runs, tiers
+from autopack.adapters.store.verify import event_row, problems
+from autopack.app.ports import Recorded, Request, Transaction
+from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
+from autopack.core.event import Happened
+from autopack.core.run import Run
+
+_SET_TIERS = update(tiers).where(
+    tiers.c.run_id == bindparam("of_run"), tiers.c.tier_id == bindparam("of_id")
+)
+_SET_PHASES = update(phases).where(
+    phases.c.run_id == bindparam("of_run"), phases.c.phase_id == bindparam("of_id")
+)
+
+
+@dataclass(frozen=True)
+class SqlTransaction:
+    """An open write: who shares the database may write through its connection, not commit it."""
+
+    connection: Connection
+
+
+class SqlStore:
+    """Runs, events and requests in the tables of one database."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._companion: Engine | None = None
+        self._writer = threading.Lock()
+        self.path = path
+
+    def create(self, run: Run, happened: Happened) -> None:
+        """Record a new run with its first event; OperatorFault when the id is taken."""
+        _check_version(run, 0)
+        row = projection.run_row(run, happened.at, happened.at)
+        with self._write("record a run in") as connection:
+            taken = select(runs.c.number).where(runs.c.run_id == run.run_id)
+            if connection.execute(taken).first() is not None:
+                raise OperatorFault(f"there is a run {run.run_id} already", "choose another id")
+            connection.execute(insert(runs).values(**row))
+            connection.execute(
+                insert(events).values(**event_row(run.run_id, 1, happened, codec.GENESIS))
+            )
+            connection.execute(insert(tiers), projection.tier_rows(run))
+            connection.execute(insert(phases), projection.phase_rows(run))
+
+    def load(self, run_id: str) -> Run:
+        """The run as its last event left it; OperatorFault when unknown."""
+        with self._read() as connection:
+            row = connection.execute(select(runs.c.record).where(runs.c.run_id == run_id)).first()
+        if row is None:
+            raise _unknown(run_id)
+        return self._decoded(run_id, row.record)
+
+    def save(
+        self,
+        run: Run,
+        happened: Happened,
+        *,
+        expected_version: int,
+        within: Callable[[Transaction], None],
+    ) -> bool:
+        """Append the event and replace the projections in one transaction, `within` inside it.
+
+        False, and nothing written, when the stored version is not `expected_version`. `within`
+        must write through the transaction only: the store itself is locked meanwhile.
+        """
+        _check_version(run, expected_version)
+        row = projection.run_row(run, 0, happened.at)
+        del row["created_at"]
+        tier_rows, phase_rows = projection.tier_rows(run), projection.phase_rows(run)
+        with self._write("write to") as connection:
+            changed = connection.execute(
+                update(runs)
+                .where(runs.c.run_id == run.run_id, runs.c.version == expected_version)
+                .values(**row)
+            )
+            if changed.rowcount != 1:
+                known = select(runs.c.number).where(runs.c.run_id == run.run_id)
+                if connection.execute(known).first() is None:
+                    raise _unknown(run.run_id)
+                return False
+            previous = connection.execute(
+                select(events.c.digest).where(
+                    events.c.run_id == run.run_id, events.c.sequence == expected_version
+                )
+            ).scalar_one()
+            connection.execute(
+                insert(events).values(**event_row(run.run_id, run.version, happened, previous))
+            )
+            connection.execute(_SET_TIERS, [_keyed(row, "tier_id") for row in tier_rows])
+            connection.execute(_SET_PHASES, [_keyed(row, "phase_id") for row in phase_rows])
+            within(SqlTransaction(connection))
+        return True
+
+    def runs(self, *, ended: bool | None = None, after: str = "", limit: int = 50) -> list[Run]:
+        """Runs, newest first, after the run of id `after`; only (not) ended ones when asked."""
+        query = select(runs.c.run_id, runs.c.record).order_by(runs.c.number.desc()).limit(limit)
+        if ended is not None:
+            query = query.where(runs.c.ended == ended)
+        with self._read() as connection:
+            if after:
+                place = select(runs.c.number).where(runs.c.run_id == after)
+                number = connection.execute(place).scalar()
+                if number is None:
+                    raise _unknown(after)
+                query = query.where(runs.c.number < number)
+            rows = connection.execute(query).all()
+        return [self._decoded(row.run_id, row.record) for row in rows]
+
+    def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]:
+        """A run's events in order, after the sequence number `after`."""
+        query = (
+            select(events)
+            .where(events.c.run_id == run_id, events.c.sequence > after)
+            .order_by(events.c.sequence)
+            .limit(limit)
+        )
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        return [self._recorded(row) for row in rows]
+
+    def verify(self, run_id: str) -> list[str]:
+        """Problems of the run's chain and projections, rebuilt from its events; empty is sound."""
+        with self._read() as connection:
+            found = problems(connection, run_id)
+        if found is None:
+            raise _unknown(run_id)
+        return found
+
+    def ask(self, run_id: str, kind: str, by: str) -> None:
+        """Leave a request for the supervisor; OperatorFault when the run is unknown."""
+        row = {"run_id": run_id, "kind": kind, "by": projection.printable(by)}
+        with self._write("leave a request in") as connection:
+            try:
+                connection.execute(insert(requests).values(**row))
+            except IntegrityError as error:
+                raise _unknown(run_id) from error
+
+    def requests(self) -> list[Request]:
+        """Requests that were not answered, oldest first."""
+        with self._read() as connection:
+            rows = connection.execute(select(requests).order_by(requests.c.number)).all()
+        return [Request(row.number, row.run_id, row.kind, row.by) for row in rows]
+
+    def answered(self, number: int) -> None:
+        """Drop a request that was carried out."""
+        with self._write("write to") as connection:
+            connection.execute(delete(requests).where(requests.c.number == number))
+
+    def green(self, key: str) -> str | None:
+        """The JSON of a cached green CI result."""
+        query = select(green_results.c.result).where(green_results.c.key == key)
+        with self._read() as connection:
+            return connection.execute(query).scalar()
+
+    def remember_green(self, key: str, result: str) -> None:
+        """Keep a green CI result; a later one of the same key replaces it."""
+        replace = update(green_results).where(green_results.c.key == key).values(result=result)
+        with self._write("write to") as connection:
+            if connection.execute(replace).rowcount == 0:
+                connection.execute(insert(green_results).values(key=key, result=result))
+
+    def companion(self) -> Engine:
+        """Connections to the same database for an engine that manages its own transactions."""
+        if self._companion is None:
+            self._companion = dialect.companion(self.path)
+        return self._companion
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+        if self._companion is not None:
+            self._companion.dispose()
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with dialect.translated(self.path, "read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self, doing: str) -> Iterator[Connection]:
+        """A transaction that commits at the end; our own threads queue without busy waiting."""
+        with self._writer, dialect.translated(self.path, doing), self._engine.connect() as plain:
+            connection = plain.execution_options(**dialect.WRITES)
+            with connection.begin():
+                yield connection
+
+    def _decoded(self, run_id: str, record: str) -> Run:
+        try:
+            return codec.decode_run(record)
+        except ValueError as error:
+            raise self._damaged(run_id, "record of the run") from error
+
+    def _recorded(self, row: Row[Any]) -> Recorded:
+        try:
+            event = codec.decode_event(row.payload)
+        except ValueError as error:
+            raise self._damaged(row.run_id, f"payload of event {row.sequence}") from error
+        happened = Happened(event, row.at, row.answers, row.active_seconds)
+        return Recorded(row.run_id, row.sequence, happened, row.digest)
+
+    def _damaged(self, run_id: str, what: str) -> EnvironmentFault:
+        return EnvironmentFault(
+            f"the store {self.path} is damaged: the {what} {run_id} cannot be read",
+            f"run `autopack events verify {run_id}`, then restore a backup",
+        )
+
+
+def _keyed(row: projection.Row, key: str) -> projection.Row:
+    values = {name: value for name, value in row.items() if name not in ("run_id", key)}
+    return {"of_run": row["run_id"], "of_id": row[key], **values}
+
+
+def _check_version(run: Run, expected_version: int) -> None:
+    if run.version != expected_version + 1:
+        raise OwnFault(
+            f"run {run.run_id} at version {run.version} cannot follow version {expected_version}"
+        )
+
+
+def _unknown(run_id: str) -> OperatorFault:
+    return OperatorFault(f"there is no run {run_id}", "`autopack run list` shows the runs")

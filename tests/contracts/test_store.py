@@ -1,0 +1,214 @@
+"""The Store port: what holds for the fake and for the real one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from autopack.adapters.store.open import open_store
+from autopack.app.ports import Store, Transaction
+from autopack.core.errors import OperatorFault, OwnFault
+from autopack.core.event import BasePrepared
+from autopack.testing import MemoryStore
+from tests.contracts.walks import born, moved, walk
+
+
+def nothing(_transaction: Transaction) -> None:
+    """A `within` that adds nothing."""
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store = (
+        MemoryStore() if request.param == "memory" else open_store(tmp_path / "state" / "store.db")
+    )
+    yield made
+    made.close()
+
+
+def record(store: Store, run_id: str = "r1", events: int = 4) -> None:
+    (first, created), *rest = walk(run_id)[:events]
+    store.create(first, created)
+    for run, happened in rest:
+        assert store.save(run, happened, expected_version=run.version - 1, within=nothing)
+
+
+class TestRuns:
+    def test_a_new_run_is_loaded_as_it_was_created(self, store: Store) -> None:
+        run, happened = born()
+        store.create(run, happened)
+        assert store.load("r1") == run
+
+    def test_a_taken_id_is_refused_and_the_old_run_kept(self, store: Store) -> None:
+        record(store)
+        with pytest.raises(OperatorFault, match="r1"):
+            store.create(*born(phases=5))
+        assert store.load("r1") == walk()[-1][0]
+        assert len(store.events("r1")) == 4
+
+    def test_an_unknown_run_is_named(self, store: Store) -> None:
+        with pytest.raises(OperatorFault, match="nobody"):
+            store.load("nobody")
+        with pytest.raises(OperatorFault, match="nobody"):
+            store.verify("nobody")
+        with pytest.raises(OperatorFault, match="nobody"):
+            store.runs(after="nobody")
+
+    def test_every_saved_run_is_loaded_as_it_was_saved(self, store: Store) -> None:
+        (first, created), *rest = walk()
+        store.create(first, created)
+        for run, happened in rest:
+            assert store.save(run, happened, expected_version=run.version - 1, within=nothing)
+            assert store.load("r1") == run
+
+    def test_runs_are_paged_newest_first(self, store: Store) -> None:
+        names = [f"r{number}" for number in range(7)]
+        for name in names:
+            record(store, name, events=1)
+        first = store.runs(limit=3)
+        assert [run.run_id for run in first] == ["r6", "r5", "r4"]
+        rest = store.runs(after="r4")
+        assert [run.run_id for run in rest] == ["r3", "r2", "r1", "r0"]
+
+    def test_runs_are_chosen_by_whether_they_ended(self, store: Store) -> None:
+        record(store, "open", events=1)
+        record(store, "stopping")
+        ended = {run.run_id for run in store.runs(ended=True)}
+        going = {run.run_id for run in store.runs(ended=False)}
+        assert ended | going == {"open", "stopping"}
+        assert "open" in going
+        assert ended == ({"stopping"} if walk()[-1][0].ended else set())
+
+
+class TestSave:
+    def test_a_stale_version_writes_nothing(self, store: Store) -> None:
+        record(store, events=3)
+        run, happened = walk()[2]
+        asked: list[Transaction] = []
+        assert not store.save(run, happened, expected_version=2, within=asked.append)
+        assert not asked
+        assert store.load("r1").version == 3
+        assert len(store.events("r1")) == 3
+
+    def test_a_crash_inside_writes_nothing(self, store: Store) -> None:
+        record(store, events=2)
+        run, happened = walk()[2]
+
+        def crash(_transaction: Transaction) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            store.save(run, happened, expected_version=2, within=crash)
+        assert store.load("r1") == walk()[1][0]
+        assert len(store.events("r1")) == 2
+        assert store.save(run, happened, expected_version=2, within=nothing)
+
+    def test_a_run_that_does_not_follow_is_our_own_fault(self, store: Store) -> None:
+        record(store, events=1)
+        run, happened = walk()[2]
+        with pytest.raises(OwnFault, match="r1"):
+            store.save(run, happened, expected_version=1, within=nothing)
+
+    def test_an_unknown_run_is_refused(self, store: Store) -> None:
+        run, happened = moved(born()[0], BasePrepared())
+        with pytest.raises(OperatorFault, match="r1"):
+            store.save(run, happened, expected_version=1, within=nothing)
+
+    def test_of_many_writers_of_a_version_one_wins(self, store: Store) -> None:
+        record(store, events=1)
+        run, happened = walk()[1]
+        results: list[bool] = []
+        gate = threading.Barrier(8)
+
+        def write() -> None:
+            gate.wait()
+            results.append(store.save(run, happened, expected_version=1, within=nothing))
+
+        threads = [threading.Thread(target=write) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(results) == [False] * 7 + [True]
+        assert store.verify("r1") == []
+
+
+class TestEvents:
+    def test_events_come_in_order_with_what_happened(self, store: Store) -> None:
+        record(store)
+        entries = store.events("r1")
+        assert [entry.sequence for entry in entries] == [1, 2, 3, 4]
+        assert [entry.happened for entry in entries] == [happened for _, happened in walk()]
+        assert {entry.run_id for entry in entries} == {"r1"}
+        assert len({entry.digest for entry in entries}) == 4
+
+    def test_events_are_paged(self, store: Store) -> None:
+        record(store)
+        assert [entry.sequence for entry in store.events("r1", after=1, limit=2)] == [2, 3]
+        assert store.events("r1", after=4) == []
+        assert store.events("nobody") == []
+
+    def test_the_digest_depends_on_all_events_before(self, store: Store) -> None:
+        record(store, "r1")
+        record(store, "r2")
+        digests = [[entry.digest for entry in store.events(name)] for name in ("r1", "r2")]
+        assert not set(digests[0]) & set(digests[1])
+
+    def test_a_sound_run_verifies(self, store: Store) -> None:
+        record(store)
+        assert store.verify("r1") == []
+
+
+class TestRequests:
+    def test_requests_wait_in_order_until_they_are_answered(self, store: Store) -> None:
+        record(store, "r1")
+        record(store, "r2")
+        store.ask("r1", "cancel", "me")
+        store.ask("r2", "deliver", "you")
+        waiting = store.requests()
+        assert [(each.run_id, each.kind, each.by) for each in waiting] == [
+            ("r1", "cancel", "me"),
+            ("r2", "deliver", "you"),
+        ]
+        store.answered(waiting[0].number)
+        store.answered(waiting[0].number)
+        assert store.requests() == waiting[1:]
+
+    def test_numbers_are_not_used_again(self, store: Store) -> None:
+        record(store)
+        store.ask("r1", "cancel", "me")
+        first = store.requests()[0].number
+        store.answered(first)
+        store.ask("r1", "cancel", "me")
+        assert store.requests()[0].number > first
+
+    def test_an_unknown_run_is_refused(self, store: Store) -> None:
+        with pytest.raises(OperatorFault, match="nobody"):
+            store.ask("nobody", "cancel", "me")
+
+
+class TestGreen:
+    def test_a_green_result_is_remembered_and_replaced(self, store: Store) -> None:
+        assert store.green("tree") is None
+        store.remember_green("tree", '{"tests":1}')
+        store.remember_green("tree", '{"tests":2}')
+        assert store.green("tree") == '{"tests":2}'
+        assert store.green("other") is None
+
+
+@pytest.mark.parametrize("again", [open_store, lambda path: open_store(path, create=False)])
+def test_a_store_outlives_its_process(tmp_path: Path, again: Callable[[Path], Store]) -> None:
+    path = tmp_path / "store.db"
+    before = open_store(path)
+    record(before)
+    before.ask("r1", "cancel", "me")
+    before.remember_green("tree", "{}")
+    before.close()
+    after = again(path)
+    assert after.load("r1") == walk()[-1][0]
+    assert [each.kind for each in after.requests()] == ["cancel"]
+    assert after.green("tree") == "{}"
+    after.close()
