@@ -1,0 +1,443 @@
+"""The Engine port: what holds for the fake and for DBOS on the store's own database."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from autopack.adapters.engine.dbos_engine import DbosEngine
+from autopack.adapters.store.open import open_store
+from autopack.adapters.store.store import SqlStore
+from autopack.app.ports import Engine, Store, Transaction
+from autopack.core.event import BasePrepared
+from autopack.testing import MemoryEngine, MemoryStore
+from tests.contracts.walks import born, moved
+
+SECONDS_MAX = 20.0
+"""How long a test waits for something that should come soon."""
+
+
+class World:
+    """A store and its engine; `restarted` is what the next process finds."""
+
+    def __init__(self, store: Store, engine: Engine, restarted: Callable[[], Engine]) -> None:
+        self.store = store
+        self.engine = engine
+        self._restarted = restarted
+        self._numbers = itertools.count()
+
+    def restart(self) -> Engine:
+        self.engine = self._restarted()
+        return self.engine
+
+    def save(self, within: Callable[[Transaction], None]) -> None:
+        """Save a real transition of a run of its own, with `within` inside."""
+        run, created = born(f"carrier{next(self._numbers)}")
+        self.store.create(run, created)
+        after, happened = moved(run, BasePrepared())
+        assert self.store.save(after, happened, expected_version=1, within=within)
+
+    def enqueue(self, *command_ids: str) -> None:
+        self.save(lambda transaction: self.engine.enqueue(command_ids, transaction))
+
+
+class Performed:
+    """Counts what is performed; `wait` returns once that many performances have ended."""
+
+    def __init__(self, act: Callable[[str], None] = lambda _: None) -> None:
+        self.counts: Counter[str] = Counter()
+        self._act = act
+        self._changed = threading.Condition()
+        self._ended = 0
+
+    def __call__(self, command_id: str) -> None:
+        with self._changed:
+            self.counts[command_id] += 1
+            self._changed.notify_all()
+        try:
+            self._act(command_id)
+        finally:
+            with self._changed:
+                self._ended += 1
+                self._changed.notify_all()
+
+    def wait(self, performances: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._ended >= performances, SECONDS_MAX)
+
+
+@pytest.fixture(params=["memory", "dbos"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    made = _memory() if request.param == "memory" else _dbos(tmp_path / "state" / "store.db")
+    yield made
+    made.engine.stop()
+    made.store.close()
+
+
+def _memory() -> World:
+    engines = [MemoryEngine(workers_max=3)]
+
+    def restarted() -> MemoryEngine:
+        engines.append(engines[-1].successor())
+        return engines[-1]
+
+    return World(MemoryStore(), engines[0], restarted)
+
+
+def _dbos(path: Path) -> World:
+    store = open_store(path)
+
+    def made() -> DbosEngine:
+        return DbosEngine(store.companion(), workers_max=3)
+
+    return World(store, made(), made)
+
+
+def gave_up(world: World, command_id: str, performed: Performed) -> None:
+    """Recover until the engine has noticed that the performance raised, and queued it again."""
+    before = performed.counts[command_id]
+    for _ in range(2000):
+        world.engine.recover([command_id])
+        with performed._changed:
+            if performed._changed.wait_for(lambda: performed.counts[command_id] > before, 0.01):
+                return
+    pytest.fail("never queued again")
+
+
+class TestOnce:
+    def test_a_command_is_performed_and_then_not_again(self, world: World) -> None:
+        performed = Performed()
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        performed.wait(1)
+        world.enqueue("r:1")
+        world.enqueue("r:2")
+        performed.wait(2)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1}
+
+    def test_an_id_enqueued_twice_before_the_start_is_performed_once(self, world: World) -> None:
+        performed = Performed()
+        world.enqueue("r:1", "r:1")
+        world.enqueue("r:1")
+        world.engine.start(performed)
+        performed.wait(1)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1}
+
+    def test_what_was_performed_is_not_performed_after_a_restart(self, world: World) -> None:
+        performed = Performed()
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        performed.wait(1)
+        world.engine.stop()
+        world.restart().start(performed)
+        world.engine.recover(["r:1"])
+        world.enqueue("r:1", "r:2")
+        performed.wait(2)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1}
+
+    def test_a_saved_transition_that_crashes_enqueues_nothing(self, world: World) -> None:
+        performed = Performed()
+        world.engine.start(performed)
+
+        def crash(transaction: Transaction) -> None:
+            world.engine.enqueue(["r:1"], transaction)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            world.save(crash)
+        world.enqueue("r:2")
+        performed.wait(1)
+        world.engine.stop()
+        assert performed.counts == {"r:2": 1}
+
+
+class TestSeveral:
+    def test_several_are_under_way_at_once_but_no_more_than_allowed(self, world: World) -> None:
+        together = threading.Barrier(3)
+        under_way: list[str] = []
+        most: list[int] = []
+
+        def act(command_id: str) -> None:
+            under_way.append(command_id)
+            most.append(len(under_way))
+            together.wait(SECONDS_MAX)
+            under_way.remove(command_id)
+
+        performed = Performed(act)
+        world.engine.start(performed)
+        world.enqueue(*(f"r:{number}" for number in range(6)))
+        performed.wait(6)
+        assert max(most) == 3
+        assert set(performed.counts.values()) == {1}
+
+    def test_a_performance_may_save_and_enqueue(self, world: World) -> None:
+        def act(command_id: str) -> None:
+            if command_id != "r:3":
+                world.enqueue(f"r:{int(command_id[2:]) + 1}")
+
+        performed = Performed(act)
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        performed.wait(3)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1, "r:3": 1}
+
+
+class TestRecovery:
+    def test_an_unknown_command_is_queued(self, world: World) -> None:
+        performed = Performed()
+        world.engine.start(performed)
+        world.engine.recover(["r:1", "r:2"])
+        performed.wait(2)
+        world.engine.recover(["r:1"])
+        world.engine.recover([])
+        world.enqueue("r:3")
+        performed.wait(3)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1, "r:3": 1}
+
+    def test_a_queued_command_is_not_queued_twice(self, world: World) -> None:
+        performed = Performed()
+        world.enqueue("r:1")
+        world.engine.recover(["r:1"])
+        world.engine.start(performed)
+        world.engine.recover(["r:1"])
+        performed.wait(1)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1}
+
+    def test_a_command_under_way_is_not_performed_beside_itself(self, world: World) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def act(_: str) -> None:
+            begun.set()
+            assert go_on.wait(SECONDS_MAX)
+
+        performed = Performed(act)
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        assert begun.wait(SECONDS_MAX)
+        world.engine.recover(["r:1"])
+        world.enqueue("r:1")
+        world.engine.recover(["r:2"])  # as soon as this one is performed, the other would be too
+        with performed._changed:
+            assert performed._changed.wait_for(lambda: performed.counts["r:2"] == 1, SECONDS_MAX)
+        go_on.set()
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1}
+
+    def test_a_raising_performance_waits_to_be_recovered(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.CRITICAL, "dbos")
+        fails = iter([True, True, False])
+
+        def act(command_id: str) -> None:
+            if command_id == "r:1" and next(fails):
+                raise ZeroDivisionError
+
+        performed = Performed(act)
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        performed.wait(1)
+        world.enqueue("r:2")
+        performed.wait(2)
+        assert performed.counts == {"r:1": 1, "r:2": 1}
+        gave_up(world, "r:1", performed)
+        performed.wait(3)
+        gave_up(world, "r:1", performed)
+        performed.wait(4)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 3, "r:2": 1}
+
+
+class TestStop:
+    def test_stop_waits_for_what_is_under_way_and_takes_nothing_more(self, world: World) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+        ended: list[str] = []
+
+        def act(command_id: str) -> None:
+            begun.set()
+            assert go_on.wait(SECONDS_MAX)
+            ended.append(command_id)
+
+        performed = Performed(act)
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        assert begun.wait(SECONDS_MAX)
+        stopper = threading.Thread(target=world.engine.stop)
+        stopper.start()
+        stopper.join(0.3)
+        assert stopper.is_alive()
+        world.enqueue("r:2")
+        go_on.set()
+        stopper.join(SECONDS_MAX)
+        assert not stopper.is_alive()
+        assert ended == ["r:1"]
+        after = Performed()
+        world.restart().start(after)
+        after.wait(1)
+        world.engine.stop()
+        assert after.counts == {"r:2": 1}
+
+    def test_stop_without_start_and_twice_is_harmless(self, world: World) -> None:
+        world.engine.stop()
+        world.engine.start(Performed())
+        world.engine.stop()
+        world.engine.stop()
+
+
+KILLED = """
+import os, pathlib, sys, threading
+from autopack.adapters.engine.dbos_engine import DbosEngine
+from autopack.adapters.store.open import open_store
+from tests.contracts.test_engine import World
+path = pathlib.Path(sys.argv[1])
+store = open_store(path)
+engine = DbosEngine(store.companion(), workers_max=2)
+together = threading.Barrier(2)
+def perform(command_id):
+    if command_id != "r:0":
+        together.wait()
+        os.write(1, b"under way\\n")
+        threading.Event().wait()
+engine.start(perform)
+World(store, engine, None).enqueue("r:0", "r:1", "r:2", "r:3")
+threading.Event().wait()
+"""
+
+
+class TestDbos:
+    """What only the real one can show."""
+
+    def test_a_killed_process_leaves_its_commands_to_the_next(self, tmp_path: Path) -> None:
+        path = tmp_path / "store.db"
+        with subprocess.Popen(
+            [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[2],
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            try:
+                assert [process.stdout.readline() for _ in range(2)] == ["under way\n"] * 2
+            finally:
+                process.send_signal(signal.SIGKILL)
+        with_store(path, self._recovers)
+
+    @staticmethod
+    def _recovers(store: SqlStore) -> None:
+        ids = [f"r:{number}" for number in range(4)]
+        performed = Performed()
+        engine = DbosEngine(store.companion(), workers_max=2)
+        engine.recover(ids)
+        engine.start(performed)
+        engine.recover(ids)
+        performed.wait(3)
+        engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1, "r:3": 1}
+        assert store.verify("carrier0") == []
+
+    def test_finished_commands_do_not_pile_up(self, tmp_path: Path) -> None:
+        with_store(tmp_path / "store.db", self._sweeps)
+
+    @staticmethod
+    def _sweeps(store: SqlStore) -> None:
+        performed = Performed()
+        engine = DbosEngine(store.companion(), workers_max=4, finished_kept=5)
+        engine.start(performed)
+        engine.recover([f"r:{number}" for number in range(20)])
+        performed.wait(20)
+        engine.stop()
+        again = DbosEngine(store.companion(), workers_max=4, finished_kept=5)
+        again.start(performed)
+        again.stop()
+        with store.companion().connect() as connection:
+            for table in ("workflow_status", "operation_outputs", "workflow_input"):
+                count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()  # noqa: S608
+                assert count is not None
+                assert count <= 5, table
+
+    def test_commands_of_another_protocol_are_queued_anew(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.CRITICAL, "dbos")
+        with_store(tmp_path / "store.db", self._adopts)
+
+    @staticmethod
+    def _adopts(store: SqlStore) -> None:
+        engine = DbosEngine(store.companion(), workers_max=1)
+        engine.recover(["r:1"])
+        with store.companion().begin() as connection:
+            connection.exec_driver_sql("UPDATE workflow_status SET application_version = 'old'")
+        performed = Performed()
+        engine.start(performed)
+        engine.recover(["r:1"])
+        performed.wait(1)
+        engine.stop()
+        assert performed.counts == {"r:1": 1}
+
+    def test_nothing_is_pickled(self, tmp_path: Path) -> None:
+        with_store(tmp_path / "store.db", self._plain_json)
+
+    @staticmethod
+    def _plain_json(store: SqlStore) -> None:
+        engine = DbosEngine(store.companion(), workers_max=1)
+        engine.recover(["r:1"])
+        with store.companion().connect() as connection:
+            row = connection.exec_driver_sql("SELECT inputs FROM workflow_input").scalar()
+        assert '"r:1"' in str(row)
+
+    def test_it_says_nothing_on_the_console(self, tmp_path: Path) -> None:
+        program = (
+            "import pathlib, sys;"
+            "from autopack.adapters.engine.dbos_engine import DbosEngine;"
+            "from autopack.adapters.store.open import open_store;"
+            "store = open_store(pathlib.Path(sys.argv[1]));"
+            "engine = DbosEngine(store.companion(), workers_max=1);"
+            "engine.start(print); engine.stop(); store.close()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, tmp_path / "store.db"],
+            check=False, capture_output=True, timeout=50,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def with_store(path: Path, act: Callable[[SqlStore], None]) -> None:
+    store = open_store(path)
+    try:
+        act(store)
+    finally:
+        store.close()
+
+
+def test_a_successor_ignores_what_the_dead_still_do() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def blocked(_: str) -> None:
+        begun.set()
+        go_on.wait(SECONDS_MAX)
+
+    dead = MemoryEngine(workers_max=1)
+    dead.start(blocked)
+    dead.recover(["r:1"])
+    assert begun.wait(SECONDS_MAX)
+    performed = Performed()
+    heir = dead.successor()
+    heir.start(performed)
+    performed.wait(1)
+    go_on.set()
+    dead.stop()
+    heir.stop()
+    assert performed.counts == {"r:1": 1}
