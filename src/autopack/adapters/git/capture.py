@@ -31,6 +31,10 @@ CAPTURED_BYTES_MAX: Final = 512 << 20  # bytes of all of them
 FINDINGS_MAX: Final = 20
 IGNORE_BYTES_MAX: Final = 1 << 20  # bytes of one ignore file of the base that is obeyed
 _LITERAL: Final = {"GIT_LITERAL_PATHSPECS": "1"}
+_LATER: Final = 4_000_000_000
+"""Unix seconds, in 2096: an index of that time has no doubtful entry left, so git does not read
+half the work tree once more when it writes an index that is thrown away."""
+_IGNORED: Final = b"Ignoring path "  # a name that git does not take, said with exit code 0
 _UNREADABLE: Final = b"warning: could not open directory '"
 
 
@@ -63,7 +67,7 @@ class _Work:
     folder: Path
     index: Path
     gone: dict[bytes, None] = field(default_factory=dict)
-    """Paths whose parent is now a link: git must be told to drop them."""
+    """Paths that are no more, are folders now, or lie behind what is now a link."""
     touched: dict[bytes, None] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     parents: dict[bytes, str] = field(default_factory=dict)
@@ -108,20 +112,21 @@ class _Work:
 
     def write(self) -> str | Refused:
         """Store what was found and make the tree."""
-        if self.gone:
-            lines = b"".join(b"0 " + b"0" * 40 + b"\t" + path + b"\0" for path in self.gone)
-            if refused := self._update("--index-info", stdin=lines):
-                return refused
-        if self.touched:
-            lines = b"".join(path + b"\0" for path in self.touched)
-            options = ("--add", "--remove", "--replace", "--stdin")
-            if refused := self._update(*options, stdin=lines):
-                return refused
+        # entries that change are dropped first: git would trust their stat data when it stores them
+        lines = b"".join(
+            b"0 " + b"0" * 40 + b"\t" + path + b"\0" for path in (*self.gone, *self.touched)
+        )
+        if lines and (refused := self._update("--index-info", stdin=lines)):
+            return refused
+        lines = b"".join(path + b"\0" for path in self.touched)
+        if lines and (refused := self._update("--add", "--replace", "--stdin", stdin=lines)):
+            return refused
         return self.store.oid("write-tree", index=self.index)
 
     def _update(self, *options: str, stdin: bytes) -> Refused | None:
+        os.utime(self.index, (_LATER, _LATER))
         said = self._git("update-index", "-z", *options, stdin=stdin)
-        if said.ok:
+        if said.ok and _IGNORED not in said.stderr:
             return None
         if environmental(said) or said.exit_code is None:
             raise failed("git update-index", said)
@@ -152,7 +157,9 @@ class _Work:
         kind = self._kind(path)
         if kind is not None and stat.S_ISDIR(kind.st_mode) and self._is_repository(path):
             self._refuse_nested(path)
-        elif kind is None or stat.S_ISDIR(kind.st_mode) or stat.S_ISLNK(kind.st_mode):
+        elif kind is None or stat.S_ISDIR(kind.st_mode):
+            self.gone[path] = None
+        elif stat.S_ISLNK(kind.st_mode):
             self.touched[path] = None
         elif not stat.S_ISREG(kind.st_mode):
             self._refuse("file-kind", path, "is neither file nor link; remove it")
