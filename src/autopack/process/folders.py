@@ -16,6 +16,7 @@ from typing import Final
 from autopack.process.limits import Finished
 
 ENTRIES_MAX: Final = 5_000
+ALTERNATES_BYTES_MAX: Final = 1 << 14
 LOG_BYTES_MAX: Final = 1 << 20
 
 
@@ -52,6 +53,18 @@ def read_left(path: Path, bytes_max: int) -> bytes:
     if len(content) > bytes_max:
         raise Unreadable(f"larger than {bytes_max:,} bytes")
     return content
+
+
+def borrowed_objects(clone: Path) -> tuple[Path, ...]:
+    """Git objects that a fresh clone borrows from elsewhere, which a fence must show too.
+
+    Ask before anything untrusted has run in the clone: it could name any folder of the host.
+    """
+    try:
+        content = read_left(clone / ".git/objects/info/alternates", ALTERNATES_BYTES_MAX)
+    except Unreadable:
+        return ()
+    return tuple(Path(os.fsdecode(line)) for line in content.splitlines() if line)
 
 
 def clear(path: Path) -> None:

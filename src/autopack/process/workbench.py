@@ -111,8 +111,9 @@ class Workbench:
         return PLACE if self.sandbox.fenced else str(folder)
 
     def lend(self, folder: Path) -> None:
-        """Give a folder, all of it, to the user that programs run as."""
-        if (identity := self.sandbox.identity) is not None:
+        """Give a folder, all of it, to the user that programs run as, unless it is theirs."""
+        identity = self.sandbox.identity
+        if identity is not None and folder.lstat().st_uid != identity.uid:
             chown(folder, identity.uid, identity.gid)
 
     def run(

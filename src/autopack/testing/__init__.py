@@ -1,6 +1,15 @@
 """Fakes of the ports, for our tests and for those of plug-ins. Nothing here is for production."""
 
+from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
 from autopack.testing.engine import MemoryEngine
 from autopack.testing.store import MemoryStore, MemoryTransaction
 
-__all__ = ["MemoryEngine", "MemoryStore", "MemoryTransaction"]
+__all__ = [
+    "FakeAuditor",
+    "FakeBuilder",
+    "FakeVerifier",
+    "MemoryEngine",
+    "MemoryStore",
+    "MemoryTransaction",
+    "Work",
+]

@@ -22,7 +22,7 @@ from autopack.core.errors import EnvironmentFault
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.words import plain
 from autopack.process.fence import MaskRefused
-from autopack.process.folders import activity, clear, write_log
+from autopack.process.folders import activity, borrowed_objects, clear, write_log
 from autopack.process.limits import Ended, Finished, Limits
 from autopack.process.workbench import Job, PlaceTaken, host_toolchain
 
@@ -115,6 +115,7 @@ class CommandAgent:
         prompt_file.write_text(prompt, encoding="utf-8")
         prompt_file.chmod(0o644)
         bench = self.context.workbench
+        objects = borrowed_objects(clone.folder)
         for lent in (answers, clone.folder):
             bench.lend(lent)
         argv = [word.replace("{prompt_file}", str(prompt_file)) for word in self.options.command]
@@ -128,7 +129,7 @@ class CommandAgent:
             folder=clone.folder,
             limits=self.options.limits,
             env={**self.options.env, **ours},
-            read_only=(*self.options.read_only, prompt_file),
+            read_only=(*self.options.read_only, *objects, prompt_file),
             writable=(answers,),
             masked=MASKED,
             network=self.options.network,

@@ -53,7 +53,7 @@ def load_agents(configured: Mapping[str, Mapping[str, object]], context: AgentCo
     return Agents(builders, auditors)
 
 
-def load_agent(name: str, options: Mapping[str, object], context: AgentContext) -> Any:  # noqa: ANN401
+def load_agent(name: str, options: Mapping[str, object], context: AgentContext) -> Any:  # noqa: ANN401 - a Builder, an Auditor or both: Python has no name for that
     """What `[agents.NAME]` describes: a Builder, an Auditor or both."""
     kind = options.get("type", "command")
     if not isinstance(kind, str):

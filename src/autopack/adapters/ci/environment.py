@@ -23,7 +23,7 @@ import filelock
 from autopack.app.ports import Cancel, Repository
 from autopack.core.errors import EnvironmentFault
 from autopack.core.project import EnvironmentSpec, environment_key
-from autopack.process.folders import chown, clear
+from autopack.process.folders import borrowed_objects, chown, clear
 from autopack.process.limits import Ended, Finished, Limits
 from autopack.process.workbench import Job, Prepared, Workbench
 
@@ -102,6 +102,7 @@ class Environments:
             folder.mkdir()
             try:
                 repository.clone(base, folder / "work")
+                chown(folder / "work", os.geteuid(), os.getegid())
                 if changed_by:
                     _replace_inputs(repository, spec, changed_by, folder / "work")
                 self._fill(spec, folder, self._env(trusted=not changed_by), cancel)
@@ -137,11 +138,12 @@ class Environments:
         work = folder / "work"
         for path in spec.cache:
             _make(work, path)
+        objects = borrowed_objects(work)
         self.workbench.lend(work)
         cache = f"{self.workbench.place(work)}/{spec.cache[0]}"
         for argv in spec.prepare:
             words = tuple(word.replace("{cache}", cache) for word in argv)
-            self._run(words, work, spec, env, cancel)
+            self._run(words, work, spec, env, objects, cancel)
         _keep_only(work, spec.cache)
         chown(work, os.geteuid(), os.getegid())
         os.sync()  # the marker must not reach the disk before what it vouches for
@@ -156,6 +158,7 @@ class Environments:
         work: Path,
         spec: EnvironmentSpec,
         env: Mapping[str, str],
+        objects: tuple[Path, ...],
         cancel: Cancel,
     ) -> None:
         # what an earlier command put into the kept paths is on PATH for the next
@@ -166,6 +169,7 @@ class Environments:
             folder=work,
             limits=Limits(spec.seconds_max, output_bytes_max=OUTPUT_BYTES_MAX),
             env=env,
+            read_only=objects,
             path_first=path,
             network=True,
             scratch_bytes_max=SCRATCH_BYTES_MAX,

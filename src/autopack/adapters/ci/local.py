@@ -33,7 +33,7 @@ from autopack.core.project import (
 )
 from autopack.core.run import Evidence, Finding, RunSpec
 from autopack.core.words import plain
-from autopack.process.folders import clear, write_log
+from autopack.process.folders import borrowed_objects, clear, write_log
 from autopack.process.limits import Ended, Finished, Limits, ProgramMissing
 from autopack.process.workbench import Job, PlaceTaken, Prepared, Workbench
 
@@ -153,10 +153,11 @@ class LocalVerifier:
             clear(leftover)  # of a try that a crash cut short
         task.log_folder.mkdir(parents=True)
         repository.clone(task.commit, clone)
+        objects = borrowed_objects(clone)
         self.workbench.lend(clone)
         tests_run = 0
         for number, command in enumerate(commands):
-            judged = self._command(task, clone, number, command, prepared, cancel)
+            judged = self._command(task, clone, objects, number, command, prepared, cancel)
             tests_run += judged.tests_run
             if judged.verdict is not CiVerdict.PASS:
                 if judged.verdict is CiVerdict.CANCELLED:
@@ -169,6 +170,7 @@ class LocalVerifier:
         self,
         task: TestTask,
         clone: Path,
+        objects: tuple[Path, ...],
         number: int,
         command: CiCommand,
         prepared: Prepared,
@@ -186,7 +188,7 @@ class LocalVerifier:
             processes_max=self.limits.processes_max,
             file_bytes_max=self.limits.file_bytes_max,
         )
-        job = Job(argv, clone, limits, {"CI": "1"}, prepared, writable=(reports,))
+        job = Job(argv, clone, limits, {"CI": "1"}, prepared, objects, (reports,))
         try:
             finished = self.workbench.run(job, cancel)
         except ProgramMissing:
