@@ -1,15 +1,21 @@
 """Fakes of the ports, for our tests and for those of plug-ins. Nothing here is for production."""
 
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
+from autopack.testing.clock import FakeClock
 from autopack.testing.engine import MemoryEngine
+from autopack.testing.repository import MemoryRepository, Objects, UserRepository
 from autopack.testing.store import MemoryStore, MemoryTransaction
 
 __all__ = [
     "FakeAuditor",
     "FakeBuilder",
+    "FakeClock",
     "FakeVerifier",
     "MemoryEngine",
+    "MemoryRepository",
     "MemoryStore",
     "MemoryTransaction",
+    "Objects",
+    "UserRepository",
     "Work",
 ]
