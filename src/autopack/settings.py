@@ -43,18 +43,18 @@ class Agent(BaseModel):
     command: str | tuple[str, ...] = Field(
         (), description="argv, or one string of it; {prompt_file} stands for the prompt"
     )
-    prompt: Literal["file", "stdin"] = "file"
+    prompt: Literal["file", "stdin"] = Field("file", description="How the prompt reaches it")
     env: dict[str, str] = Field({}, description="Set inside the fence")
     pass_env: tuple[str, ...] = Field((), description="Copied from the supervisor's environment")
-    network: bool = False
+    network: bool = Field(default=False, description="May it reach the network?")
     read_only: tuple[str, ...] = Field((), description="Extra paths the agent may read")
     patches: str = Field("", description="Folder of recorded patches (type scripted)")
-    wall_seconds_max: Annotated[int, Field(gt=0)] = 3600
-    idle_seconds_max: Annotated[int, Field(gt=0)] = 900
-    output_bytes_max: Annotated[int, Field(gt=0)] = 10_000_000
-    memory_bytes_max: Annotated[int, Field(gt=0)] = 4_000_000_000
-    processes_max: Annotated[int, Field(gt=0)] = 512
-    file_bytes_max: Annotated[int, Field(gt=0)] = 4_000_000_000
+    wall_seconds_max: int = Field(3600, gt=0, description="Longest attempt")
+    idle_seconds_max: int = Field(900, gt=0, description="Longest time without progress")
+    output_bytes_max: int = Field(10_000_000, gt=0, description="Most it may print")
+    memory_bytes_max: int = Field(4_000_000_000, gt=0, description="Most memory")
+    processes_max: int = Field(512, gt=0, description="Most processes and threads at once")
+    file_bytes_max: int = Field(4_000_000_000, gt=0, description="Largest file it may write")
 
 
 def _seed_name(field: str, name: str) -> AliasChoices:
@@ -72,9 +72,11 @@ class Settings(BaseSettings):
 
     builder: str = Field("", description="Name of the [agents.*] that builds")
     auditor: str = Field("", description="Name of the [agents.*] that audits; may be absent")
-    sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
-    workers_max: Annotated[int, Field(ge=1, le=256)] = 8
-    agents: dict[str, Agent] = {}
+    sandbox: Literal["bubblewrap", "none"] = Field(
+        "bubblewrap", description="The fence around agents and CI; none: they are you"
+    )
+    workers_max: int = Field(8, ge=1, le=256, description="Long commands at once")
+    agents: dict[str, Agent] = Field({}, description="The agents of this machine, by name")
     runs_dir: str = Field(
         "", validation_alias=_seed_name("runs_dir", "AUTONOMOUS_RUNS_DIR"),
         description="Root of the artefacts; default .autonomous_runs in the repository",
@@ -83,18 +85,21 @@ class Settings(BaseSettings):
         SQLITE, validation_alias=_seed_name("database_url", "DATABASE_URL"),
         description="sqlite (in the data folder) or sqlite:////absolute/path",
     )  # fmt: skip
-    data_dir: str = ""
-    state_dir: str = ""
-    cache_dir: str = ""
+    data_dir: str = Field("", description="Database and bare repositories; default XDG")
+    state_dir: str = Field("", description="Logs and disposable clones; default XDG")
+    cache_dir: str = Field("", description="Prepared environments; default XDG")
     run_token_cap: Annotated[int, Field(ge=1)] | None = Field(
-        None, validation_alias=_seed_name("run_token_cap", "RUN_TOKEN_CAP")
-    )
+        None, validation_alias=_seed_name("run_token_cap", "RUN_TOKEN_CAP"),
+        description="As `[run] token_cap`",
+    )  # fmt: skip
     run_max_phases: Annotated[int, Field(ge=1)] | None = Field(
-        None, validation_alias=_seed_name("run_max_phases", "RUN_MAX_PHASES")
-    )
+        None, validation_alias=_seed_name("run_max_phases", "RUN_MAX_PHASES"),
+        description="As `[run] max_phases`",
+    )  # fmt: skip
     run_max_duration_minutes: Annotated[int, Field(ge=1)] | None = Field(
         None,
         validation_alias=_seed_name("run_max_duration_minutes", "RUN_MAX_DURATION_MINUTES"),
+        description="As `[run] max_duration_minutes`",
     )
     source_date_epoch: Annotated[int, Field(ge=0)] | None = Field(
         None, validation_alias=_seed_name("source_date_epoch", "SOURCE_DATE_EPOCH"),
