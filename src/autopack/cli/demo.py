@@ -141,8 +141,7 @@ def _refused(events: Sequence[Recorded]) -> Iterator[str]:
     for recorded in events:
         match recorded.happened.event:
             case CandidateChecked(phase_id, GateVerdict.FAIL, findings):
-                finding = findings[0]
-                yield f"{phase_id} touched {finding.path} ({finding.rule}), tried again"
+                yield f"{phase_id}: {findings[0].path} ({findings[0].rule}), tried again"
             case _:
                 continue
 
