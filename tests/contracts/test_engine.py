@@ -18,6 +18,7 @@ from autopack.adapters.engine.dbos_engine import DbosEngine
 from autopack.adapters.store.open import open_store
 from autopack.adapters.store.store import SqlStore
 from autopack.app.ports import Engine, Store, Transaction
+from autopack.core.errors import EnvironmentFault
 from autopack.core.event import BasePrepared
 from autopack.testing import MemoryEngine, MemoryStore
 from tests.contracts.walks import born, moved
@@ -397,6 +398,22 @@ class TestDbos:
         with store.companion().connect() as connection:
             row = connection.exec_driver_sql("SELECT inputs FROM workflow_input").scalar()
         assert '"r:1"' in str(row)
+
+    def test_a_folder_may_have_any_name(self, tmp_path: Path) -> None:
+        folder = tmp_path / "100% what? #1 ü&=;"
+        with_store(folder / "store.db", self._plain_json)
+        assert [each.name for each in tmp_path.iterdir()] == [folder.name]
+
+    def test_a_database_that_refuses_is_named(self, tmp_path: Path) -> None:
+        with_store(tmp_path / "store.db", self._is_refused)
+
+    @staticmethod
+    def _is_refused(store: SqlStore) -> None:
+        engine = DbosEngine(store.companion(), workers_max=1)
+        with store.companion().begin() as connection:
+            connection.exec_driver_sql("DROP TABLE workflow_status")
+        with pytest.raises(EnvironmentFault, match=r"store\.db"):
+            engine.recover(["r:1"])
 
     def test_it_says_nothing_on_the_console(self, tmp_path: Path) -> None:
         program = (

@@ -1,10 +1,10 @@
 """DbosEngine: the Engine port on DBOS, in the store's own database. Needs no server, no network.
 
 A command is one DBOS workflow whose id is the command's, enqueued inside the store's transaction.
-It has no DBOS step: performing is idempotent, so a step's extra commit would buy nothing. Traps
-that shape this module were measured (docs/adr); the release is pinned, and what is private to it
-is marked. One process per SQLite file, under `store.lock`; one engine per process, as DBOS is a
-singleton. Never decides what a command means, never reads the store's tables.
+It has no DBOS step: performing is idempotent, so a step's extra commit would buy nothing. What it
+costs is measured by bench/engine.py; the release is pinned, and what is private to it is marked.
+One process per SQLite file, under `store.lock`; one engine per process, as DBOS is a singleton.
+Never decides what a command means, never reads the store's tables.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, cast
 
 import dbos
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from autopack.app.ports import Transaction
-from autopack.core.errors import OwnFault
+from autopack.core.errors import EnvironmentFault, OwnFault
 
 PROTOCOL = "autopack-1"
 """DBOS's application version: raise it when workflows of the old one must not be taken over."""
@@ -68,18 +70,22 @@ class DbosEngine:
         self._finished = 0
         self._counting = threading.Lock()
         self._runtime: dbos.DBOS | None = None
-        url = database.url.render_as_string(hide_password=False)
-        dbos.DBOS.migrate(url)
-        self._client = dbos.DBOSClient(
-            system_database_engine=database, serializer=_Json(), application_name=APPLICATION
-        )
-        # Registered before the launch: a queue that is new to a running one waits a second.
-        self._client.register_queue(
-            QUEUE,
-            worker_concurrency=workers_max,
-            polling_interval_sec=POLL_SECONDS,
-            on_conflict="always_update",
-        )
+        with self._translated():
+            self._client = dbos.DBOSClient(
+                system_database_engine=database,
+                serializer=_Json(),
+                application_name=APPLICATION,
+                retry_connection_errors=False,  # a lost database is told, not waited for
+            )
+            # The public `DBOS.migrate` takes a URL, which not every path survives.
+            self._client._sys_db.run_migrations()  # noqa: SLF001  private to the pinned release
+            # Registered before the launch: a queue that is new to a running one waits a second.
+            self._client.register_queue(
+                QUEUE,
+                worker_concurrency=workers_max,
+                polling_interval_sec=POLL_SECONDS,
+                on_conflict="always_update",
+            )
 
     def enqueue(self, command_ids: Sequence[str], within: Transaction) -> None:
         """Queue commands inside the store's transaction; an id that is known changes nothing."""
@@ -91,7 +97,8 @@ class DbosEngine:
         """Begin to call `perform(command_id)`; what a dead process left is performed again."""
         if self._runtime is not None:
             raise OwnFault("the engine was started twice")
-        self._sweep()
+        with self._translated():
+            self._sweep()
         config = dbos.DBOSConfig(
             name=APPLICATION,
             system_database_engine=self._database,
@@ -109,15 +116,19 @@ class DbosEngine:
         def workflow(command_id: str) -> None:
             self._perform(perform, command_id)
 
-        dbos.DBOS.launch()
+        with self._translated():
+            dbos.DBOS.launch()
 
     def recover(self, command_ids: Sequence[str]) -> None:
         """Queue those of the commands that the engine does not know or has given up.
 
         One that is queued or under way here is left alone; one of another PROTOCOL is queued anew.
         """
-        if not command_ids:
-            return
+        if command_ids:
+            with self._translated():
+                self._recover(command_ids)
+
+    def _recover(self, command_ids: Sequence[str]) -> None:
         known = self._client.list_workflows(
             workflow_ids=list(command_ids), load_input=False, load_output=False
         )
@@ -135,6 +146,15 @@ class DbosEngine:
         if runtime is not None:
             _drain(runtime)
             dbos.DBOS.destroy(destroy_registry=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, dbos.error.DBOSException) as error:
+            what = f"the queue of commands in {self._database.url.database} failed: {error}"
+            hint = "see that the disk has space and no other supervisor runs, then start again"
+            raise EnvironmentFault(what, hint) from error
 
     def _perform(self, perform: Callable[[str], None], command_id: str) -> None:
         try:
