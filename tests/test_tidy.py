@@ -208,13 +208,21 @@ def test_every_module_is_imported_by_another() -> None:
 
 
 def definitions(path: str) -> list[str]:
-    """Names of functions, classes and constants of a module, and of methods, that nothing forces."""
+    """Functions, classes, methods and constants that nothing forces: no override, no decorated one."""
+    module = tree(path)
+    forced = {
+        method
+        for node in ast.walk(module)
+        if isinstance(node, ast.ClassDef) and node.bases
+        for method in node.body
+    }
     names: list[str] = []
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if not node.decorator_list or isinstance(node, ast.ClassDef):
-                names.append(node.name)
-        elif isinstance(node, ast.Assign) and node in tree(path).body:
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names += [node.name] if node not in forced and not node.decorator_list else []
+        elif isinstance(node, ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign) and node in module.body:
             names += [target.id for target in node.targets if isinstance(target, ast.Name)]
     return [name for name in names if not name.startswith("__")]
 
