@@ -30,6 +30,10 @@ SQLITE: Final = "sqlite"
 BUILT_IN_AGENTS: Final = frozenset({"command", "scripted"})
 USER_ONLY: Final = frozenset({"database_url", "data_dir", "state_dir", "cache_dir"})
 """Shared by all repositories of a user: never in a work tree."""
+ENVIRONMENT_ONLY: Final = frozenset(
+    {"run_token_cap", "run_max_phases", "run_max_duration_minutes", "source_date_epoch"}
+)
+"""In a file these are said in `[run]` of the project part, or not at all."""
 GIVEN_TO_AGENTS: Final = frozenset({"run_id", "phase_id", "attempt", "prompt_file"})
 """AUTOPACK_… names that agents get; they configure nothing."""
 
@@ -62,12 +66,21 @@ def _seed_name(field: str, name: str) -> AliasChoices:
     return AliasChoices(f"AUTOPACK_{field.upper()}", name)
 
 
+def _file_schema(schema: dict[str, Any]) -> None:
+    """What an editor may accept in autopack.toml: the project part is checked by its own reader."""
+    for key in ENVIRONMENT_ONLY:
+        schema["properties"].pop(key, None)
+    told = "Read from a run's base commit; see docs/reference/configuration.md"
+    for key in sorted(PROJECT_KEYS):
+        schema["properties"][key] = {"type": "object", "description": told}
+
+
 class Settings(BaseSettings):
     """The machine part of autopack.toml."""
 
     model_config = SettingsConfigDict(
         env_prefix="AUTOPACK_", env_nested_delimiter="__", env_ignore_empty=True,
-        extra="forbid", frozen=True, populate_by_name=True,
+        extra="forbid", frozen=True, populate_by_name=True, json_schema_extra=_file_schema,
     )  # fmt: skip
 
     builder: str = Field("", description="Name of the [agents.*] that builds")
@@ -116,12 +129,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `load` merged: it must know every value's origin."""
         return (init_settings,)
-
-
-ENVIRONMENT_ONLY: Final = frozenset(
-    {"run_token_cap", "run_max_phases", "run_max_duration_minutes", "source_date_epoch"}
-)
-"""In a file these are said in `[run]` of the project part, or not at all."""
 
 
 class _Variables(EnvSettingsSource):

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -191,13 +191,11 @@ AGENTS: Final = (
 """Unattended modes as the programs' own manuals give them; inside our fence they may do anything."""
 
 
-def installed_agents(
-    path: str, which: Callable[..., str | None] = shutil.which
-) -> list[InstalledAgent]:
+def installed_agents(path: str) -> list[InstalledAgent]:
     """The known coding agents on a PATH."""
     found = []
     for name, arguments, prompt, keys in AGENTS:
-        if program := which(name, path=path):
+        if program := shutil.which(name, path=path):
             found.append(InstalledAgent(name, program, arguments, prompt, keys))
     return found
 

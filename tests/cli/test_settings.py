@@ -1,0 +1,171 @@
+"""Where values come from, and what is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from autopack.core.errors import OperatorFault
+from autopack.core.project import MACHINE_KEYS, PROJECT_KEYS
+from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Settings, load
+from tests.cli.world import SETTINGS, World
+
+AGENT = '[agents.a]\ncommand = ["a"]\n'
+
+
+def place(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A work tree and an environment with a home."""
+    (tmp_path / "repo" / ".git").mkdir(parents=True)
+    (tmp_path / "repo" / "deep").mkdir()
+    return tmp_path / "repo", {"HOME": str(tmp_path / "home")}
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_each_source_wins_over_the_ones_before(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    user = tmp_path / "home" / ".config" / "autopack" / "autopack.toml"
+    agents = "".join(f"[agents.{n}]\ncommand = ['{n}']\n" for n in ("u", "w", "d", "e", "f"))
+
+    def now(**flags: str) -> tuple[str, str]:
+        loaded = load(repo / "deep", env, flags)
+        return loaded.settings.builder, loaded.origins.get("builder", "default")
+
+    assert now() == ("", "default")
+    write(user, f'builder = "u"\n{agents}')
+    assert now() == ("u", str(user))
+    write(repo / "autopack.toml", 'builder = "w"\n')
+    assert now() == ("w", str(repo / "autopack.toml"))
+    write(repo / ".env", "AUTOPACK_BUILDER=d\nUNRELATED=1\n")
+    assert now() == ("d", str(repo / ".env"))
+    env["AUTOPACK_BUILDER"] = "e"
+    assert now() == ("e", "environment")
+    assert now(builder="f") == ("f", "flag")
+
+
+def test_agents_are_merged_key_by_key_with_their_own_origins(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    user = tmp_path / "home" / ".config" / "autopack" / "autopack.toml"
+    write(user, AGENT + "wall_seconds_max = 10\nenv = { TOKEN = 'hidden' }\n")
+    write(repo / "autopack.toml", "[agents.a]\nnetwork = true\n")
+    env["AUTOPACK_AGENTS__A__IDLE_SECONDS_MAX"] = "7"
+    loaded = load(repo, env)
+    agent = loaded.settings.agents["a"]
+    assert (agent.wall_seconds_max, agent.network, agent.idle_seconds_max) == (10, True, 7)
+    rows = {key: (value, origin) for key, value, origin in loaded.rows()}
+    assert rows["agents.a.wall_seconds_max"] == (10, str(user))
+    assert rows["agents.a.network"] == (True, str(repo / "autopack.toml"))
+    assert rows["agents.a.idle_seconds_max"] == (7, "environment")
+    assert rows["agents.a.processes_max"][1] == "default"
+    assert rows["agents.a.env.TOKEN"][0] == "***"
+
+
+def test_the_names_of_the_seed(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(repo / ".env", "RUN_TOKEN_CAP=5\nRUN_MAX_PHASES=6\n")
+    env |= {"RUN_MAX_DURATION_MINUTES": "7", "AUTONOMOUS_RUNS_DIR": "/runs",
+            "DATABASE_URL": f"sqlite:///{tmp_path}/own.db", "SOURCE_DATE_EPOCH": "8"}  # fmt: skip
+    loaded = load(repo, env)
+    settings = loaded.settings
+    assert (settings.run_token_cap, settings.run_max_phases) == (5, 6)
+    assert (settings.run_max_duration_minutes, settings.source_date_epoch) == (7, 8)
+    assert settings.runs_dir == "/runs"
+    assert loaded.folders.database == tmp_path / "own.db"
+    assert loaded.folders.lock == tmp_path / "own.db.lock"
+    env["AUTOPACK_DATABASE_URL"] = "sqlite"
+    assert load(repo, env).folders.database.name == "autopack.db"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("repo/autopack.toml", "bulider = 'x'", ("bulider", "did you mean 'builder'")),
+        ("repo/autopack.toml", AGENT + "comand = 'x'", ("agents.a.comand", "'command'")),
+        ("repo/autopack.toml", AGENT + "wall_seconds_max = 'soon'", ("agents.a.wall_seconds_max",)),
+        ("repo/autopack.toml", "workers_max = 0", ("workers_max", "greater than or equal to 1")),
+        ("repo/autopack.toml", "sandbox = 'docker'", ("sandbox", "bubblewrap")),
+        ("repo/autopack.toml", "database_url = 'sqlite'", ("database_url", "work tree")),
+        ("repo/autopack.toml", "run_token_cap = 5", ("run_token_cap",)),
+        ("repo/autopack.toml", "builder = \nx = 1", ("autopack.toml", "line 1")),
+        ("home/.config/autopack/autopack.toml", "[ci]\n", ("[ci]", "belongs in a repository")),
+        ("repo/.env", "AUTOPACK_BULDER=x", ("AUTOPACK_BULDER", "AUTOPACK_BUILDER")),
+        ("repo/.env", "DATABASE_URL=postgres://u:pw@h/d", ("postgres", "AUTOPACK_DATABASE_URL")),
+        ("repo/.env", "DATABASE_URL=sqlite:///app.db", ("not absolute",)),
+        ("repo/.env", "AUTOPACK_AGENTS=nonsense", ("agents",)),
+    ],
+)  # fmt: skip
+def test_refused_with_the_place_and_the_meant_word(
+    tmp_path: Path, file: str, text: str, words: tuple[str, ...]
+) -> None:
+    repo, env = place(tmp_path)
+    write(tmp_path / file, text)
+    with pytest.raises(OperatorFault) as raised:
+        load(repo, env)
+    for word in words:
+        assert word in str(raised.value)
+    assert "pw" not in str(raised.value)
+
+
+def test_all_problems_of_a_file_at_once(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(repo / "autopack.toml", "bulider = 'x'\nsandbx = 'none'\n")
+    with pytest.raises(OperatorFault, match=r"(?s)bulider.*sandbx"):
+        load(repo, env)
+
+
+def test_what_agents_are_given_is_no_misspelt_setting(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    env |= {"AUTOPACK_RUN_ID": "r", "AUTOPACK_ATTEMPT": "1", "AUTOPACK_PROMPT_FILE": "/p"}
+    assert load(repo, env).settings.builder == ""
+
+
+def test_paths_of_a_file_are_relative_to_it(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(
+        repo / "autopack.toml", 'runs_dir = "out"\n[agents.a]\ntype = "scripted"\npatches = "p"\n'
+    )
+    settings = load(repo / "deep", env).settings
+    assert settings.runs_dir == str(repo / "out")
+    assert settings.agents["a"].patches == str(repo / "p")
+
+
+def test_folders_are_xdg_and_closed(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    env |= {"XDG_DATA_HOME": str(tmp_path / "xdg"), "XDG_STATE_HOME": "relative/is/ignored"}
+    folders = load(repo, env).folders
+    assert folders.data == tmp_path / "xdg" / "autopack"
+    assert folders.state == tmp_path / "home" / ".local" / "state" / "autopack"
+    folders.make()
+    for folder in (folders.data, folders.state, folders.cache, folders.clones, folders.logs):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_two_readers_know_each_others_keys() -> None:
+    of_the_file = set(Settings.model_fields) - USER_ONLY - ENVIRONMENT_ONLY
+    assert of_the_file <= MACHINE_KEYS
+    assert not PROJECT_KEYS & set(Settings.model_fields)
+
+
+def test_the_schema_accepts_a_whole_file() -> None:
+    schema = Settings.model_json_schema(by_alias=False)
+    jsonschema.validate(tomllib.loads(SETTINGS), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"bulider": "x"}, schema)
+
+
+def test_config_show(world: World) -> None:
+    world.toy()
+    shown = world.read("config", "show")
+    rows = {row["key"]: row for row in shown["settings"]}  # type: ignore[attr-defined]
+    assert rows["builder"] == {
+        "key": "builder", "value": "recorded", "origin": str(world.repo / "autopack.toml"),
+    }  # fmt: skip
+    assert rows["data_dir"]["origin"] == "environment"
+    assert shown["folders"]["data"] == str(world.root / "data")  # type: ignore[index]
+    assert not (world.root / "data").exists()
