@@ -1,0 +1,117 @@
+"""A run's files under `.autonomous_runs/<run>/`, made again from the run and its events.
+
+Each file is replaced whole or not at all, and only when its text changed. Never read back: the
+store is the truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from autopack.adapters.files.escape import file_part
+from autopack.adapters.files.exclude import exclude
+from autopack.adapters.files.folder import below
+from autopack.adapters.files.summaries import (
+    Logs,
+    incident,
+    phase_file,
+    phase_summary,
+    run_summary,
+    tier_file,
+    tier_summary,
+)
+from autopack.app.ports import Recorded
+from autopack.app.report import RunView, run_view
+from autopack.core.errors import EnvironmentFault
+from autopack.core.run import Run
+
+ROOT: Final = Path(".autonomous_runs")
+LOG_FILES_MAX: Final = 500
+"""The most log files of a phase that an incident lists."""
+
+
+class FileArtefacts:
+    """Artefacts in a repository, or below `root`: absolute, or relative to the repository.
+
+    `logs`: the folder of `<run>/<phase>/…` logs that an incident lists. A `root` inside the
+    repository is made and entered without following symlinks; one outside is taken as named.
+    """
+
+    def __init__(
+        self, repository: Path, root: Path | None = None, logs: Path | None = None
+    ) -> None:
+        self._repository = repository.absolute()
+        self._root = Path(os.path.normpath(self._repository / (root or ROOT)))
+        self._logs = logs
+
+    def folder(self, run_id: str) -> Path:
+        """Where a run's files are."""
+        return self._root / file_part(run_id)
+
+    def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None:
+        """Bring all files of a run up to date; EnvironmentFault when the disk does not let us."""
+        view = run_view(run, events)
+        files = _files(view, self._log_index(view) if view.failure else {})
+        try:
+            self._write(view, files)
+        except OSError as fault:
+            raise EnvironmentFault(
+                f"cannot write the files of run {view.run_id} below {self._root}: {fault}",
+                "free the path or the disk; the files are made again with the next event",
+            ) from fault
+
+    def _write(self, view: RunView, files: dict[tuple[str, str], str]) -> None:
+        anchor, parts = self._anchor()
+        if self._root.is_relative_to(self._repository):
+            whole = self._root != self._repository
+            exclude(self._root if whole else self.folder(view.run_id))
+        with below(anchor, (*parts, file_part(view.run_id))) as folder, folder.locked():
+            folders = {"": folder}
+            folder.sweep()
+            with contextlib.ExitStack() as stack:
+                for (name, file), text in files.items():
+                    if name not in folders:
+                        folders[name] = stack.enter_context(folder.sub(name))
+                        folders[name].sweep()
+                    folders[name].write(file, text.encode(errors="backslashreplace"))
+
+    def _anchor(self) -> tuple[Path, tuple[str, ...]]:
+        """The folder that is trusted as named, and what we make below it."""
+        if self._root != self._repository and self._root.is_relative_to(self._repository):
+            return self._repository, self._root.relative_to(self._repository).parts
+        anchor = self._root
+        while not anchor.is_dir() and anchor != anchor.parent:
+            anchor = anchor.parent
+        return anchor, self._root.relative_to(anchor).parts
+
+    def _log_index(self, view: RunView) -> Logs:
+        if self._logs is None:
+            return {}
+        top = self._logs / view.run_id
+        return {phase.phase_id: _listed(top / phase.phase_id) for phase in view.phases}
+
+
+def _files(view: RunView, logs: Logs) -> dict[tuple[str, str], str]:
+    """Text of every file by folder and name; the summary comes last, when the rest is there."""
+    files = {("tiers", tier_file(tier)): tier_summary(tier) for tier in view.tiers}
+    files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in view.phases}
+    if view.failure:
+        files["incident", "incident.md"] = incident(view, logs)
+    files["", "run_summary.md"] = run_summary(view)
+    return files
+
+
+def _listed(top: Path) -> list[tuple[str, int]]:
+    """Regular files below a folder by path, with their sizes; symlinks are not followed."""
+    found: list[tuple[str, int]] = []
+    for parent, folders, names in os.walk(top):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            if len(found) < LOG_FILES_MAX and not path.is_symlink() and path.is_file():
+                found.append((str(path), path.stat().st_size))
+    return found

@@ -1,0 +1,217 @@
+"""The texts of a run's artefacts: Markdown made from its read model. Never writes a file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from autopack.adapters.files.escape import block, file_part, inline
+from autopack.app.report import (
+    BudgetView,
+    EntryView,
+    FailureView,
+    PhaseView,
+    RunView,
+    SnapshotView,
+    TierView,
+)
+
+Logs = Mapping[str, Sequence[tuple[str, int]]]
+"""Log files by phase id: path and size in bytes."""
+
+
+def tier_file(tier: TierView) -> str:
+    """Name of a tier's summary."""
+    return f"tier_{tier.tier_index:02d}_{file_part(tier.name)}.md"
+
+
+def phase_file(phase: PhaseView) -> str:
+    """Name of a phase's summary."""
+    return f"phase_{phase.phase_index:02d}_{file_part(phase.phase_id)}.md"
+
+
+def run_summary(run: RunView) -> str:
+    """`run_summary.md`."""
+    lines = [
+        f"# Run {inline(run.run_id)}",
+        "",
+        inline(run.summary) + ".",
+        "",
+        *_facts(
+            ("state", run.state),
+            ("project", run.project_id),
+            ("base", f"{run.base_ref} at {run.base_commit}"),
+            ("branch", run.branch),
+            ("tip", run.tip),
+            ("delivered", run.delivered or "not yet"),
+            ("delivery refused", run.delivery_refusal),
+            ("builder", run.builder),
+            ("auditor", run.auditor),
+            ("safety profile", run.safety_profile),
+            ("continues", run.predecessor),
+            ("started", _when(run.started_at)),
+            ("last change", _when(run.changed_at)),
+        ),
+        *_failure(run.failure),
+        *_section("Budgets", _budget_rows(run.budgets)),
+        *_section("Phases", _phase_rows(run.phases)),
+        *_section("Snapshots", _snapshot_rows(run.snapshots)),
+        *_entries(run.entries),
+    ]
+    return _text(lines)
+
+
+def tier_summary(tier: TierView) -> str:
+    """`tiers/tier_….md`."""
+    lines = [
+        f"# Tier {inline(tier.tier_id)}: {inline(tier.name)}",
+        "",
+        *_facts(
+            ("state", tier.state),
+            ("cleanliness", tier.cleanliness),
+            ("tokens", f"{tier.tokens_spent:,} of {tier.token_cap:,}"),
+            ("CI runs", f"{tier.ci_runs_used} of {tier.ci_run_cap}"),
+        ),
+        *_section("Phases", _phase_rows(tier.phases)),
+    ]
+    return _text(lines)
+
+
+def phase_summary(phase: PhaseView) -> str:
+    """`phases/phase_….md`."""
+    lines = [
+        f"# Phase {inline(phase.phase_id)}: {inline(phase.name)}",
+        "",
+        inline(phase.summary) + ".",
+        "",
+        *_facts(
+            ("state", phase.state),
+            ("tier", phase.tier_id),
+            ("category", phase.category),
+            ("complexity", phase.complexity),
+            ("mode", phase.mode),
+            ("scope", ", ".join(phase.scope)),
+            ("needs", ", ".join(phase.needs)),
+            ("packs", ", ".join(phase.packs)),
+            ("deliver", ", ".join(phase.deliver)),
+            ("attempts", f"{phase.attempts_used} of {phase.attempts_max}"),
+            ("audits", f"{phase.auditor_attempts_used} of {phase.auditor_attempts_max}"),
+            ("CI runs", str(phase.ci_runs_used)),
+            ("tokens", f"{phase.tokens_spent:,} of {phase.incident_token_cap:,}"),
+            ("candidate", phase.candidate),
+            ("landed as", phase.commit),
+            ("tag", phase.tag),
+        ),
+        *_failure(phase.failure),
+        *("## Task", "", block(phase.task), ""),
+        *_entries(phase.entries),
+    ]
+    return _text(lines)
+
+
+def incident(run: RunView, logs: Logs) -> str:
+    """`incident/incident.md` of a run that failed: what somebody needs to go on from here."""
+    last = run.snapshots[-1] if run.snapshots else None
+    good = f"{last.commit} ({last.tag})" if last else f"none; the base is {run.base_commit}"
+    run_id, repository = shlex.quote(run.run_id), shlex.quote(run.repository)
+    commands = [
+        f"cd {repository}",
+        f"autopack events list {run_id}",
+        f"git switch --detach {shlex.quote(last.commit if last else run.base_commit)}",
+        f"autopack run retry {run_id}",
+    ]
+    lines = [
+        f"# Incident: run {inline(run.run_id)}",
+        "",
+        *_facts(("state", run.state), ("last good snapshot", good)),
+        *_failure(run.failure),
+        *_section("Budgets", [*_budget_rows(run.budgets), *_phase_budget_rows(run.phases)]),
+        *("## Reproduce", ""),
+        "The log, the last good state, and a successor run that goes on from it:",
+        *("", block("\n".join(commands)), ""),
+        *("## Attempts", ""),
+    ]
+    for phase in run.phases:
+        lines += [f"### Phase {inline(phase.phase_id)}", "", inline(phase.summary) + ".", ""]
+        lines += [f"- {_when(entry.at)}: {inline(entry.what)}" for entry in phase.entries]
+        lines += [
+            f"- log {inline(path)} ({size:,} bytes)" for path, size in logs.get(phase.phase_id, ())
+        ]
+        lines.append("")
+    return _text(lines)
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _facts(*facts: tuple[str, str]) -> Iterator[str]:
+    yield from (f"- {name}: {inline(value)}" for name, value in facts if value)
+    yield ""
+
+
+def _section(title: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table whose first row is its header; nothing when it has no other."""
+    if len(rows) < 2:
+        return
+    yield from (f"## {title}", "", _row(rows[0]), _row(["---"] * len(rows[0])))
+    yield from (_row([inline(cell) for cell in row]) for row in rows[1:])
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _failure(failure: FailureView | None) -> Iterator[str]:
+    if failure:
+        where = f" in phase {inline(failure.phase_id)}" if failure.phase_id else ""
+        yield from (f"## Cause: {inline(failure.cause)}{where}", "", block(failure.reason), "")
+
+
+def _budget_rows(budgets: Sequence[BudgetView]) -> list[list[str]]:
+    rows = [["budget", "used", "limit", "unit"]]
+    return rows + [[b.name, f"{b.used:,.0f}", f"{b.limit:,.0f}", b.unit] for b in budgets]
+
+
+def _phase_budget_rows(phases: Sequence[PhaseView]) -> Iterator[list[str]]:
+    for phase in phases:
+        used, limit = phase.attempts_used, phase.attempts_max
+        yield [f"attempts of {phase.phase_id}", str(used), str(limit), "attempts"]
+        tokens, cap = phase.tokens_spent, phase.incident_token_cap
+        yield [f"tokens of {phase.phase_id}", f"{tokens:,}", f"{cap:,}", "tokens"]
+
+
+def _phase_rows(phases: Sequence[PhaseView]) -> list[list[str]]:
+    rows = [["phase", "name", "state", "attempts", "tokens", "where it stands"]]
+    for phase in phases:
+        attempts = f"{phase.attempts_used} of {phase.attempts_max}"
+        tokens = f"{phase.tokens_spent:,}"
+        rows.append([phase.phase_id, phase.name, phase.state, attempts, tokens, phase.summary])
+    return rows
+
+
+def _snapshot_rows(snapshots: Sequence[SnapshotView]) -> list[list[str]]:
+    return [["phase", "commit", "tag"], *([s.phase_id, s.commit, s.tag] for s in snapshots)]
+
+
+def _entries(entries: Sequence[EntryView]) -> Iterator[str]:
+    if not entries:
+        return
+    yield from ("## What happened", "")
+    for entry in entries:
+        yield from (f"- {_when(entry.at)} (event {entry.sequence}): {inline(entry.what)}", "")
+        for finding in entry.findings:
+            place = f" at {inline(finding.place)}" if finding.place else ""
+            said = f"{inline(finding.rule)}{place}: {inline(finding.message)}"
+            yield f"  - {finding.severity}: {said}"
+        if entry.findings:
+            yield ""
+        if entry.detail:
+            yield from (block(entry.detail), "")
+
+
+def _when(at: int) -> str:
+    """Unix seconds as a UTC date, empty for 0."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else ""

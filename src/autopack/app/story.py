@@ -1,0 +1,133 @@
+"""An event in words: our own sentence, apart from what agents and tools wrote in it.
+
+Never cuts or escapes the texts of others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from autopack.core.event import (
+    AttemptEnded,
+    AuditEnded,
+    BasePrepared,
+    CancelRequested,
+    CandidateChecked,
+    CandidateReapplied,
+    CandidateTested,
+    CommandFailed,
+    Delivered,
+    DeliveryRefused,
+    DeliveryRequested,
+    DurationSpent,
+    EnvironmentPrepared,
+    Event,
+    Outcome,
+    ReapplyConflicted,
+    RunCreated,
+    SnapshotLanded,
+    Unparked,
+)
+from autopack.core.run import Evidence, Finding
+
+SHORT = 12
+"""Digits of a commit that people are shown."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """`what` is ours; `detail` and `findings` may hold any text. `phase_id` empty: the run's."""
+
+    what: str
+    phase_id: str = ""
+    detail: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def told(event: Event) -> Told:
+    """What happened, to which phase, and what was said about it."""
+    match event:
+        case AttemptEnded() | Unparked() | CandidateChecked() | AuditEnded():
+            return _judged(event)
+        case CandidateTested() | CandidateReapplied() | ReapplyConflicted() | SnapshotLanded():
+            return _tested(event)
+        case RunCreated():
+            return Told(f"run created from {event.spec.base_commit[:SHORT]}")
+        case BasePrepared():
+            return Told("base is ready")
+        case EnvironmentPrepared():
+            return Told("environment is ready")
+        case Delivered():
+            return Told(f"delivered at {event.tip[:SHORT]}")
+        case DeliveryRefused():
+            return Told(f"delivery of {event.tip[:SHORT]} refused", detail=event.reason)
+        case CommandFailed():
+            return Told("the environment refused a command", detail=event.reason)
+        case CancelRequested():
+            return Told("cancelled", detail=f"by {event.by}")
+        case DeliveryRequested():
+            return Told("delivery asked for", detail=f"by {event.by}")
+        case DurationSpent():
+            return Told("the run's minutes are spent")
+        case _:
+            assert_never(event)
+
+
+def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> Told:
+    match event:
+        case AttemptEnded():
+            detail, findings = _evidence(event.evidence)
+            what = f"attempt {event.attempt} {_OUTCOMES[event.outcome]}, {event.tokens:,} tokens"
+            if event.candidate:
+                what += f", candidate {event.candidate.commit[:SHORT]}"
+            return Told(what, event.phase_id, detail, findings)
+        case Unparked():
+            what = f"goes on after {event.waited_seconds:.0f} s at the usage limit"
+            return Told(what, event.phase_id)
+        case CandidateChecked():
+            what = f"gate: {event.verdict.value.replace('_', ' ')}"
+            return Told(what, event.phase_id, findings=event.findings)
+        case AuditEnded():
+            what = f"auditor: {event.recommendation.value}, {event.tokens:,} tokens"
+            return Told(what, event.phase_id, event.notes)
+        case _:
+            assert_never(event)
+
+
+def _tested(
+    event: CandidateTested | CandidateReapplied | ReapplyConflicted | SnapshotLanded,
+) -> Told:
+    match event:
+        case CandidateTested():
+            detail, findings = _evidence(event.evidence)
+            notes = [f"{event.tests_run} tests"]
+            notes += ["cached"] if event.cached else []
+            notes += ["by exit code alone"] if event.weak else []
+            what = f"CI: {event.verdict.value} ({', '.join(notes)})"
+            return Told(what, event.phase_id, detail, findings)
+        case CandidateReapplied():
+            what = f"re-applied to the branch as {event.candidate.commit[:SHORT]}"
+            return Told(what, event.phase_id)
+        case ReapplyConflicted():
+            detail, findings = _evidence(event.evidence)
+            return Told("conflicts with the branch that moved", event.phase_id, detail, findings)
+        case SnapshotLanded():
+            return Told(f"landed at {event.commit[:SHORT]}", event.phase_id)
+        case _:
+            assert_never(event)
+
+
+_OUTCOMES: dict[Outcome, str] = {
+    Outcome.SUBMITTED: "submitted",
+    Outcome.REFUSED: "left what cannot become a candidate",
+    Outcome.EMPTY: "changed nothing",
+    Outcome.FAILED: "failed",
+    Outcome.TIMED_OUT: "timed out",
+    Outcome.CANCELLED: "was cancelled",
+    Outcome.PARKED: "met the provider's usage limit",
+}
+
+
+def _evidence(evidence: Evidence | None) -> tuple[str, tuple[Finding, ...]]:
+    return (evidence.summary, evidence.findings) if evidence else ("", ())
