@@ -155,12 +155,9 @@ def test_a_blank_patch_changes_nothing(tmp_path: Path) -> None:
     assert repository.apply(base, b" \n") == repository.tree(base)
 
 
-def test_a_patch_over_the_cap_never_reaches_git(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_patch_over_the_cap_never_reaches_git(tmp_path: Path) -> None:
     repository, base = ready(tmp_path)
-    monkeypatch.setattr(module, "PATCH_BYTES_MAX", 10)
-    refused = repository.apply(base, new("a/x"))
+    refused = repository.apply(base, new("a/x", "x" * module.PATCH_BYTES_MAX))
     assert isinstance(refused, Refused)
     assert [f.rule for f in refused.findings] == ["patch-size"]
 

@@ -350,11 +350,9 @@ def test_unreadable_files_and_folders_are_refused() -> None:
         assert sorted(found) == [("unreadable", "closed/"), ("unreadable", "secret")]
 
 
-def test_many_files_pass_and_too_many_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_files_pass_and_too_many_are_refused(tmp_path: Path) -> None:
     repository, _, clone = ready(tmp_path)
     write(clone.folder, {f"n/{number}": "x" for number in range(60)})
     assert len(changes(repository, clone)) == 60
-    monkeypatch.setattr(module, "CAPTURED_FILES_MAX", 50)
+    write(clone.folder, {f"n/{number}": "" for number in range(module.CAPTURED_FILES_MAX + 1)})
     assert [rule for rule, _ in refusals(repository, clone)] == ["too-many-files"]

@@ -115,7 +115,7 @@ def test_git_missing_or_too_old_is_said(tmp_path: Path) -> None:
     old.write_text("#!/bin/sh\necho git version 2.30.2\n")
     old.chmod(0o755)
     with pytest.raises(EnvironmentFault, match=r"2\.30\.2; Autopack needs 2\.39\.2"):
-        Git({"PATH": f"{tmp_path}:{os.environ['PATH']}"}).version  # noqa: B018
+        BareRepository.create(tmp_path / "bare", Git({"PATH": f"{tmp_path}:{os.environ['PATH']}"}))
 
 
 def test_the_same_input_gives_the_same_commit(tmp_path: Path) -> None:

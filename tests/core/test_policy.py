@@ -16,9 +16,11 @@ ALL = Rules(scope=("**",))
 REFUSE, ASK = Severity.REFUSE, Severity.ASK
 
 
-def added(path: str | bytes, mode: str = FILE, **more: object) -> Change:
+def added(
+    path: str | bytes, mode: str = FILE, *, size: int = 0, lines: int = 0, target: str = ""
+) -> Change:
     raw = path if isinstance(path, bytes) else path.encode()
-    return Change(raw, ABSENT, mode, **more)  # type: ignore[arg-type]
+    return Change(raw, ABSENT, mode, size, lines, target)
 
 
 def changed(path: str, old: str = FILE, new: str = FILE) -> Change:

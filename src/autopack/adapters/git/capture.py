@@ -11,7 +11,7 @@ import shutil
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 from autopack.adapters.git.index import scratch
 from autopack.adapters.git.wrapper import environmental, failed, printable_lines
@@ -22,8 +22,9 @@ from autopack.core.run import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from autopack.adapters.git.wrapper import Store
+    from autopack.adapters.git.wrapper import Options, Store
     from autopack.app.ports import Clone
+    from autopack.process.limits import Finished
 
 CAPTURED_FILES_MAX: Final = 20_000  # changed and new files; policy's limits are far below
 CAPTURED_FILE_BYTES_MAX: Final = 64 << 20  # bytes of one file, told before it is hashed
@@ -238,8 +239,9 @@ class _Work:
         said = self._git("ls-files", "-z", "--", os.fsdecode(folder), variables=_LITERAL)
         return not said.ok or bool(said.stdout)
 
-    def _git(self, *args: str, **options: object):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        return self.store.run(*args, work_tree=self.folder, index=self.index, **options)
+    def _git(self, *args: str, **options: Unpack[Options]) -> Finished:
+        options |= {"work_tree": self.folder, "index": self.index}
+        return self.store.run(*args, **options)
 
     def _absolute(self, path: bytes) -> bytes:
         return os.fsencode(self.folder) + b"/" + path

@@ -6,13 +6,14 @@ Never a checkout, never fuzz, rejects or three-way markers; what comes out is ju
 from __future__ import annotations
 
 import re
+import signal
 from typing import TYPE_CHECKING, Final
 
 from autopack.adapters.git.index import index_of
 from autopack.adapters.git.wrapper import environmental, failed, printable_lines
 from autopack.app.ports import Refused
 from autopack.core.run import Finding
-from autopack.process.limits import Limits
+from autopack.process.limits import Ended, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,8 @@ def _precheck(patch: bytes) -> Iterator[Finding]:
 
 def _refusal(said: Finished) -> Refused:
     """Why git did not apply it; GitFailed when that was not the patch's doing."""
-    if said.exit_code is not None and environmental(said):
+    killed = said.signal in (signal.SIGKILL, signal.SIGTERM) and said.ended is Ended.SIGNALLED
+    if killed or (said.exit_code is not None and environmental(said)):
         raise failed("git apply", said)
     text = printable_lines(said.stderr)
     if said.exit_code is None:

@@ -9,8 +9,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
+from autopack.adapters.git.landing import is_ancestor, resolve
 from autopack.adapters.git.wrapper import (
     LONG_SECONDS_MAX,
     OUTPUT_BYTES_MAX,
@@ -28,6 +29,7 @@ from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.process.limits import Extra, Limits
 
 if TYPE_CHECKING:
+    from autopack.adapters.git.wrapper import Options
     from autopack.process.limits import Finished
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -74,10 +76,10 @@ def inspect(git: Git, path: Path) -> SourceFacts:
     if not path.is_dir():
         raise OperatorFault(f"{path} is no folder", "name the folder of a git repository")
     folder, root, bare, shallow, fmt = _where(git, path)
-    head = git.run("symbolic-ref", "-q", "HEAD", git_dir=folder)
+    head = _ask(git, "symbolic-ref", "-q", "HEAD", git_dir=folder)
     head_ref = head.stdout.decode("utf-8", "replace").strip() if head.ok else ""
-    born = git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", git_dir=folder).ok
-    listed = git.run("for-each-ref", "--format=%(refname)", git_dir=folder)
+    born = _ask(git, "rev-parse", "-q", "--verify", "HEAD^{commit}", git_dir=folder).ok
+    listed = _ask(git, "for-each-ref", "--format=%(refname)", git_dir=folder)
     if not listed.ok:
         raise failed(f"reading the refs of {root}", listed)
     refs = listed.stdout.decode("utf-8", "surrogateescape").splitlines()
@@ -103,8 +105,8 @@ def resolve_base(git: Git, folder: Path, name: str) -> str:
     """The commit of a branch, tag or id in the user's repository; OperatorFault when unknown."""
     if name and not name.startswith("-"):
         for candidate in (f"refs/heads/{name}", name):
-            found = git.run(
-                "rev-parse", "-q", "--verify", f"{candidate}^{{commit}}", git_dir=folder
+            found = _ask(
+                git, "rev-parse", "-q", "--verify", f"{candidate}^{{commit}}", git_dir=folder
             )
             if found.ok:
                 return oid_of("git rev-parse", found)
@@ -115,8 +117,8 @@ def resolve_base(git: Git, folder: Path, name: str) -> str:
 
 def read_file(git: Git, folder: Path, commit: str, path: str) -> bytes | None:
     """A plain file of a commit; None when it is not there, or is a link or a folder."""
-    entry = git.run(
-        "ls-tree", "-z", "--full-tree", commit, "--", path,
+    entry = _ask(
+        git, "ls-tree", "-z", "--full-tree", commit, "--", path,
         git_dir=folder, variables={"GIT_LITERAL_PATHSPECS": "1"},
     )  # fmt: skip
     if not entry.ok:
@@ -124,7 +126,7 @@ def read_file(git: Git, folder: Path, commit: str, path: str) -> bytes | None:
     mode, _, rest = entry.stdout.partition(b" ")
     if not mode.startswith(b"100"):
         return None
-    blob = git.run("cat-file", "blob", rest.split()[1].decode(), git_dir=folder)
+    blob = _ask(git, "cat-file", "blob", rest.split()[1].decode(), git_dir=folder)
     if not blob.ok:
         raise failed(f"reading {path} at {commit}", blob)
     return blob.stdout
@@ -138,7 +140,7 @@ def fetch(store: Store, source: str, base_ref: str, commit: str) -> None:
     if not COMMIT.fullmatch(commit):
         raise OperatorFault(f"{commit!r} is no full commit id", "resolve the base branch first")
     kept = f"refs/source/commits/{commit}"
-    if store.run("rev-parse", "-q", "--verify", f"{kept}^{{commit}}").ok:
+    if resolve(store, kept) is not None:
         return
     protocol = checked_protocol(source)
     if protocol == "file":
@@ -147,9 +149,9 @@ def fetch(store: Store, source: str, base_ref: str, commit: str) -> None:
     if not said.ok and protocol != "file":  # a server may give branches only
         branch = f"refs/source/heads/{base_ref}"
         said = _fetch(store, source, protocol, f"+refs/heads/{base_ref}:{branch}")
-        if said.ok and store.run("merge-base", "--is-ancestor", commit, branch).ok:
+        if said.ok and is_ancestor(store, commit, branch):
             store.output("update-ref", kept, commit, "0" * len(commit))
-    if not store.run("rev-parse", "-q", "--verify", f"{kept}^{{commit}}").ok:
+    if resolve(store, kept) is None:
         told = printable_lines(said.stderr) or "no message"
         raise EnvironmentFault(
             f"the base {commit} could not be fetched from {source}: {told}",
@@ -170,6 +172,14 @@ def checked_protocol(url: str) -> str:
 def local_path(url: str) -> Path:
     """The folder of a path or file URL."""
     return Path(url.removeprefix("file://"))
+
+
+def _ask(git: Git, *args: str, **options: Unpack[Options]) -> Finished:
+    """A call whose exit code is an answer; a git that was killed gives none."""
+    said = git.run(*args, **options)
+    if said.exit_code is None:
+        raise failed(f"git {args[0]}", said)
+    return said
 
 
 def _fetch(store: Store, source: str, protocol: str, refspec: str) -> Finished:
@@ -207,8 +217,8 @@ def _check_source(git: Git, path: Path) -> None:
 def _where(git: Git, path: Path) -> tuple[Path, Path, bool, bool, str]:
     """Git folder, root, whether bare and shallow, object format."""
     ceiling = {"GIT_DISCOVERY_ACROSS_FILESYSTEM": "1"}
-    said = git.run(
-        "rev-parse", "--absolute-git-dir", "--is-bare-repository",
+    said = _ask(
+        git, "rev-parse", "--absolute-git-dir", "--is-bare-repository",
         "--is-shallow-repository", "--show-object-format", cwd=path, variables=ceiling,
     )  # fmt: skip
     lines = said.stdout.decode("utf-8", "surrogateescape").splitlines()
@@ -220,14 +230,14 @@ def _where(git: Git, path: Path) -> tuple[Path, Path, bool, bool, str]:
     folder, bare, shallow, fmt = lines
     root = Path(folder)
     if bare == "false":
-        top = git.run("rev-parse", "--show-toplevel", cwd=path, variables=ceiling)
+        top = _ask(git, "rev-parse", "--show-toplevel", cwd=path, variables=ceiling)
         root = Path(os.fsdecode(top.stdout.removesuffix(b"\n"))) if top.ok else path
     return Path(folder), root, bare == "true", shallow == "true", fmt
 
 
 def _config(git: Git, folder: Path) -> list[tuple[str, str]]:
     """The repository's own configuration; keys in git's lower case."""
-    said = git.run("config", "--local", "--list", "-z", git_dir=folder)
+    said = _ask(git, "config", "--local", "--list", "-z", git_dir=folder)
     pairs = (entry.partition("\n") for entry in said.stdout.decode("utf-8", "replace").split("\0"))
     return [(key, value) for key, _, value in pairs if key]
 
@@ -242,8 +252,8 @@ def _dirty(git: Git, folder: Path, root: Path, config: list[tuple[str, str]]) ->
     drivers = {key.rpartition(".")[0] for key, _ in config if key.startswith("filter.")}
     off = {f"{name}.{kind}": "" for name in drivers for kind in ("clean", "smudge", "process")}
     off |= {f"{name}.required": "false" for name in drivers}
-    said = git.run(
-        "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=all",
+    said = _ask(
+        git, "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=all",
         "--no-renames", git_dir=folder, work_tree=root, config=off,
     )  # fmt: skip
     if not said.ok:
@@ -252,7 +262,7 @@ def _dirty(git: Git, folder: Path, root: Path, config: list[tuple[str, str]]) ->
 
 
 def _default_branch(git: Git, folder: Path, refs: list[str], head_ref: str) -> str:
-    said = git.run("symbolic-ref", "-q", "--short", "refs/remotes/origin/HEAD", git_dir=folder)
+    said = _ask(git, "symbolic-ref", "-q", "--short", "refs/remotes/origin/HEAD", git_dir=folder)
     names = (
         [said.stdout.decode("utf-8", "replace").strip().removeprefix("origin/")] if said.ok else []
     )

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from autopack.core.errors import EnvironmentFault
 from autopack.core.names import printable
@@ -165,6 +165,22 @@ class Git:
         return env
 
 
+class Options(TypedDict, total=False):
+    """The keywords of Git.run that callers pass through."""
+
+    git_dir: Path
+    work_tree: Path
+    cwd: Path
+    index: Path
+    stdin: bytes
+    config: Mapping[str, str]
+    variables: Mapping[str, str]
+    protocol: str
+    trust: Trust
+    limits: Limits
+    extra: Extra
+
+
 @dataclass(frozen=True)
 class Store:
     """git, bound to the supervisor's bare repository in `folder`."""
@@ -172,18 +188,19 @@ class Store:
     git: Git
     folder: Path
 
-    def run(self, *args: str | Path, **options: object) -> Finished:
+    def run(self, *args: str | Path, **options: Unpack[Options]) -> Finished:
         """A call on the repository that may fail."""
-        return self.git.run(*args, git_dir=self.folder, **options)  # type: ignore[arg-type]
+        options["git_dir"] = self.folder
+        return self.git.run(*args, **options)
 
-    def output(self, *args: str | Path, **options: object) -> bytes:
+    def output(self, *args: str | Path, **options: Unpack[Options]) -> bytes:
         """The output of a call that must work; GitFailed."""
         finished = self.run(*args, **options)
         if not finished.ok:
             raise failed(f"git {args[0]}", finished)
         return finished.stdout
 
-    def oid(self, *args: str | Path, **options: object) -> str:
+    def oid(self, *args: str | Path, **options: Unpack[Options]) -> str:
         """The one object id a call prints: git may exit 0 and print nothing when a pipe breaks."""
         return oid_of(f"git {args[0]}", self.run(*args, **options))
 
