@@ -135,7 +135,7 @@ def test_incident_of_a_failed_run(repository: Path, tmp_path: Path) -> None:
     (logs / "nightly/F1.2/attempt-1/secret").symlink_to("/etc/passwd")
     FileArtefacts(repository, logs=logs).render(failed(run_in(repository)), log())
     text = (repository / ".autonomous_runs/nightly/incident/incident.md").read_text()
-    assert "Cause: REQUIRES\\_HUMAN\\_REVIEW in phase F1.2" in text
+    assert "Cause: REQUIRES_HUMAN_REVIEW in phase F1.2" in text
     assert "last good snapshot: " + "c" * 40 in text
     assert "output.log (5 bytes)" in text
     assert "secret" not in text
@@ -315,6 +315,7 @@ def test_file_parts_are_parts(text: str) -> None:
 
 def test_long_texts_are_cut() -> None:
     assert "5,000 characters more" in block("x" * 25_000)
+    assert inline("x" * 25_000) == "x" * 2000 + "…"
 
 
 # --- exclude ------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def run_of(*phases: Phase, **changes: object) -> Run:
         sandbox="none",
     )
     run = Run(run_spec, Stage.WORKING, phases)
-    return dataclasses.replace(run, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(run, **changes)  # type: ignore[arg-type]  # fields by name
 
 
 def log(*events: ev.Event) -> list[Recorded]:
@@ -111,7 +111,7 @@ def log(*events: ev.Event) -> list[Recorded]:
     ],
 )
 def test_phase_sentences(changes: dict[str, object], sentence: str) -> None:
-    phase = dataclasses.replace(Phase(spec("F1", 1)), **changes)  # type: ignore[arg-type]
+    phase = dataclasses.replace(Phase(spec("F1", 1)), **changes)  # type: ignore[arg-type]  # fields by name
     assert phase_sentence(run_of(phase), phase) == sentence
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]()#!|~]")
+_SPECIAL = re.compile(r"[\\`*\[\]|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What can begin a code span, emphasis, link or table cell; an underscore inside a word cannot."""
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 _LINES = re.compile(r"\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
+INLINE_CHARACTERS_MAX = 2_000
 BLOCK_CHARACTERS_MAX = 20_000
-"""The longest text that a file repeats; more stands in the logs."""
+"""The longest texts that a file repeats; more stands in the logs."""
 
 
 def printable(text: str) -> str:
@@ -34,6 +36,8 @@ def _code(character: str) -> str:
 def inline(text: str) -> str:
     """A text as one line of plain words, wherever Markdown may stand, table cells too."""
     line = printable(" ".join(_LINES.sub("\n", text).split()))
+    if len(line) > INLINE_CHARACTERS_MAX:
+        line = line[:INLINE_CHARACTERS_MAX] + "…"
     escaped = _SPECIAL.sub(r"\\\g<0>", line)
     escaped = "".join(_ENTITIES.get(character, character) for character in escaped)
     return escaped.replace("://", "&#58;//").replace("www.", "www&#46;")
