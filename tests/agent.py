@@ -1,0 +1,65 @@
+"""The coding agent of our tests: does what the lines `do: …` of its prompt say, inside its fence.
+
+`do 2: …` holds for the second attempt only. The prompt is a file (first argument) or stdin. It no
+longer hangs when the test has put a file `go` beside it.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+prompt = Path(sys.argv[1]).read_text() if len(sys.argv) > 1 else sys.stdin.read()
+attempt = os.environ["AUTOPACK_ATTEMPT"]
+
+
+def put(path: str, text: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text + "\n")
+
+
+def tried(what: str, act: Callable[[], object]) -> str:
+    try:
+        act()
+    except OSError as fault:
+        return f"{what}: {type(fault).__name__}"
+    return f"{what}: DONE"
+
+
+def reach(outside: str) -> str:
+    """What it can do outside of its clone; each line should tell of a refusal."""
+    host, _, port = outside.partition(" ")[2].partition(":")
+    return "\n".join([
+        tried("write", lambda: Path(outside.partition(" ")[0], "mark").write_text("here")),
+        tried("system", lambda: Path("/usr/mark").write_text("here")),
+        tried("connect", lambda: socket.create_connection((host, int(port)), 3).close()),
+    ])  # fmt: skip
+
+
+for only, verb, rest in re.findall(r"^do(?: (\d+))?: (\w+) ?(.*)$", prompt, re.MULTILINE):
+    path, _, text = rest.partition(" ")
+    if only and only != attempt:
+        continue
+    if verb == "write":
+        put(path, text)
+    elif verb == "tell":  # a variable of the environment, or what the prompt says
+        value = os.environ.get(text, "(unset)")
+        put(path, prompt if text == "prompt" else value)
+    elif verb == "reach":
+        put("src/reach.txt", reach(rest))
+    elif verb == "nest":
+        put(f"{path}/.git/HEAD", "ref: refs/heads/main")
+        put(f"{path}/file", "inside")
+    elif verb == "tokens":
+        Path(os.environ["AUTOPACK_USAGE_FILE"]).write_text(json.dumps({"tokens": int(rest)}))
+    elif verb == "hang" and not Path(__file__).with_name("go").exists():
+        # with a child in a session of its own, which a killed group does not reach
+        subprocess.Popen(["sleep", rest], start_new_session=True)
+        subprocess.run(["sleep", rest], check=False)
+    elif verb == "exit":
+        print("the agent gives up", file=sys.stderr)
+        sys.exit(int(rest))
