@@ -5,6 +5,7 @@ Adapters are imported only when they are needed. Never decides and never prints.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from autopack.core.errors import OperatorFault
+from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.settings import Loaded, load
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from autopack.core.run import PhaseSpec, Run, RunSpec
     from autopack.process.workbench import Prepared, Workbench
 
+_log = logging.getLogger(__name__)
+RUN_LOGS: Final = "runs"
+"""What agents and CI printed lies below it in the log folder, by run and phase."""
 LOG_BYTES_MAX: Final = 10_000_000
 """A supervisor's log is put aside once when it has grown to this."""
 PREPARE_VARIABLES: Final = frozenset(
@@ -230,12 +234,21 @@ class _Host:
         return performer(run, pending, cancel)
 
     def render(self, run: Run) -> None:
-        """Write the run's artefacts into its repository."""
+        """Write the run's artefacts into its repository; one that cannot be reached is told of.
+
+        A deleted repository or a full disk must not end the runs of others: the files are made
+        again with the next event.
+        """
         from autopack.adapters.files.artefacts import FileArtefacts
 
-        settings = load(Path(run.spec.repository), self._loaded.environ).settings
-        root = Path(settings.runs_dir) if settings.runs_dir else None
-        FileArtefacts(Path(run.spec.repository), root).render(run, self._events(run.run_id))
+        try:
+            settings = load(Path(run.spec.repository), self._loaded.environ).settings
+            root = Path(settings.runs_dir) if settings.runs_dir else None
+            logs = self._loaded.folders.logs / RUN_LOGS
+            artefacts = FileArtefacts(Path(run.spec.repository), root, logs)
+            artefacts.render(run, self._events(run.run_id))
+        except (EnvironmentFault, OperatorFault) as fault:
+            _log.warning("the files of run %s were not written: %s", run.run_id, fault)
 
     def _events(self, run_id: str) -> Iterator[Recorded]:
         after = 0
@@ -266,7 +279,7 @@ class _Host:
             verifier=load_verifier("local", context),
             clock=clock(self._loaded),
             scratch=folders.clones,
-            logs=folders.logs / "runs",
+            logs=folders.logs / RUN_LOGS,
         )
         return Performer(world)
 

@@ -162,10 +162,10 @@ def test_the_schema_accepts_a_whole_file() -> None:
 def test_config_show(world: World) -> None:
     world.toy()
     shown = world.read("config", "show")
-    rows = {row["key"]: row for row in shown["settings"]}  # type: ignore[attr-defined]
+    rows = {row["key"]: row for row in shown["settings"]}
     assert rows["builder"] == {
         "key": "builder", "value": "recorded", "origin": str(world.repo / "autopack.toml"),
     }  # fmt: skip
     assert rows["data_dir"]["origin"] == "environment"
-    assert shown["folders"]["data"] == str(world.root / "data")  # type: ignore[index]
+    assert shown["folders"]["data"] == str(world.root / "data")
     assert not (world.root / "data").exists()

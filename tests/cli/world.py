@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from autopack.process.limits import Finished, Limits
 from autopack.process.runner import run
@@ -126,7 +127,7 @@ class World:
         argv = [sys.executable, "-m", "autopack.cli.main", *arguments]
         return run(argv, env=self.env, cwd=cwd or self.repo, limits=Limits(seconds))
 
-    def read(self, *arguments: str) -> dict[str, object]:
+    def read(self, *arguments: str) -> dict[str, Any]:
         """The JSON of a command that works."""
         done = self.autopack(*arguments, "--json")
         assert done.ok, done.stderr.decode()

@@ -188,7 +188,7 @@ AGENTS: Final = (
     ("aider", ("--yes-always", "--no-auto-commits", "--message-file", "{prompt_file}"), "file",
      ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")),
 )  # fmt: skip
-"""Unattended modes as the programs' own manuals give them; inside our fence they may do anything."""
+"""Unattended modes as the programs' manuals give them; inside our fence they may do anything."""
 
 
 def installed_agents(path: str) -> list[InstalledAgent]:

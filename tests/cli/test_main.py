@@ -1,0 +1,94 @@
+"""The program itself: what it imports, how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from autopack.cli import main, render
+from autopack.core.errors import AgentFault, EnvironmentFault, Fault, OperatorFault, OwnFault
+from autopack.process.limits import Limits
+from autopack.process.runner import run
+from tests.cli.world import World
+
+HEAVY = ("dbos", "alembic", "rich", "junitparser", "markdown_it", "tomlkit", "sqlalchemy.orm")
+
+
+def test_reading_imports_nothing_heavy(world: World) -> None:
+    world.toy()
+    assert world.autopack("supervise", "--until-idle").ok
+    code = (
+        "import sys; from autopack.cli.main import perform; perform(['run', 'list', '--json']); "
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = run([sys.executable, "-c", code], env=world.env, cwd=world.repo, limits=Limits(50))
+    assert done.stderr.decode().strip() == "[]"
+    assert b'"runs": []' in done.stdout
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.perform(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in main.COMMANDS:
+        assert name in shown
+
+
+def test_a_defect_keeps_its_traceback_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def defect() -> None:
+        raise RuntimeError("impossible")
+
+    monkeypatch.setenv("AUTOPACK_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    app = App(result_action="return_value", exit_on_error=False, print_error=False)
+    app.command(defect)
+    monkeypatch.setattr(main, "app", app)
+    assert main.perform(["defect"]) == OwnFault.exit_code
+    said = capsys.readouterr().err
+    (log,) = (tmp_path / "state" / "logs").iterdir()
+    assert str(log) in said
+    assert "Traceback" not in said
+    assert "impossible" in log.read_text()
+    assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("fault", [OperatorFault, AgentFault, EnvironmentFault, OwnFault])
+def test_each_fault_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: type[Fault]
+) -> None:
+    def fails() -> None:
+        raise fault("what\nhappened", "do this")
+
+    app = App(result_action="return_value", exit_on_error=False, print_error=False)
+    app.command(fails)
+    monkeypatch.setattr(main, "app", app)
+    assert main.perform(["fails"]) == fault.exit_code
+    assert capsys.readouterr().err == "autopack: what\n  happened\n  hint: do this\n"
+
+
+def test_a_reader_that_leaves_is_no_error(world: World) -> None:
+    world.toy()
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = f"import os, sys; os.dup2({writer}, 1); from autopack.cli.main import main; sys.argv = ['autopack', 'config', 'show']; main()"
+    from autopack.process.limits import Extra
+
+    done = run(
+        [sys.executable, "-c", code], env=world.env, cwd=world.repo, limits=Limits(50),
+        extra=Extra(pass_fds=(writer,)),
+    )  # fmt: skip
+    os.close(writer)
+    assert done.exit_code == 0
+    assert b"BrokenPipe" not in done.stderr
+
+
+def test_words_of_others_do_not_drive_the_terminal() -> None:
+    assert render.safe("a\x1b[2Jb\nc\u202e") == "a\\x1b[2Jb\\x0ac\\x202e"
+    assert render.table(("A", "B"), [("x\x07", "y"), ("long", "")]) == [
+        "A      B", "x\\x07  y", "long",
+    ]  # fmt: skip
