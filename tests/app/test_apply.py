@@ -130,8 +130,9 @@ def test_a_patch_that_does_not_apply_is_kept_and_refused(world: World) -> None:
     ]
     kept = refs(world.repository.folder)["refs/autopack/r1/F1.1/1"]
     assert world.repository.read(kept, "autopack-rejected.patch") == patch
-    build = Build("F1.1", 1, world.base, 100)
-    assert known_attempt(world.repository, world.spec, build) is None
+    known = known_attempt(world.repository, world.spec, Build("F1.1", 1, world.base, 100))
+    assert known is not None
+    assert (known.outcome, known.candidate) == (Outcome.REFUSED, ended.candidate)
 
 
 def test_nothing_done_is_empty(world: World) -> None:

@@ -343,6 +343,15 @@ class TestDeliver:
         assert world.user_refs()[f"refs/heads/{BRANCH}"] == second
         assert world.user_refs()[f"refs/tags/{tag}"] == second
 
+    def test_a_delivery_whose_answer_was_lost_is_overtaken(self, world: World) -> None:
+        first = world.landed()
+        assert world.repository.deliver(world.address, "r1", first, "") == ""
+        second = world.candidate(first, NEW, "P2/1")
+        tag = TAG.replace("P1", "P2")
+        world.repository.land(BRANCH, second, first, tag, "green", 3_000)
+        assert world.repository.deliver(world.address, "r1", second, "") == ""
+        assert world.user_refs()[f"refs/heads/{BRANCH}"] == second
+
     def test_only_tags_of_what_the_tip_contains_arrive(self, world: World) -> None:
         first = world.landed()
         second = world.candidate(first, NEW, "P2/1")

@@ -53,7 +53,8 @@ def _keeps_counters(run: Run) -> None:
     spec = run.spec
     for phase in run.phases:
         assert phase.attempts_used <= phase.spec.builder_attempts_max + phase.attempts_granted
-        assert phase.attempts_granted <= phase.conflicts_used + phase.auditor_attempts_used
+        extra = phase.conflicts_used + phase.auditor_attempts_used + phase.infra_retries_used
+        assert phase.attempts_granted <= extra
         assert phase.auditor_attempts_used <= phase.spec.auditor_attempts_max
         assert phase.conflicts_used <= spec.conflicts_max
         assert phase.reapplies_used <= spec.reapplies_max

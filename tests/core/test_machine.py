@@ -466,6 +466,29 @@ def test_reapplies_that_are_spent_stop_the_run_and_start_nothing() -> None:
     assert run.failure.cause is Cause.ENVIRONMENT
 
 
+def test_a_command_tried_again_keeps_its_first_date() -> None:
+    """A landing may have had its effect: its tag is dated, and another date is another tag."""
+    run = with_date(run_at(Stage.WORKING, Step.LANDING), 1000)
+    answer = machine.advance(run, Happened(BROKEN, 2000, 7))
+    assert isinstance(answer, machine.Advanced)
+    assert [(p.retry, p.issued_at) for p in answer.commands] == [(1, 1000)]
+
+
+def with_date(run: Run, issued_at: int) -> Run:
+    return replace(run, pending=tuple(replace(p, issued_at=issued_at) for p in run.pending))
+
+
+def test_an_attempt_that_was_cut_off_is_followed_by_one_of_another_number() -> None:
+    """What was cut off is kept under its number, so that the next one's work needs its own."""
+    run = drive(working(SPEC), AttemptEnded("P1", 1, Outcome.CANCELLED, 400))
+    build = run.pending[0].command
+    assert isinstance(build, Build)
+    assert (build.attempt, build.tokens_max) == (2, 600)
+    assert run.phases[0].attempts_left == SPEC.phases[0].builder_attempts_max
+    run = drive(run, *(AttemptEnded("P1", n, Outcome.CANCELLED) for n in (2, 3)))
+    assert run.state is RunState.DONE_FAILED_ENVIRONMENT
+
+
 # --- time -----------------------------------------------------------------------------------------
 
 

@@ -27,20 +27,22 @@ _TRAILER = re.compile(r"^Autopack-(\w+): (.*)$", re.MULTILINE)
 
 
 def known_attempt(repository: Repository, spec: RunSpec, build: Build) -> AttemptEnded | None:
-    """The answer of an attempt that was submitted and kept before a crash; None when there is none.
+    """The answer of an attempt that was kept before a crash; None when nothing was kept.
 
-    Attempts that ended otherwise are made again: their ref then stays what it is.
+    However it ended: a second agent's work under the same number would be lost.
     """
     name = str(build.attempt)
     commit = repository.resolve(candidate_ref(spec.run_id, build.phase_id, name))
     if commit is None:
         return None
     trailers = dict(_TRAILER.findall(repository.message(commit)))
-    if trailers.get("Outcome") != Outcome.SUBMITTED:
-        return None
+    outcome = Outcome(trailers["Outcome"])
     candidate = Candidate(name, commit, repository.tree(commit), build.parent)
-    tokens = int(trailers.get("Tokens", "0"))
-    return AttemptEnded(build.phase_id, build.attempt, Outcome.SUBMITTED, tokens, candidate)
+    evidence = None
+    if outcome is not Outcome.SUBMITTED:
+        evidence = Evidence("builder", _say(outcome, "its findings were lost in a crash"))
+    tokens = int(trailers["Tokens"])
+    return AttemptEnded(build.phase_id, build.attempt, outcome, tokens, candidate, evidence)
 
 
 def capture_attempt(

@@ -217,7 +217,10 @@ class Repository(Protocol):
         ...
 
     def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
-        """Push branch and tags of a run with a lease on `expected`; why not, empty when done."""
+        """Push branch and tags of a run with a lease on `expected`; why not, empty when done.
+
+        A branch that stands at a snapshot of the run is ours, too: an answer may have been lost.
+        """
         ...
 
 

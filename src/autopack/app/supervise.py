@@ -38,7 +38,7 @@ class Cancellation(threading.Event):
     """The supervisor stops: leave no trace, the next start performs the command again."""
 
 
-class CutOff(Exception):  # noqa: N818  it is no error: the engine must keep the command
+class CutOff(Exception):
     """A command was cut off because the supervisor stops; the next start performs it again."""
 
 
@@ -76,6 +76,7 @@ class Supervisor:
         self._last: dict[str, float] = {}
         self._cancels: dict[str, Cancellation] = {}
         self._open: dict[str, Run] = {}
+        self._adopted: set[str] = set()
         self._stale_artefacts: set[str] = set()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -116,8 +117,9 @@ class Supervisor:
 
     def _adopt(self) -> list[Run]:
         """Runs of the store that this supervisor does not host yet, with their inline commands."""
-        found = [run for run in self._all_open() if run.run_id not in self._open]
+        found = [run for run in self._all_open() if run.run_id not in self._adopted]
         for run in found:
+            self._adopted.add(run.run_id)  # a request alone, before this, opens a run too
             self._open[run.run_id] = run
             self._last[run.run_id] = self._clock.monotonic()
             self._stale_artefacts.add(run.run_id)
@@ -233,7 +235,7 @@ class Supervisor:
         except Fault as fault:
             _log.warning("%s (%s): %s", name, pending.command.kind, fault)
             return CommandFailed(str(fault))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a defect ends its command, not the host
             _log.exception("%s (%s) met a defect of ours", name, pending.command.kind)
             return CommandFailed(f"internal error in {pending.command.kind}: {error!r}")
 

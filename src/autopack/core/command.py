@@ -136,7 +136,7 @@ class Pending:
     command: Command
     retry: int = 0
     issued_at: int = 0
-    """Unix seconds of the event that issued it: the date of commits and tags it makes."""
+    """Unix seconds of the event that first issued it: the date of commits and tags it makes."""
 
 
 def command_id(run_id: str, number: int) -> str:

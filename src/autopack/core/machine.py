@@ -138,8 +138,12 @@ def advance(run: Run, happened: Happened) -> Advanced | Refusal:
 
 def _stamp(run: Run, known: int, at: int) -> Run:
     """Commands issued by an event carry its date, so that performing them again dates the same."""
-    stamped = (replace(p, issued_at=at) if p.number > known else p for p in run.pending)
-    return replace(run, pending=tuple(stamped))
+    return replace(
+        run,
+        pending=tuple(
+            replace(p, issued_at=at) if p.number > known and not p.retry else p for p in run.pending
+        ),
+    )
 
 
 def replay(events: Iterable[Happened]) -> Run:

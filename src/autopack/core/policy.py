@@ -7,6 +7,7 @@ wrong with them and what to do. What honest work also does asks the auditor; the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pathspec import GitIgnoreSpec
@@ -120,7 +121,7 @@ def scope(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
     """Paths that the phase may not touch."""
     if not diff.changes:
         yield _refuse("empty-change", b"", "nothing was changed; do the task, then submit")
-    allowed = GitIgnoreSpec.from_lines(rules.scope)
+    allowed = _patterns(rules.scope)
     for change in diff.changes:
         if not allowed.match_file(_text(change.path)):
             message = (
@@ -130,11 +131,15 @@ def scope(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
             yield _refuse("scope", change.path, message)
 
 
+@lru_cache(maxsize=64)
+def _patterns(lines: tuple[str, ...]) -> GitIgnoreSpec:
+    """Compiled once: a run judges every candidate by the same few lists (2 ms each time)."""
+    return GitIgnoreSpec.from_lines(lines)
+
+
 def protected(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
     """Paths that judge or instruct; an auditor must agree, even when the scope names them."""
-    spec = GitIgnoreSpec.from_lines(
-        pattern.casefold() for pattern in (*PROTECTED, *rules.protected)
-    )
+    spec = _patterns(tuple(pattern.casefold() for pattern in (*PROTECTED, *rules.protected)))
     for change in diff.changes:
         if spec.match_file(_text(change.path).casefold()):
             message = "is a protected path (CI, gate or agent configuration): an auditor decides"

@@ -55,11 +55,21 @@ from autopack.core.run import (
 )
 
 
-def issue(run: Run, command: Command, *, retry: int = 0) -> Run:
+def issue(run: Run, command: Command) -> Run:
     """The run with one more pending command."""
     number = run.commands_issued + 1
-    pending = (*run.pending, Pending(number, command, retry))
+    pending = (*run.pending, Pending(number, command))
     return replace(run, commands_issued=number, pending=pending)
+
+
+def issue_again(run: Run, asked: Pending) -> Run:
+    """The command once more after an environment failure; what it makes keeps its first date.
+
+    Its first try may have had its effect: a tag of another date would be another tag.
+    """
+    number = run.commands_issued + 1
+    again = replace(asked, number=number, retry=asked.retry + 1)
+    return replace(run, commands_issued=number, pending=(*run.pending, again))
 
 
 def put(run: Run, phase: Phase) -> Run:
@@ -82,7 +92,7 @@ def environment_prepared(run: Run, event: EnvironmentPrepared, _asked: Pending) 
 def run_command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
     if run.infra_retries_used < run.spec.infra_retries_max:
         run = replace(run, infra_retries_used=run.infra_retries_used + 1)
-        return issue(run, asked.command, retry=asked.retry + 1)
+        return issue_again(run, asked)
     return stop(run, Failure(Cause.ENVIRONMENT, event.reason))
 
 
@@ -134,15 +144,14 @@ def start_attempt(run: Run, phase: Phase) -> Run:
     return issue(put(run, phase), build)
 
 
-def attempt_ended(run: Run, event: AttemptEnded, asked: Pending) -> Run:
+def attempt_ended(run: Run, event: AttemptEnded, _asked: Pending) -> Run:
     phase = budget.settle(run.phase(event.phase_id), event.tokens)
     if event.outcome in {Outcome.PARKED, Outcome.CANCELLED} and phase.tokens_left <= 0:
         return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, _cap_spent(phase)))
     if event.outcome is Outcome.PARKED:
         return _park(run, phase, event)
-    if event.outcome is Outcome.CANCELLED:  # nobody stopped the run: the machine lost the attempt
-        build = Build(phase.phase_id, event.attempt, run.tip, phase.tokens_left, phase.evidence)
-        return _retry(run, phase, replace(asked, command=build), "the attempt was cut off")
+    if event.outcome is Outcome.CANCELLED:
+        return _cut_off(run, phase)
     phase = replace(phase, attempts_used=phase.attempts_used + 1, candidate=event.candidate)
     if event.outcome is Outcome.SUBMITTED and event.candidate:
         return _check(run, phase, event.candidate)
@@ -150,6 +159,22 @@ def attempt_ended(run: Run, event: AttemptEnded, asked: Pending) -> Run:
     cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
     evidence = event.evidence or Evidence("builder", f"the attempt ended {event.outcome}")
     return _again(run, phase, evidence, cause)
+
+
+def _cut_off(run: Run, phase: Phase) -> Run:
+    """Nobody stopped the run: the machine lost the attempt, and grants another.
+
+    It has a number of its own, because what was cut off is kept under the number it had.
+    """
+    if phase.infra_retries_used >= run.spec.infra_retries_max:
+        return fail(run, phase, Failure(Cause.ENVIRONMENT, "the attempt was cut off"))
+    phase = replace(
+        phase,
+        attempts_used=phase.attempts_used + 1,
+        attempts_granted=phase.attempts_granted + 1,
+        infra_retries_used=phase.infra_retries_used + 1,
+    )
+    return start_attempt(run, phase)
 
 
 def _park(run: Run, phase: Phase, event: AttemptEnded) -> Run:
@@ -312,7 +337,7 @@ def _retry(run: Run, phase: Phase, asked: Pending, reason: str) -> Run:
     if phase.infra_retries_used >= run.spec.infra_retries_max:
         return fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
     phase = replace(phase, infra_retries_used=phase.infra_retries_used + 1)
-    return issue(put(run, phase), asked.command, retry=asked.retry + 1)
+    return issue_again(put(run, phase), asked)
 
 
 def fail(run: Run, phase: Phase, failure: Failure) -> Run:

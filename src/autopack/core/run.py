@@ -284,7 +284,7 @@ class Phase:
     step: Step = Step.QUEUED
     attempts_used: int = 0
     attempts_granted: int = 0
-    """Extra attempts: one per conflict and per auditor's `revise`."""
+    """Extra attempts: one per conflict, per auditor's `revise` and per attempt that was cut off."""
     auditor_attempts_used: int = 0
     ci_runs_used: int = 0
     infra_retries_used: int = 0

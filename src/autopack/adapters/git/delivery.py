@@ -26,11 +26,14 @@ def deliver(store: Store, target: str, run_id: str, tip: str, expected: str) -> 
     if not protocol:
         return f"{target!r} is no repository address that Autopack uses"
     there = _Target(store, target, protocol)
-    wanted = _wanted(store, run_id, tip)
+    wanted, snapshots = _wanted(store, run_id, tip)
     branch = f"refs/heads/{OURS}/{run_id}"
     before = there.refs(run_id)
     if isinstance(before, str):
         return before
+    now = before.get(branch, "")
+    if now in snapshots:  # a push whose answer was lost brought it there
+        expected = now
     if reason := _taken(store, branch, wanted, before, expected):
         return reason
     missing = {ref: oid for ref, oid in wanted.items() if before.get(ref) != oid}
@@ -92,14 +95,15 @@ class _Target:
         )
 
 
-def _wanted(store: Store, run_id: str, tip: str) -> dict[str, str]:
-    """The refs that the target shall have: the branch, and tags of what the tip contains."""
+def _wanted(store: Store, run_id: str, tip: str) -> tuple[dict[str, str], set[str]]:
+    """The refs that the target shall have, and the commits of the run's snapshots up to the tip."""
     said = store.output(
-        "for-each-ref", f"--merged={tip}", "--format=%(refname) %(objectname)",
+        "for-each-ref", f"--merged={tip}", "--format=%(refname) %(objectname) %(*objectname)",
         f"refs/tags/{OURS}/{run_id}/",
     )  # fmt: skip
-    tags = dict(line.split(" ") for line in said.decode().splitlines())
-    return {f"refs/heads/{OURS}/{run_id}": tip, **tags}
+    lines = [line.split(" ") for line in said.decode().splitlines()]
+    tags = {ref: oid for ref, oid, _ in lines}
+    return {f"refs/heads/{OURS}/{run_id}": tip, **tags}, {commit for _, _, commit in lines}
 
 
 def _taken(

@@ -1,0 +1,146 @@
+"""What holds at every step and at the end: nothing lost, nothing twice, nobody else's touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from autopack.core import machine
+from autopack.core.command import Land
+from autopack.core.event import AttemptEnded, CommandFailed, Happened, Outcome
+from autopack.core.run import Run, candidate_ref
+from autopack.testing import MemoryRepository, MemoryStore, UserRepository
+from tests.core.promises import keeps_promises
+from tests.simulation.agents import SURPLUS_MAX, Ledger, work_path
+
+
+class Broken(BaseException):  # no handler of the subject may answer it
+    """A promise of ours does not hold."""
+
+
+def need(holds: object, message: str) -> None:
+    """Broken unless it holds."""
+    if not holds:
+        raise Broken(message)
+
+
+@dataclass
+class Watch:
+    """Looks at everything durable; remembers what may never change."""
+
+    store: MemoryStore
+    repository: MemoryRepository
+    user: UserRepository
+    ledger: Ledger
+    foreign: dict[str, object] = field(default_factory=dict)
+    """Refs of the user's repository that are not the run's, as somebody else left them."""
+    acknowledged: dict[str, Run] = field(default_factory=dict)
+    answered: set[tuple[str, int]] = field(default_factory=set)
+    refs: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, object] = field(default_factory=dict)
+
+    def saved(self, before: Run, run: Run, happened: Happened) -> None:
+        """One event was saved and acknowledged."""
+        self.acknowledged[run.run_id] = run
+        if happened.answers:
+            key = (run.run_id, happened.answers)
+            need(key not in self.answered, f"command {key} was answered twice")
+            self.answered.add(key)
+        try:
+            keeps_promises(before, run, SURPLUS_MAX)
+        except AssertionError as broken:
+            raise Broken(f"after {happened.event.kind}: {broken}") from broken
+        event = happened.event
+        if isinstance(event, CommandFailed):
+            need("internal error" not in event.reason, event.reason)
+        if isinstance(event, AttemptEnded) and event.outcome is Outcome.SUBMITTED:
+            self._is_work(run, event)
+
+    def _is_work(self, run: Run, event: AttemptEnded) -> None:
+        """The candidate holds what a builder handed in as finished, on the parent that it says."""
+        made = event.candidate
+        if made is None:
+            raise Broken(f"{event.phase_id} submitted attempt {event.attempt} without a candidate")
+        ref = candidate_ref(run.run_id, event.phase_id, made.name)
+        need(self.repository.resolve(ref) == made.commit, f"{ref} is not the candidate")
+        commit = self.repository.objects.commits[made.commit]
+        need(commit.parent == made.parent, f"{ref} has another parent than its candidate says")
+        need(commit.tree == made.tree, f"{ref} has another tree than its candidate says")
+        need(self._work_in(run, event.phase_id, made.commit), f"{ref} is not finished work")
+
+    def _work_in(self, run: Run, phase_id: str, commit: str) -> bool:
+        found = self.repository.read(commit, work_path(phase_id))
+        return found is not None and self.ledger.is_finished(
+            run.run_id, phase_id, found.removesuffix(b"\n")
+        )
+
+    def step(self) -> None:
+        """After each step of the scheduler."""
+        for run_id, known in self.acknowledged.items():
+            run = self.store.load(run_id)
+            need(run == known, f"{run_id} was acknowledged at {known.version}, is {run.version}")
+            logged = self.store.events(run_id, after=run.version - 1)
+            need(len(logged) == 1, f"{run_id} is at {run.version}, its log is not")
+            self._branch(run)
+        self._never_changes()
+        for ref, to in self.foreign.items():
+            need(self.user.refs.get(ref) == to, f"somebody else's {ref} was touched")
+
+    def _never_changes(self) -> None:
+        refs, tags = self.repository.refs, self.repository.tags
+        for ref, commit in self.refs.items():
+            need(refs.get(ref) == commit, f"{ref} moved")
+        for tag, was in self.tags.items():
+            need(tags.get(tag) == was, f"{tag} moved")
+        if len(refs) > len(self.refs):
+            self.refs = {r: c for r, c in refs.items() if not r.startswith("refs/heads/")}
+        if len(tags) > len(self.tags):
+            self.tags = dict(tags)
+
+    def _branch(self, run: Run) -> None:
+        ref = f"refs/heads/{run.spec.branch}"
+        there = self.repository.refs.get(ref, run.tip)
+        landing = [p.command.candidate.commit for p in run.pending if isinstance(p.command, Land)]
+        need(there in {run.tip, *landing}, f"{ref} stands where no event put it")
+        theirs = self.user.refs.get(ref)
+        if isinstance(theirs, str) and ref not in self.foreign:
+            delivered = self.repository.objects.is_ancestor(theirs, run.tip)
+            need(delivered, f"{ref} was delivered ahead of the run")
+
+    def end(self, run_id: str) -> None:
+        """When a run has ended."""
+        run = self.store.load(run_id)
+        need(run.ended, f"{run_id} does not end: {run.stage}, {run.pending}")
+        log = [entry.happened for entry in self.store.events(run_id, limit=10**6)]
+        need(len(log) == run.version, f"{run_id} is at {run.version}, its log at {len(log)}")
+        need(machine.replay(log) == run, f"{run_id}: its events make another run")
+        branch = self.repository.refs.get(f"refs/heads/{run.spec.branch}", run.tip)
+        need(branch == run.tip, f"{run_id} ended at another commit than its branch")
+        self._landings(run)
+
+    def _landings(self, run: Run) -> None:
+        landed = [snapshot.phase_id for snapshot in run.snapshots]
+        need(len(landed) == len(set(landed)), f"{run.run_id} landed a phase twice")
+        prefix = f"refs/tags/autonomous/{run.run_id}/"
+        tags = {ref: tag for ref, tag in self.repository.tags.items() if ref.startswith(prefix)}
+        need(len(tags) == len(landed), f"{run.run_id}: {len(landed)} landings, {len(tags)} tags")
+        for snapshot in run.snapshots:
+            phase = run.phase(snapshot.phase_id)
+            name = phase.candidate.name if phase.candidate else ""
+            kept = self.repository.resolve(candidate_ref(run.run_id, phase.phase_id, name))
+            need(kept == snapshot.commit, f"{phase.phase_id} landed and is not under its ref")
+            tag = tags.get(f"refs/tags/{snapshot.tag}")
+            need(tag and tag.commit == snapshot.commit, f"{snapshot.tag} is not its landing")
+            inside = self.repository.objects.is_ancestor(snapshot.commit, run.tip)
+            need(inside, f"{phase.phase_id} landed and is not in the branch")
+            there = self._work_in(run, phase.phase_id, run.tip)
+            need(there, f"{phase.phase_id} landed and its work is not in the branch")
+
+    def delivered(self, run_id: str) -> None:
+        """When nothing was in the way of a delivery."""
+        run = self.store.load(run_id)
+        if not run.snapshots:
+            return
+        need(run.delivered == run.tip, f"{run_id} is not delivered: {run.delivery_refusal}")
+        wanted = {ref: tag for ref, tag in self.repository.tags.items() if run_id in ref.split("/")}
+        for ref, to in {f"refs/heads/{run.spec.branch}": run.tip, **wanted}.items():
+            need(self.user.refs.get(ref) == to, f"{ref} did not arrive")

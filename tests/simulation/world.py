@@ -1,0 +1,343 @@
+"""One seed, one world: the real machine, supervisor and performer over durable fakes.
+
+Single-threaded and deterministic. What runs at the same time in life is nested here: while an agent
+works, the scheduler takes other steps; a crash unwinds all of them at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autopack.app import ports
+from autopack.app.perform import Performer, World
+from autopack.app.supervise import Cancellation, Supervisor, create_run
+from autopack.core.command import Pending, Wait
+from autopack.core.errors import Fault, OwnFault
+from autopack.core.event import Event, Happened
+from autopack.core.policy import Rules
+from autopack.core.run import PhaseSpec, Run, RunSpec
+from autopack.testing import FakeClock, MemoryRepository, MemoryStore, Objects, UserRepository
+from tests.simulation.agents import PROTECTED, SHARED, Agents, Ledger
+from tests.simulation.engine import SimulatedEngine, State
+from tests.simulation.faults import Crash, Process, Rates
+from tests.simulation.invariants import Broken, Watch, need
+from tests.simulation.plans import draw_spec
+
+FAULTY_STEPS_MAX = 150
+CALM_STEPS_MAX = 3000
+"""Steps within which every run ends once nothing goes wrong any more."""
+NESTED_MAX = 4
+TEN_YEARS = 10 * 365 * 86400
+STORE = ("load", "save", "runs", "events", "requests", "answered", "ask")
+REPOSITORY = (
+    "prepare", "read", "paths", "clone", "discard", "capture", "apply", "keep_patch", "commit",
+    "resolve", "tree", "message", "diff", "reapply", "land", "deliver",
+)  # fmt: skip
+NOWHERE = Path("/nowhere")
+
+
+@dataclass(frozen=True)
+class Doubles:
+    """What stands for store and repository; a planted bug is put in here."""
+
+    store: Callable[[random.Random], MemoryStore] = lambda _rng: MemoryStore()
+    repository: Callable[[dict[str, UserRepository]], MemoryRepository] = lambda users: (
+        MemoryRepository(users, checkouts=False)
+    )
+
+
+class Simulation:
+    """A world under one seed."""
+
+    def __init__(self, seed: int, doubles: Doubles | None = None, *, trace: bool = False) -> None:
+        self.rng = random.Random(seed)
+        self.trace = trace
+        self.rates = Rates.draw(self.rng)
+        self.clock = FakeClock()
+        self.user = UserRepository(Objects())
+        base = self.user.commit({b"README.md": b"a project\n", SHARED.encode(): b"shared\n"})
+        doubles = doubles or Doubles()
+        self.store = doubles.store(self.rng)
+        self.repository = doubles.repository({"user": self.user})
+        self.engine = SimulatedEngine()
+        self.ledger = Ledger()
+        self.agents = Agents(
+            self.rng, self.rates.misbehave, self.repository, self.clock, self.ledger, self.meanwhile
+        )
+        self.watch = Watch(self.store, self.repository, self.user, self.ledger)
+        self.watch.foreign["refs/heads/main"] = base
+        self.specs = [
+            draw_spec(self.rng, run_id, base)
+            for run_id in ("r1", "r2")[: 2 if self.rng.random() < 0.2 else 1]
+        ]
+        self.collided: set[str] = set()
+        self.depth = 0
+        self.steps = 0
+        self.faulty = True
+        self.stopping = False
+        self.start()
+
+    # --- the supervisor's lives -----------------------------------------------------------------
+
+    def start(self) -> None:
+        """A new process over what is durable."""
+        self.engine.restart()
+        self.stopping = False
+        self.process = Process(self.rng, self.rates, self.say)
+        self.process.faulty = self.faulty
+        repository = self.process.port(_Slow(self.repository, self.meanwhile), REPOSITORY)
+        world = World(
+            repository=lambda _spec: repository,
+            rules=_rules,
+            agents=ports.Agents({"scripted": self.agents}, {"auditor": self.agents}),
+            verifier=self.agents,
+            clock=self.clock,
+            scratch=NOWHERE,
+            logs=NOWHERE,
+            backoff_seconds=0.0,
+        )
+        self.performer = Performer(world)
+        self.supervisor = Supervisor(
+            self.process.port(_Watched(self.store, self.watch, self.say), STORE),
+            self.engine,
+            self.clock,
+            self.perform,
+            self.process.port(self, ["render"]).render,
+        )
+
+    def render(self, _run: Run) -> None:
+        """Artefacts are written; only a crash there matters."""
+
+    def perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
+        """The real performer; it never waits for a clock that nobody moves."""
+        if isinstance(pending.command, Wait):
+            self._wait(pending.command, cancel)
+        return self.performer(run, pending, cancel)
+
+    def _wait(self, wait: Wait, cancel: Cancellation) -> None:
+        for _ in range(self.rng.randint(0, 4)):
+            if cancel.is_set() or self.clock.now() >= wait.until:
+                return
+            self.clock.advance(self.rng.randint(0, 3000))
+            self.meanwhile()
+        if not cancel.is_set() and (left := wait.until - self.clock.now()) > 0:
+            move = self.clock.advance if left < TEN_YEARS / 100 else self.clock.jump
+            move(left + 1)
+
+    # --- the scheduler --------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """To the end of every run; Broken when a promise does not hold."""
+        for spec in self.specs:
+            self.watch.acknowledged[spec.run_id] = create_run(self.store, self.clock, spec)
+        self._until_ended(self.rng.randint(0, FAULTY_STEPS_MAX))
+        self._deliver_at_last()
+
+    def _until_ended(self, faulty_steps: int) -> None:
+        self.faulty = faulty_steps > 0
+        first = self.steps
+        while not self._idle():
+            if self.faulty and self.steps - first >= faulty_steps:
+                self.calm()
+            need(self.steps - first < faulty_steps + CALM_STEPS_MAX, "a run does not end")
+            self.top()
+
+    def _deliver_at_last(self) -> None:
+        """Somebody makes way and asks again: then all is delivered."""
+        self.calm()
+        self.user.refusal = ""
+        for spec in self.specs:
+            if spec.run_id not in self.collided:
+                self.store.ask(spec.run_id, "deliver", "somebody")
+        self._until_ended(0)
+        for spec in self.specs:
+            self.watch.end(spec.run_id)
+            if spec.run_id not in self.collided:
+                self.watch.delivered(spec.run_id)
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong."""
+        self.faulty = self.process.faulty = False
+        self.agents.calm = True
+
+    def _idle(self) -> bool:
+        return not self.store.requests() and all(
+            self.store.load(spec.run_id).ended for spec in self.specs
+        )
+
+    def top(self) -> None:
+        """One step, and what a death of the process leads to."""
+        try:
+            self.step()
+        except Crash:
+            self.start()
+        if self.stopping:
+            self.start()
+        self.watch.step()
+
+    def step(self) -> None:
+        """One thing happens; a fault that reaches the host ends the process."""
+        self.steps += 1
+        try:
+            self._act()
+        except OwnFault as fault:
+            raise Broken(f"a defect of ours: {fault}") from fault
+        except Fault as fault:
+            raise self.process.die(f"by {fault.what}") from fault
+
+    def _act(self) -> None:
+        if self.faulty and self._disturb():
+            return
+        queued = self.engine.named(State.QUEUED)
+        if queued and self.rng.random() < 0.7:
+            self._deliver(self.rng.choice(queued))
+        else:
+            self.say("tick")
+            self.clock.advance(self.rng.random() * 30)
+            self.supervisor.tick()
+
+    def meanwhile(self) -> None:
+        """Other steps while something takes its time."""
+        if self.depth >= NESTED_MAX or self.stopping:
+            return
+        self.depth += 1
+        try:
+            while self.rng.random() < 0.5 and not self.stopping:
+                self.step()
+        finally:
+            self.depth -= 1
+
+    def _deliver(self, name: str) -> None:
+        forget = self.faulty and self.rng.random() < self.rates.again
+        self.say(f"perform {name}")
+        self.engine.deliver(name, self.supervisor.perform, forget=forget)
+
+    def _disturb(self) -> bool:
+        """Something from outside, perhaps."""
+        rates, drawn = self.rates, self.rng.random()
+        if (drawn := drawn - rates.crash) < 0:
+            raise self.process.die("between two steps")
+        if (drawn := drawn - rates.request) < 0:
+            self._request()
+        elif (drawn := drawn - rates.foreign) < 0:
+            self._interfere()
+        elif (drawn := drawn - rates.jump) < 0:
+            self.say("the wall clock jumps")
+            self.clock.jump(self.rng.randint(-TEN_YEARS, TEN_YEARS))
+        elif (drawn := drawn - rates.stop) < 0 and self.depth:
+            self._stop()
+        elif 0 <= drawn < rates.again and (done := self.engine.named(State.DONE)):
+            self.say("answered already")
+            self._deliver(self.rng.choice(done))
+        else:
+            return False
+        return True
+
+    def _stop(self) -> None:
+        """What the host's loop does at its end, while commands are under way."""
+        self.say("stop")
+        self.stopping = True
+        self.supervisor.stop()
+        self.supervisor._interrupt_all()
+
+    def _request(self) -> None:
+        kind = self.rng.choice(["cancel", "deliver", "deliver"])
+        run_id = self.rng.choice(self.specs).run_id
+        self.say(f"somebody asks: {kind} {run_id}")
+        self.store.ask(run_id, kind, "somebody")
+
+    def _interfere(self) -> None:
+        """Somebody writes into the user's repository, perhaps over what we delivered."""
+        run_id = self.rng.choice(self.specs).run_id
+        kind = self.rng.randrange(6)
+        self.say(f"somebody interferes with {run_id}: {kind}")
+        if kind < 3:
+            ref = "refs/heads/main" if kind else f"refs/heads/topic-{self.steps}"
+            self.user.commit({b"theirs": b"%d" % self.steps}, ref)
+            self.watch.foreign[ref] = self.user.refs[ref]
+        elif kind < 5:
+            self.user.refusal = self.rng.choice(["", "the branch is checked out"])
+        else:
+            ref = f"refs/heads/autonomous/{run_id}"
+            self.user.commit({b"theirs": b"%d" % self.steps}, ref)
+            self.watch.foreign[ref] = self.user.refs[ref]
+            self.collided.add(run_id)
+
+    def say(self, text: str) -> None:
+        """A line of the trace."""
+        if self.trace:
+            print(f"{self.steps:4} {'  ' * self.depth}{text}")
+
+
+def _rules(_run: RunSpec, phase: PhaseSpec) -> Rules:
+    return Rules(scope=phase.scope, protected=(PROTECTED,))
+
+
+class _Slow:
+    """A repository whose calls over a network take their time."""
+
+    def __init__(self, repository: MemoryRepository, meanwhile: Callable[[], None]) -> None:
+        self._repository = repository
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._repository, name)
+
+    def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
+        self._meanwhile()
+        self._repository.prepare(source, base_ref, commit, branch)
+
+    def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
+        self._meanwhile()
+        return self._repository.deliver(target, run_id, tip, expected)
+
+
+class _Watched:
+    """A store that tells the watch what it acknowledged."""
+
+    def __init__(self, store: MemoryStore, watch: Watch, say: Callable[[str], None]) -> None:
+        self._store = store
+        self._watch = watch
+        self._say = say
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def save(
+        self,
+        run: Run,
+        happened: Happened,
+        *,
+        expected_version: int,
+        within: Callable[[ports.Transaction], None],
+    ) -> bool:
+        before = self._store.load(run.run_id)
+        saved = self._store.save(run, happened, expected_version=expected_version, within=within)
+        if saved:
+            self._say(f"{run.run_id} {run.version}: {happened.event}")
+            self._watch.saved(before, run, happened)
+        return saved
+
+
+class SimulationError(AssertionError):
+    """A seed that breaks a promise, and how to see it again."""
+
+
+def simulate(
+    seed: int, doubles: Doubles | None = None, *, trace: bool = False, planted: str = ""
+) -> Simulation:
+    """Run one seed to its end; SimulationError tells how to see it again."""
+    logging.getLogger("autopack.app.supervise").setLevel(logging.CRITICAL)
+    world = Simulation(seed, doubles, trace=trace)
+    try:
+        world.run()
+    except Broken as broken:
+        replay = f".venv/bin/python -m tests.simulation --seed {seed} --trace"
+        replay += f" --plant {planted}" if planted else ""
+        message = f"seed {seed}, step {world.steps}: {broken}\nreplay: {replay}"
+        raise SimulationError(message) from broken
+    return world
