@@ -32,9 +32,11 @@ def tried(what: str, act: Callable[[], object]) -> str:
 
 def reach(outside: str) -> str:
     """What it can do outside of its clone; each line should tell of a refusal."""
-    host, _, port = outside.partition(" ")[2].partition(":")
+    folder, _, address = outside.partition(" ")
+    host, _, port = address.partition(":")
     return "\n".join([
-        tried("write", lambda: Path(outside.partition(" ")[0], "mark").write_text("here")),
+        tried("write", lambda: Path(folder, "mark").write_text("here")),
+        tried("read", lambda: Path(folder).with_name("data").joinpath("autopack.db").read_bytes()),
         tried("system", lambda: Path("/usr/mark").write_text("here")),
         tried("connect", lambda: socket.create_connection((host, int(port)), 3).close()),
     ])  # fmt: skip

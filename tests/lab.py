@@ -13,12 +13,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from autopack import wiring
 from autopack.app.ports import Recorded
+from autopack.app.start import Wish, new_run
+from autopack.app.supervise import create_run
+from autopack.cli.launch import machine
 from autopack.core.run import Run
 from autopack.process.limits import Limits
 from autopack.process.runner import run
@@ -139,6 +142,17 @@ class Lab:
     def run(self, *tiers: str | tuple[str, ...], options: tuple[str, ...] = ()) -> Done:
         """`autopack run` of a plan with these tiers."""
         return self.cli("run", self.plan(*tiers), "--run-id", "r", *options)
+
+    def record(self, *tiers: str | tuple[str, ...], **changes: Any) -> Lab:
+        """A run in the store and no supervisor yet; with `changes` of its spec."""
+        loaded = self.loaded
+        source = wiring.checkout(loaded, self.project)
+        draft = wiring.plan(self.plan(*tiers))
+        wish = Wish(name="work", run_id="r")
+        ready = new_run(wish, machine(loaded), source, draft, wiring.KnownRuns(None))
+        with wiring.writing(loaded) as store:
+            create_run(store, wiring.clock(loaded), replace(ready.spec, **changes))
+        return self
 
     # --- what came of it ------------------------------------------------------------------------
 

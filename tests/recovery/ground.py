@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from autopack import wiring
-from autopack.app.start import Wish, new_run
-from autopack.app.supervise import create_run
-from autopack.cli.launch import machine
 from autopack.core.run import Run
 from tests.lab import Lab, phase, processes, until
 from tests.repos import refs, write
@@ -51,19 +48,7 @@ def started(lab: Lab) -> Lab:
     """The project, and a run of PLAN that waits for a supervisor."""
     write(lab.tools, PATCHES)
     lab.make(ci=WEAK, worker='type = "scripted"\npatches = "../tools/patches"')
-    return recorded(lab, *PLAN)
-
-
-def recorded(lab: Lab, *tiers: str | tuple[str, ...]) -> Lab:
-    """A run in the store, without any supervisor: its first one belongs to the test."""
-    loaded = lab.loaded
-    source = wiring.checkout(loaded, lab.project)
-    draft = wiring.plan(lab.plan(*tiers))
-    wish = Wish(name="work", run_id="r")
-    ready = new_run(wish, machine(loaded), source, draft, wiring.KnownRuns(None))
-    with wiring.writing(loaded) as store:
-        create_run(store, wiring.clock(loaded), ready.spec)
-    return lab
+    return lab.record(*PLAN)
 
 
 def host(lab: Lab, when: str, number: int) -> subprocess.CompletedProcess[bytes]:

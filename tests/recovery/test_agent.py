@@ -7,12 +7,12 @@ import signal
 from autopack.core.run import RunState
 from tests.lab import Lab, phase, until
 from tests.process.ground import alive, new_mark
-from tests.recovery.ground import finish, recorded
+from tests.recovery.ground import finish
 
 
 def test_the_agent_dies_with_its_supervisor_and_its_attempt_is_made_again(lab: Lab) -> None:
     mark = new_mark()
-    recorded(lab.make(), phase("F1", "do: write src/one.txt one", f"do: hang {mark}"))
+    lab.make().record(phase("F1", "do: write src/one.txt one", f"do: hang {mark}"))
     supervisor = lab.start("supervise", "--until-idle")
     until(lambda: len(alive(mark)) >= 2, "the agent and its child work")
     supervisor.send_signal(signal.SIGKILL)
@@ -33,7 +33,7 @@ def test_the_agent_dies_with_its_supervisor_and_its_attempt_is_made_again(lab: L
 
 def test_a_supervisor_that_is_told_to_end_cuts_the_agent_off_and_leaves_no_trace(lab: Lab) -> None:
     mark = new_mark()
-    recorded(lab.make(), phase("F1", "do: write src/one.txt one", f"do: hang {mark}"))
+    lab.make().record(phase("F1", "do: write src/one.txt one", f"do: hang {mark}"))
     supervisor = lab.start("supervise", "--until-idle")
     until(lambda: alive(mark), "the agent works")
     supervisor.send_signal(signal.SIGTERM)
