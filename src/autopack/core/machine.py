@@ -314,8 +314,8 @@ def _stopping_rows() -> Iterable[Rule]:
         "a landing under way is finished", progress.landed,
     )  # fmt: skip
     yield Rule(
-        Stage.STOPPING, Step.LANDING, CommandFailed, (Step.FAILED,),
-        "the run stops; what was made is kept under its ref", progress.stopped,
+        Stage.STOPPING, Step.LANDING, CommandFailed, (Step.LANDING, Step.FAILED),
+        "it may have happened: tried again up to infra_retries_max", progress.command_failed,
     )  # fmt: skip
     for answer in (BasePrepared, EnvironmentPrepared):
         yield Rule(
