@@ -1,0 +1,169 @@
+"""A run's spec from facts and wishes, and a successor's from what landed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from autopack.app.start import Machine, Ready, Wish, new_run, successor
+from autopack.core import machine
+from autopack.core.errors import OperatorFault
+from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
+from autopack.core.run import (
+    Cause,
+    Failure,
+    OnPhaseFailure,
+    Run,
+    RunScope,
+    SafetyProfile,
+    Snapshot,
+    Stage,
+    Step,
+)
+
+PROJECT = """\
+[ci.normal]
+commands = [{ run = "true" }]
+[run]
+parallel_max = 3
+token_cap = 1000000
+max_duration_minutes = 7
+"""
+HERE = Machine(frozenset({"b", "a"}), "b", "", "bubblewrap")
+
+
+@dataclass(frozen=True)
+class FakeFacts:
+    head_branch: str = "main"
+    default_branch: str = "main"
+    empty: bool = False
+    shallow: bool = False
+    partial: bool = False
+    dirty: bool = False
+    object_format: str = "sha1"
+    taken: tuple[str, ...] = ()
+
+    def in_the_way(self, run_id: str) -> tuple[str, ...]:
+        return tuple(ref for ref in self.taken if ref.endswith(("/autonomous", f"/{run_id}")))
+
+
+@dataclass(frozen=True)
+class FakeSource:
+    """`ancestors`: pairs (old, new)."""
+
+    facts: FakeFacts = FakeFacts()
+    top: Path = Path("/work/my repo")
+    commits: dict[str, str] = field(default_factory=lambda: {"main": "c" * 40})
+    ancestors: frozenset[tuple[str, str]] = frozenset()
+
+    def commit(self, ref: str) -> str:
+        return self.commits.get(ref, "")
+
+    def read(self, commit: str, path: str) -> str | None:
+        return PROJECT if path == "autopack.toml" else None
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        return (old, new) in self.ancestors
+
+
+def draft(tiers: int = 1) -> PlanDraft:
+    return PlanDraft(
+        "plan.md",
+        tuple(
+            TierDraft(
+                f"T{t}",
+                f"tier {t}",
+                tuple(
+                    PhaseDraft(f"F{t}.{p}", "p", "tests", "low", scope=("a.py",), task="do it")
+                    for p in (1, 2)
+                ),
+            )
+            for t in range(1, tiers + 1)
+        ),
+    )
+
+
+def ready(wish: Wish, source: FakeSource | None = None, tiers: int = 1) -> Ready:
+    return new_run(wish, HERE, source or FakeSource(), draft(tiers), set())
+
+
+def test_wishes_win_over_the_project_and_the_project_over_defaults() -> None:
+    spec = ready(Wish("p", parallel_max=2)).spec
+    assert (spec.parallel_max, spec.token_cap, spec.duration_seconds_max) == (2, 1_000_000, 420)
+    assert (spec.phases_max, spec.run_scope) == (25, RunScope.MULTI_TIER)
+    assert (spec.project_id, spec.base_ref, spec.base_commit) == ("my-repo", "main", "c" * 40)
+
+
+def test_safety_critical_stops_at_a_failure_and_runs_one_tier() -> None:
+    wish = Wish("p", safety_profile=SafetyProfile.SAFETY_CRITICAL)
+    with pytest.raises(OperatorFault, match="single_tier"):
+        ready(wish, tiers=2)
+    spec = new_run(wish, replace(HERE, auditor="a"), FakeSource(), draft(), set()).spec
+    assert spec.on_phase_failure is OnPhaseFailure.STOP
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "run_id"),
+    [
+        ("plan", (), "plan-1"),
+        ("My plan (v2)", (), "My-plan-v2-1"),
+        ("...", (), "run-1"),
+        ("x" * 200, (), "x" * 48 + "-1"),
+        ("plan", ("refs/heads/autonomous/plan-1", "refs/tags/autonomous/plan-2"), "plan-3"),
+    ],
+)
+def test_a_run_is_named_after_its_plan(name: str, taken: tuple[str, ...], run_id: str) -> None:
+    assert ready(Wish(name), FakeSource(FakeFacts(taken=taken))).spec.run_id == run_id
+
+
+def test_the_store_knows_names_too() -> None:
+    found = new_run(Wish("plan"), HERE, FakeSource(), draft(), {"plan-1", "plan-2"})
+    assert found.spec.run_id == "plan-3"
+
+
+def ended() -> Run:
+    """F1.1 landed, F1.2 failed."""
+    run = machine.create(ready(Wish("p", run_id="p")).spec).run
+    first, second = run.phases
+    return replace(
+        run,
+        stage=Stage.DONE,
+        pending=(),
+        phases=(replace(first, step=Step.COMPLETE), replace(second, step=Step.FAILED)),
+        snapshots=(Snapshot("F1.1", "d" * 40, "tag"),),
+        tip="d" * 40,
+        failure=Failure(Cause.POLICY_VIOLATION, "no", "F1.2"),
+    )
+
+
+def test_a_successor_begins_at_the_last_snapshot() -> None:
+    spec = successor(ended(), FakeSource(), HERE, set())
+    assert (spec.run_id, spec.predecessor) == ("p-r1", "p")
+    assert (spec.base_ref, spec.base_commit, spec.landed) == ("autonomous/p", "d" * 40, ("F1.1",))
+
+
+def test_successors_are_numbered_on() -> None:
+    run = replace(ended(), spec=replace(ended().spec, run_id="p-r1", landed=("F1.1",)))
+    assert successor(run, FakeSource(), HERE, {"p-r1"}).run_id == "p-r2"
+
+
+def test_onto_another_base_only_what_it_holds_has_landed() -> None:
+    source = FakeSource(commits={"main": "e" * 40})
+    again = successor(ended(), source, HERE, set(), onto="main")
+    assert (again.base_ref, again.base_commit, again.landed) == ("main", "e" * 40, ())
+    holding = replace(source, ancestors=frozenset({("d" * 40, "e" * 40)}))
+    assert successor(ended(), holding, HERE, set(), onto="main").landed == ("F1.1",)
+    with pytest.raises(OperatorFault, match="names no commit"):
+        successor(ended(), source, HERE, set(), onto="nowhere")
+
+
+def test_refused_while_under_way_or_when_nothing_is_left() -> None:
+    with pytest.raises(OperatorFault, match="under way"):
+        successor(replace(ended(), stage=Stage.WORKING), FakeSource(), HERE, set())
+    with pytest.raises(OperatorFault, match="nothing to retry"):
+        successor(replace(ended(), failure=None), FakeSource(), HERE, set())
+    landed = replace(ended(), spec=replace(ended().spec, landed=("F1.2",)))
+    with pytest.raises(OperatorFault, match="nothing is left"):
+        successor(landed, FakeSource(), HERE, set())
