@@ -115,7 +115,8 @@ def check_as_undisturbed(lab: Lab, wanted: Story) -> None:
         assert store is not None
         assert store.verify("r") == []
     lab.check_untouched()
-    assert not [path for path in (lab.root / "state" / "clones").rglob("*") if path.is_file()]
+    left = [path for path in (lab.root / "state" / "clones").rglob("*") if path.is_file()]
+    assert not left, f"clones are left: {left}"
 
 
 # --- git as the place of death -------------------------------------------------------------------

@@ -132,6 +132,8 @@ class Performer:
 
     def _build(self, run: Run, build: Build, at: int, cancel: Cancellation) -> Event:
         repository = self._world.repository(run.spec)
+        folder = self._folder(run, build.phase_id, f"attempt-{build.attempt}")
+        repository.discard(folder)  # what a crash left, also when the answer is known
         known = apply.known_attempt(repository, run.spec, build)
         if known is not None:  # it was captured, and the answer was lost in a crash
             return known
@@ -141,8 +143,6 @@ class Performer:
         phase = run.phase(build.phase_id).spec
         logs = self._logs(run, build.phase_id, f"attempt-{build.attempt}")
         attempt = Attempt(run.run_id, phase, build.attempt, build.tokens_max, build.evidence, logs)
-        folder = self._folder(run, build.phase_id, f"attempt-{build.attempt}")
-        repository.discard(folder)
         try:
             clone = repository.clone(build.parent, folder)
             built = builder.build(attempt, clone, cancel)
