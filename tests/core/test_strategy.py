@@ -118,9 +118,7 @@ def test_default_mode(category: str, complexity: Complexity, mode: str) -> None:
 def test_ci_is_strict_for_risk_complexity_or_safety(
     category: str, complexity: Complexity, safety: SafetyProfile
 ) -> None:
-    risky = category in ALIASES or category in {
-        row[0] for row in ROWS if row[2] == "strict"
-    }
+    risky = category in ALIASES or category in {row[0] for row in ROWS if row[2] == "strict"}
     expected = risky or complexity == "high" or safety == "safety_critical"
     got = budgets_of(category, complexity, "tweak_light", safety).ci_profile
     assert got is (CiProfile.STRICT if expected else CiProfile.NORMAL)
@@ -128,9 +126,7 @@ def test_ci_is_strict_for_risk_complexity_or_safety(
 
 @pytest.mark.parametrize("category", [*CATEGORIES, "frontend"])
 @pytest.mark.parametrize("mode", MODES)
-def test_attempts_are_the_smaller_of_mode_and_category(
-    category: str, mode: str
-) -> None:
+def test_attempts_are_the_smaller_of_mode_and_category(category: str, mode: str) -> None:
     budgets = budgets_of(category, Complexity.LOW, mode, SafetyProfile.NORMAL)
     pair = (
         MODES[mode].builder_attempts_max,

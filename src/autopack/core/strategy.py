@@ -125,9 +125,7 @@ CATEGORIES: dict[str, CategoryRule] = {
         _ordinary("feature_scaffolding", Complexity.MEDIUM, 3, 2, 500_000),
         _ordinary("docs", Complexity.LOW, 2, 1, 200_000),
         _ordinary("tests", Complexity.LOW, 3, 1, 300_000),
-        _ordinary(
-            "debt_cleanup", Complexity.MEDIUM, 2, 1, 400_000, "debt_cleanup_review"
-        ),
+        _ordinary("debt_cleanup", Complexity.MEDIUM, 2, 1, 400_000, "debt_cleanup_review"),
     )
 }
 ALIASES: dict[str, str] = {
@@ -145,9 +143,7 @@ DEFAULT_CATEGORY = "feature_scaffolding"
 MODES: dict[str, ModeRule] = {
     rule.mode: rule
     for rule in (
-        ModeRule(
-            "tweak_light", Complexity.LOW, 2, 2, 150, strict=False, single_tier=False
-        ),
+        ModeRule("tweak_light", Complexity.LOW, 2, 2, 150, strict=False, single_tier=False),
         ModeRule("scaffolding_heavy", Complexity.MEDIUM, 3, 20, 1_500, False, False),
         ModeRule(
             "refactor_heavy",
@@ -158,9 +154,7 @@ MODES: dict[str, ModeRule] = {
             strict=True,
             single_tier=True,
         ),
-        ModeRule(
-            "schema_heavy", Complexity.HIGH, 2, 20, 1_000, strict=True, single_tier=True
-        ),
+        ModeRule("schema_heavy", Complexity.HIGH, 2, 20, 1_000, strict=True, single_tier=True),
     )
 }
 _MODE_OF_COMPLEXITY = {
