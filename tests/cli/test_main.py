@@ -47,8 +47,7 @@ def test_a_defect_keeps_its_traceback_in_a_file(
     monkeypatch.chdir(tmp_path)
     app = App(result_action="return_value", exit_on_error=False, print_error=False)
     app.command(defect)
-    monkeypatch.setattr(main, "app", app)
-    assert main.perform(["defect"]) == OwnFault.exit_code
+    assert main.perform(["defect"], app) == OwnFault.exit_code
     said = capsys.readouterr().err
     (log,) = (tmp_path / "state" / "logs").iterdir()
     assert str(log) in said
@@ -59,15 +58,14 @@ def test_a_defect_keeps_its_traceback_in_a_file(
 
 @pytest.mark.parametrize("fault", [OperatorFault, AgentFault, EnvironmentFault, OwnFault])
 def test_each_fault_has_its_exit_code(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: type[Fault]
+    capsys: pytest.CaptureFixture[str], fault: type[Fault]
 ) -> None:
     def fails() -> None:
         raise fault("what\nhappened", "do this")
 
     app = App(result_action="return_value", exit_on_error=False, print_error=False)
     app.command(fails)
-    monkeypatch.setattr(main, "app", app)
-    assert main.perform(["fails"]) == fault.exit_code
+    assert main.perform(["fails"], app) == fault.exit_code
     assert capsys.readouterr().err == "autopack: what\n  happened\n  hint: do this\n"
 
 

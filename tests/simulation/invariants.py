@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from autopack.core import machine
 from autopack.core.command import Land
 from autopack.core.event import AttemptEnded, CommandFailed, Happened, Outcome
-from autopack.core.run import Run, Step, candidate_ref
+from autopack.core.ids import candidate_ref
+from autopack.core.run import Run, Step
 from autopack.testing import MemoryRepository, MemoryStore, UserRepository
 from tests.core.promises import keeps_promises
 from tests.simulation.agents import SURPLUS_MAX, Ledger, work_path

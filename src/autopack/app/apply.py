@@ -18,8 +18,9 @@ from autopack.core.event import (
     Outcome,
     ReapplyConflicted,
 )
+from autopack.core.ids import candidate_ref
 from autopack.core.policy import Rules
-from autopack.core.run import Candidate, Evidence, Finding, RunSpec, candidate_ref
+from autopack.core.run import Candidate, Evidence, Finding, RunSpec
 
 SUMMARY_CHARS_MAX = 72
 """Git's convention for a commit's first line."""

@@ -306,6 +306,8 @@ class TestTask:
 
 @dataclass(frozen=True)
 class Tested:
+    __test__ = False
+
     verdict: CiVerdict
     evidence: Evidence | None = None
     tests_run: int = 0

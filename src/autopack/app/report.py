@@ -12,16 +12,8 @@ from dataclasses import dataclass
 from autopack.app.ports import Recorded
 from autopack.app.story import told
 from autopack.core.command import Build
-from autopack.core.run import (
-    FAILED_STATE,
-    Finding,
-    Phase,
-    Run,
-    Stage,
-    Step,
-    Tier,
-    tiers,
-)
+from autopack.core.run import FAILED_STATE, Finding, Phase, Run, Stage, Step
+from autopack.core.tier import Tier, tiers
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from autopack.core.errors import OperatorFault, OwnFault
+from autopack.core.ids import id_problem
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.project import FILE_NAME, Project, RunSettings, parse_project
-from autopack.core.run import (
-    OnPhaseFailure,
-    PhaseState,
-    Run,
-    RunScope,
-    RunSpec,
-    SafetyProfile,
-    id_problem,
-)
+from autopack.core.run import OnPhaseFailure, PhaseState, Run, RunScope, RunSpec, SafetyProfile
 from autopack.core.words import nearest
 
 STEM_CHARS_MAX: Final = 48

@@ -16,7 +16,7 @@ from typing import Protocol
 from autopack.app.ports import Clock, Engine, Request, Store, Transaction
 from autopack.core import budget, machine
 from autopack.core.command import INLINE, Pending, command_id, split_command_id
-from autopack.core.errors import Fault, OwnFault
+from autopack.core.errors import Fault, OperatorFault, OwnFault
 from autopack.core.event import (
     CancelRequested,
     CommandFailed,
@@ -87,16 +87,18 @@ class Supervisor:
     def run(self, *, until_idle: bool, poll_seconds: float = 0.1) -> None:
         """Host all open runs until `stop`, or until none is open; raises what stopped it."""
         self._engine.start(self.perform)
-        while not self._stopping.is_set():
-            self._wake.clear()
-            self.tick()
-            if self.fault is not None:
-                raise self.fault
-            if until_idle and not self._open and not self._stale_artefacts:
-                break
-            self._wake.wait(poll_seconds)
-        self._interrupt_all()
-        self._engine.stop()
+        try:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                self.tick()
+                if self.fault is not None:
+                    raise self.fault
+                if until_idle and not self._open and not self._stale_artefacts:
+                    break
+                self._wake.wait(poll_seconds)
+        finally:
+            self._interrupt_all()
+            self._engine.stop()
 
     def stop(self) -> None:
         """End the loop; what is under way is cut off and stays unanswered, for the next start."""
@@ -124,7 +126,7 @@ class Supervisor:
             self._last[run.run_id] = self._clock.monotonic()
             self._stale_artefacts.add(run.run_id)
             for pending in machine.pending(run):
-                if isinstance(pending.command, INLINE):
+                if _inline(pending):
                     self.perform(command_id(run.run_id, pending.number))
         return found
 
@@ -135,10 +137,13 @@ class Supervisor:
         return runs
 
     def _carry_out(self, request: Request) -> None:
-        if request.kind == "cancel":
-            self.submit(request.run_id, CancelRequested(request.by))
-        elif request.kind == "deliver":
-            self.submit(request.run_id, DeliveryRequested(request.by))
+        try:
+            if request.kind == "cancel":
+                self.submit(request.run_id, CancelRequested(request.by))
+            elif request.kind == "deliver":
+                self.submit(request.run_id, DeliveryRequested(request.by))
+        except OperatorFault as fault:  # the run is gone: such a request must not stop the others
+            _log.warning("request %s of run %s: %s", request.kind, request.run_id, fault)
         self._store.answered(request.number)
 
     def _check_duration(self, run: Run) -> None:
@@ -159,7 +164,7 @@ class Supervisor:
             while todo:
                 run, commands = self._record(run_id, *todo.popleft())
                 for pending in commands:
-                    if isinstance(pending.command, INLINE):
+                    if _inline(pending):
                         todo.append((self._attempt(run, pending), pending.number))
         self._wake.set()
         return run
@@ -176,7 +181,7 @@ class Supervisor:
         queued = [
             command_id(run_id, pending.number)
             for pending in answer.commands
-            if not isinstance(pending.command, INLINE)
+            if not _inline(pending)
         ]
 
         def enqueue(transaction: Transaction) -> None:
@@ -207,7 +212,11 @@ class Supervisor:
         """Perform a command by its id and record the answer; an answered one does nothing."""
         try:
             self._perform_pending(name)
-        except Fault as fault:
+        except CutOff:
+            raise
+        except Exception as error:
+            # Not the command's doing: its answer could not be recorded. The host must not go on.
+            fault = error if isinstance(error, Fault) else OwnFault(f"{name}: {error!r}")
             self.fault = self.fault or fault
             self._wake.set()
             raise
@@ -220,10 +229,7 @@ class Supervisor:
             return
         if pending in machine.interrupted(run):
             self._cancel_of(name).set()
-        event = self._attempt(run, pending)
-        with self._lock:
-            self._cancels.pop(name, None)
-        self.submit(run_id, event, number)
+        self.submit(run_id, self._attempt(run, pending), number)
 
     def _attempt(self, run: Run, pending: Pending) -> Event:
         """The command's event. Whatever goes wrong here must become one: a run always ends."""
@@ -238,6 +244,9 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001  a defect ends its command, not the host
             _log.exception("%s (%s) met a defect of ours", name, pending.command.kind)
             return CommandFailed(f"internal error in {pending.command.kind}: {error!r}")
+        finally:
+            with self._lock:
+                self._cancels.pop(name, None)
 
     def _cancel_of(self, name: str) -> Cancellation:
         with self._lock:
@@ -259,5 +268,10 @@ def _queued_ids(run: Run) -> list[str]:
     return [
         command_id(run.run_id, pending.number)
         for pending in machine.pending(run)
-        if not isinstance(pending.command, INLINE)
+        if not _inline(pending)
     ]
+
+
+def _inline(pending: Pending) -> bool:
+    """Performed at once by who made the transition; a retry waits, so it queues like the rest."""
+    return isinstance(pending.command, INLINE) and not pending.retry

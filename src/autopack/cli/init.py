@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autopack.cli.options import Json, Repo
-from autopack.core.run import id_problem
+from autopack.core.ids import id_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

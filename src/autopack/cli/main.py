@@ -53,11 +53,11 @@ def main() -> NoReturn:
     sys.exit(perform(sys.argv[1:]))
 
 
-def perform(arguments: Sequence[str]) -> int:
+def perform(arguments: Sequence[str], program: App = app) -> int:
     """Run one command; its exit code: 0 done, 1 failed, 2 usage, 3 environment, 130 interrupted."""
     as_json = "--json" in arguments
     try:
-        result = app(list(arguments))
+        result = program(list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, like `head`, has had enough
         with contextlib.suppress(OSError):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from autopack import wiring
 from autopack.cli import render, wire
 from autopack.core.errors import OperatorFault
-from autopack.core.run import Cleanliness, Run, tiers
+from autopack.core.run import Cleanliness, Run
+from autopack.core.tier import tiers
 from autopack.settings import load
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from autopack.app.ports import Store
 from autopack.cli import render, story
 from autopack.core.errors import EnvironmentFault
-from autopack.core.run import PhaseState, Run, tiers
+from autopack.core.run import PhaseState, Run
+from autopack.core.tier import tiers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

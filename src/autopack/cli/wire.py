@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from autopack.core.run import Phase, Run, Tier, tiers
+from autopack.core.run import Phase, Run
+from autopack.core.tier import Tier, tiers
 
 if TYPE_CHECKING:
     from autopack.app.ports import Recorded

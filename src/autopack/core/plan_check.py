@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pathspec import GitIgnoreSpec
 
+from autopack.core.ids import id_problem
 from autopack.core.plan_draft import (
     PhaseDraft,
     Place,
@@ -21,7 +22,7 @@ from autopack.core.plan_draft import (
     quoted,
     suggestion,
 )
-from autopack.core.run import Complexity, id_problem
+from autopack.core.run import Complexity
 from autopack.core.strategy import MODES
 
 PATH_CHARACTERS_MAX = 1_000

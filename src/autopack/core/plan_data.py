@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 
+from autopack.core.ids import ID_PATTERN
 from autopack.core.plan_draft import (
     LIST_KEYS,
     TEXT_KEYS,
@@ -24,7 +25,7 @@ from autopack.core.plan_draft import (
     trimmed,
     unreadable,
 )
-from autopack.core.run import ID_PATTERN, Complexity
+from autopack.core.run import Complexity
 from autopack.core.strategy import MODES
 
 PLAN_KEYS = ("tiers", "$schema")

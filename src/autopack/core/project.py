@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from autopack.core.run import CiProfile, OnPhaseFailure, RunScope, SafetyProfile, id_problem
+from autopack.core.ids import id_problem
+from autopack.core.run import CiProfile, OnPhaseFailure, RunScope, SafetyProfile
 from autopack.core.words import nearest, split
 
 FILE_NAME: Final = "autopack.toml"

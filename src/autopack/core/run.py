@@ -5,27 +5,12 @@ Specs are frozen when a run is created; the rest changes only in `core.machine`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from autopack.core.command import Pending
-
-ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def id_problem(value: str) -> str:
-    """Why `value` is no valid run, tier or phase id; empty when it is one.
-
-    An id is part of ref and file names, so git's own refusals (`..`, `.lock`, a final dot) apply.
-    """
-    if not ID_PATTERN.fullmatch(value):
-        return "ids are 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit"
-    if ".." in value or value.endswith((".", ".lock")):
-        return "ids are parts of git refs: no '..', no final '.', no final '.lock'"
-    return ""
 
 
 class Complexity(StrEnum):
@@ -387,42 +372,6 @@ class Run:
         return next(phase for phase in self.phases if phase.phase_id == phase_id)
 
 
-@dataclass(frozen=True)
-class Tier:
-    """A tier seen through its phases; nothing of it is stored."""
-
-    spec: TierSpec
-    phases: tuple[Phase, ...]
-    state: TierState
-    cleanliness: Cleanliness
-
-
-def tiers(run: Run) -> tuple[Tier, ...]:
-    """The run's tiers in order, each with its phases by `phase_index`."""
-    return tuple(_tier(run, spec) for spec in sorted(run.spec.tiers, key=lambda t: t.tier_index))
-
-
-def _tier(run: Run, spec: TierSpec) -> Tier:
-    mine = sorted(
-        (p for p in run.phases if p.spec.tier_id == spec.tier_id), key=lambda p: p.spec.phase_index
-    )
-    hit = spec.tier_id in run.tier_caps_hit
-    clean = Cleanliness.NOT_CLEAN if hit else Cleanliness.CLEAN
-    return Tier(spec, tuple(mine), _tier_state([p.step for p in mine]), clean)
-
-
-def _tier_state(steps: list[Step]) -> TierState:
-    if Step.FAILED in steps and all(step in FINAL_STEPS for step in steps):
-        return TierState.FAILED
-    if all(step is Step.SKIPPED for step in steps):
-        return TierState.SKIPPED
-    if all(step in FINAL_STEPS for step in steps):
-        return TierState.COMPLETE
-    if all(step is Step.QUEUED for step in steps):
-        return TierState.PENDING
-    return TierState.IN_PROGRESS
-
-
 FAILED_STATE: dict[Cause, RunState] = {
     Cause.BUDGET_EXHAUSTED: RunState.DONE_FAILED_BUDGET_EXHAUSTED,
     Cause.POLICY_VIOLATION: RunState.DONE_FAILED_POLICY_VIOLATION,
@@ -448,13 +397,3 @@ def run_state(run: Run) -> RunState:
         if steps & group:
             return state
     return RunState.SNAPSHOT_CREATED if run.snapshots else RunState.PHASE_QUEUEING
-
-
-def candidate_ref(run_id: str, phase_id: str, name: str) -> str:
-    """The ref that keeps an attempt, whatever becomes of it."""
-    return f"refs/autopack/{run_id}/{phase_id}/{name}"
-
-
-def snapshot_tag(run_id: str, tier_id: str, phase_id: str) -> str:
-    """The annotated tag of a landed phase, without `refs/tags/`."""
-    return f"autonomous/{run_id}/tier-{tier_id}/phase-{phase_id}"

@@ -9,16 +9,8 @@ from dataclasses import replace
 
 from autopack.core import budget, progress
 from autopack.core.command import Deliver, Land, Reapply
-from autopack.core.run import (
-    FINAL_STEPS,
-    Cause,
-    Failure,
-    Phase,
-    Run,
-    Stage,
-    Step,
-    snapshot_tag,
-)
+from autopack.core.ids import snapshot_tag
+from autopack.core.run import FINAL_STEPS, Cause, Failure, Phase, Run, Stage, Step
 
 
 def schedule(run: Run) -> Run:

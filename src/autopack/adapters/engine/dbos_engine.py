@@ -207,7 +207,7 @@ def _drain(runtime: dbos.DBOS) -> None:
     for thread in runtime._background_threads:  # noqa: SLF001  private to the pinned release
         if "(queue_thread)" in thread.name:
             thread.join()
-    runtime._executor.shutdown(wait=True)  # noqa: SLF001
+    runtime._executor.shutdown(wait=True)  # noqa: SLF001  private to the pinned release
 
 
 def _quiet() -> None:

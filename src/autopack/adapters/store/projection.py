@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from autopack.adapters.store.codec import encode_run
-from autopack.core.run import Failure, Phase, Run, Tier, tiers
+from autopack.core.run import Failure, Phase, Run
+from autopack.core.tier import Tier, tiers
 
 Row = dict[str, Any]
 

@@ -51,7 +51,7 @@ def _version(connection: Connection, path: Path) -> str:
 
 def _upgrade(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415  150 ms that a current store does not pay
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415  only to migrate
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
