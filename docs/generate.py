@@ -30,7 +30,11 @@ def cli_page() -> str:
     """All commands with their options, as `--help` tells them."""
     from autopack.cli.main import app
 
-    text = app.generate_docs(output_format="markdown", recursive=True, usage_name="autopack")
+    called, sys.argv = sys.argv, ["autopack"]  # cyclopts names commands after the process
+    try:
+        text = app.generate_docs(output_format="markdown", recursive=True, usage_name="autopack")
+    finally:
+        sys.argv = called
     lines = [line.rstrip() for line in text.strip().splitlines()]
     body = "\n".join(lines).replace("# autopack\n", f"# Commands\n\n{NOTICE}\n", 1)
     body = body.replace(str(Path.home()), "~")

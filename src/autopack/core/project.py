@@ -1,8 +1,7 @@
 """The project part of `autopack.toml`: what a repository says of its CI, environment and policy.
 
 Always given the text of the base commit, so that no candidate changes what judges it. Reports all
-problems at once. Knows the machine part's top-level keys by name and leaves them alone; never reads
-a file and never runs anything.
+problems at once; leaves the machine part's keys alone. Never reads a file, never runs anything.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 from autopack.core.errors import AgentFault, EnvironmentFault
 from autopack.process.fence import PATH, SYSTEM, Fence
 from autopack.process.folders import chown
+from autopack.process.network import closed_network
 
 if TYPE_CHECKING:
     import threading
@@ -115,6 +116,11 @@ class Workbench:
         identity = self.sandbox.identity
         if identity is not None and folder.lstat().st_uid != identity.uid:
             chown(folder, identity.uid, identity.gid)
+
+    def prove_closed(self) -> None:
+        """Try to leave the fence as an offline job would; NetworkOpen when that works."""
+        if self.sandbox.fenced:
+            closed_network(self.sandbox)
 
     def run(
         self,

@@ -142,6 +142,8 @@ class CommandAgent:
         bins = dict.fromkeys((*own.bins, *bench.toolchain.bins))
         bench = replace(bench, toolchain=replace(bench.toolchain, bins=tuple(bins)))
         job = replace(job, prepared=self.context.prepared(run_id))
+        if not job.network:
+            bench.prove_closed()
         finished = bench.run(job, cancel, functools.partial(activity, job.folder))
         write_log(folder / "agent.log", job.argv, finished)
         return finished
