@@ -89,9 +89,14 @@ class _Target:
         return os.fspath(local_path(self.url)) if self.protocol == "file" else self.url
 
     def _run(self, *args: str) -> Finished:
-        trust = Trust.NOBODY if self.protocol == "file" else Trust.USER
+        """One call; into a folder it outlives us: receive-pack, killed, leaves its locks there.
+
+        The next start waits for it (`locks`). A connection to elsewhere ends with us.
+        """
+        local = self.protocol == "file"
+        trust = Trust.NOBODY if local else Trust.USER
         return self.store.run(
-            *args, protocol=self.protocol, trust=trust, limits=TRANSFER, extra=Extra(tied=True)
+            *args, protocol=self.protocol, trust=trust, limits=TRANSFER, extra=Extra(tied=not local)
         )
 
 
