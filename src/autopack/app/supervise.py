@@ -29,6 +29,8 @@ from autopack.core.event import (
 from autopack.core.run import Run, RunSpec, Stage
 
 _log = logging.getLogger(__name__)
+PAGE = 50
+"""Runs that the loop asks the store for at once."""
 
 
 class Cancellation(threading.Event):
@@ -132,9 +134,12 @@ class Supervisor:
 
     def _all_open(self) -> list[Run]:
         runs: list[Run] = []
-        while page := self._store.runs(ended=False, after=runs[-1].run_id if runs else ""):
+        while True:
+            after = runs[-1].run_id if runs else ""
+            page = self._store.runs(ended=False, after=after, limit=PAGE)
             runs += page
-        return runs
+            if len(page) < PAGE:
+                return runs
 
     def _carry_out(self, request: Request) -> None:
         try:
@@ -162,15 +167,16 @@ class Supervisor:
         with self._run_lock(run_id):
             run = self._store.load(run_id)
             while todo:
-                run, commands = self._record(run_id, *todo.popleft())
+                run, commands = self._record(run, *todo.popleft())
                 for pending in commands:
                     if _inline(pending):
                         todo.append((self._attempt(run, pending), pending.number))
-        self._wake.set()
+        if run.ended:  # the loop may end; all else waits for its next turn, and shares it
+            self._wake.set()
         return run
 
-    def _record(self, run_id: str, event: Event, answers: int) -> tuple[Run, tuple[Pending, ...]]:
-        before = self._store.load(run_id)
+    def _record(self, before: Run, event: Event, answers: int) -> tuple[Run, tuple[Pending, ...]]:
+        run_id = before.run_id
         now = self._clock.monotonic()
         happened = Happened(event, self._clock.now(), answers, now - self._last.get(run_id, now))
         answer = machine.advance(before, happened)

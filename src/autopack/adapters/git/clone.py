@@ -57,7 +57,7 @@ def make_clone(
     """
     discard(folder)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    saved = _saved_index(folder)
+    saved = saved_index(folder)
     _skeleton(store, commit, folder)
     if identity is not None:
         open_way((folder.parent, store.folder), private_root, identity.gid)
@@ -80,10 +80,11 @@ def discard(folder: Path) -> None:
     """Delete a clone with its saved index; EnvironmentFault when something of it stays."""
     if os.path.lexists(folder):
         _remove_tree(folder)
-    _saved_index(folder).unlink(missing_ok=True)
+    saved_index(folder).unlink(missing_ok=True)
 
 
-def _saved_index(folder: Path) -> Path:
+def saved_index(folder: Path) -> Path:
+    """Where a clone's index is kept as it was at checkout."""
     return folder.with_name(f"{folder.name}.index")
 
 

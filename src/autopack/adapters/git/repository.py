@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from autopack.adapters.git import capture, clone, delivery, diff, landing, locks, patch, source
+from autopack.adapters.git.discard import Discards
+from autopack.adapters.git.known import Known
 from autopack.adapters.git.wrapper import Git, Store, failed
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class BareRepository:
         self.git = Git(git.environment, git.program, os.fspath(folder))
         self._store = Store(self.git, folder)
         self._identity, self._private_root = identity, private_root
+        self._discards = Discards()
+        self._known = Known()
 
     @classmethod
     def create(
@@ -92,7 +96,9 @@ class BareRepository:
 
     def read(self, commit: str, path: str) -> bytes | None:
         """A plain file of a commit; None when it is not there, or is a link or a folder."""
-        return source.read_file(self.git, self.folder, commit, path)
+        return self._known.of(
+            ("read", commit, path), lambda: source.read_file(self.git, self.folder, commit, path)
+        )
 
     def paths(self, commit: str) -> list[bytes]:
         """All file paths of a commit."""
@@ -103,8 +109,11 @@ class BareRepository:
         return clone.make_clone(self._store, commit, folder, self._identity, self._private_root)
 
     def discard(self, folder: Path) -> None:
-        """Delete a clone and the index saved beside it, whatever its modes; absent is fine."""
-        clone.discard(folder)
+        """Put a clone and the index saved beside it away, whatever its modes; absent is fine.
+
+        Its name is free at once, its files are deleted by a thread of ours.
+        """
+        self._discards.discard(folder)
 
     def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
         """The clone's work tree as a tree id, or why it cannot be one."""
@@ -128,7 +137,10 @@ class BareRepository:
 
     def tree(self, commit: str) -> str:
         """The tree of a commit; GitFailed when there is none."""
-        return self._store.oid("rev-parse", "-q", "--verify", f"{commit}^{{tree}}")
+        return self._known.of(
+            ("tree", commit, ""),
+            lambda: self._store.oid("rev-parse", "-q", "--verify", f"{commit}^{{tree}}"),
+        )
 
     def message(self, commit: str) -> str:
         """The message of a commit."""

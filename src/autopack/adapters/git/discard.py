@@ -1,0 +1,74 @@
+"""Clones put away: renamed at once, deleted by one thread, so that no phase waits for a deletion.
+
+What a killed supervisor left renamed is deleted when the next one starts. Never touches a clone
+that has its own name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from autopack.adapters.git.clone import discard, saved_index
+from autopack.core.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GONE: Final = ".gone"
+"""End of the names of clones that are being deleted."""
+PENDING_MAX: Final = 8
+"""Clones that may wait for their deletion; with more, the caller deletes: the disk is finite."""
+_log = logging.getLogger(__name__)
+
+
+class Discards:
+    """Deletes clones in the background; the process does not end before that is done."""
+
+    def __init__(self) -> None:
+        self._slots = threading.BoundedSemaphore(PENDING_MAX)
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "autopack-discard")
+
+    def discard(self, folder: Path) -> None:
+        """Free the clone's name; EnvironmentFault when it cannot be freed."""
+        gone = folder.with_name(folder.name + GONE)
+        discard(gone)  # of a try before a crash, or still being deleted
+        if not os.path.lexists(folder) or not self._slots.acquire(blocking=False):
+            discard(folder)
+            return
+        try:
+            saved_index(folder).unlink(missing_ok=True)
+            folder.rename(gone)
+        except OSError:
+            self._slots.release()
+            discard(folder)
+            return
+        self._thread.submit(self._delete, gone)
+
+    def _delete(self, gone: Path) -> None:
+        try:
+            discard(gone)
+        except (OSError, EnvironmentFault) as fault:
+            _log.warning("%s was not deleted, the next start tries again: %s", gone, fault)
+        finally:
+            self._slots.release()
+
+    def wait(self) -> None:
+        """Return when all is deleted."""
+        self._thread.submit(int).result()
+
+
+def sweep(clones: Path) -> None:
+    """Delete what a killed supervisor put away; only for who holds the store's lock."""
+    for gone in clones.glob(f"*/*/*{GONE}"):
+        try:
+            discard(gone)
+        except (OSError, EnvironmentFault) as fault:
+            _log.warning("%s was not deleted: %s", gone, fault)
