@@ -18,6 +18,7 @@ from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.settings import Loaded, load
 
 if TYPE_CHECKING:
+    from autopack.adapters.files.artefacts import FileArtefacts
     from autopack.adapters.git.checkout import Checkout
     from autopack.adapters.git.repository import BareRepository
     from autopack.adapters.git.wrapper import Git
@@ -204,9 +205,11 @@ def check_agents(loaded: Loaded, builder: str, auditor: str) -> None:
 def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     """A supervisor over the store and its engine; only for the holder of the store's lock."""
     from autopack.adapters.engine.dbos_engine import DbosEngine
+    from autopack.adapters.git.discard import sweep
     from autopack.app.supervise import Supervisor
 
     with writing(loaded) as store:
+        sweep(loaded.folders.clones)
         engine = DbosEngine(store.companion(), workers_max=loaded.settings.workers_max)
         host = _Host(loaded, store)
         yield Supervisor(store, engine, clock(loaded), host.perform, host.render)
@@ -224,6 +227,7 @@ class _Host:
         self._lock = threading.Lock()
         self._repositories: dict[str, BareRepository] = {}
         self._performers: dict[str, Performer] = {}
+        self._artefacts: dict[str, FileArtefacts] = {}
 
     def perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
         """Perform a command in the run's own world."""
@@ -239,16 +243,19 @@ class _Host:
         A deleted repository or a full disk must not end the runs of others: the files are made
         again with the next event.
         """
-        from autopack.adapters.files.artefacts import FileArtefacts
-
         try:
-            settings = load(Path(run.spec.repository), self._loaded.environ).settings
-            root = Path(settings.runs_dir) if settings.runs_dir else None
-            logs = self._loaded.folders.logs / RUN_LOGS
-            artefacts = FileArtefacts(Path(run.spec.repository), root, logs)
-            artefacts.render(run, self._events(run.run_id))
+            if run.run_id not in self._artefacts:
+                self._artefacts[run.run_id] = self._files(run.spec)
+            self._artefacts[run.run_id].render(run, self._events(run.run_id))
         except (EnvironmentFault, OperatorFault) as fault:
             _log.warning("the files of run %s were not written: %s", run.run_id, fault)
+
+    def _files(self, spec: RunSpec) -> FileArtefacts:
+        from autopack.adapters.files.artefacts import FileArtefacts
+
+        settings = load(Path(spec.repository), self._loaded.environ).settings
+        root = Path(settings.runs_dir) if settings.runs_dir else None
+        return FileArtefacts(Path(spec.repository), root, self._loaded.folders.logs / RUN_LOGS)
 
     def _events(self, run_id: str) -> Iterator[Recorded]:
         after = 0
