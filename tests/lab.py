@@ -182,7 +182,8 @@ class Lab:
     @property
     def bare(self) -> Path:
         """The supervisor's own repository."""
-        return self.root / "data" / "projects" / "lab" / "repo.git"
+        (folder,) = (self.root / "data" / "projects").glob("lab-*")
+        return folder / "repo.git"
 
     def kept(self, run_id: str = "r") -> dict[str, str]:
         """Attempts that the supervisor keeps, by phase and name."""

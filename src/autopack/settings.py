@@ -7,6 +7,7 @@ over. Never creates a folder and never starts anything.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -169,9 +170,10 @@ class Folders:
         """Held by the one supervisor of the store, so it lies beside the store."""
         return self.database.with_name(self.database.name + ".lock")
 
-    def repository(self, project_id: str) -> Path:
-        """The supervisor's bare repository of a project."""
-        return self.data / "projects" / project_id / "repo.git"
+    def repository(self, project_id: str, source: str) -> Path:
+        """The supervisor's bare repository for `source`; two projects may have one name."""
+        which = hashlib.sha256(source.encode(errors="surrogateescape")).hexdigest()[:8]
+        return self.data / "projects" / f"{project_id}-{which}" / "repo.git"
 
     def make(self) -> None:
         """Create them, closed to others."""

@@ -225,7 +225,7 @@ class _Host:
         self._loaded = loaded
         self._store = store
         self._lock = threading.Lock()
-        self._repositories: dict[str, BareRepository] = {}
+        self._repositories: dict[Path, BareRepository] = {}
         self._performers: dict[str, Performer] = {}
         self._artefacts: dict[str, FileArtefacts] = {}
 
@@ -294,12 +294,12 @@ class _Host:
         from autopack.adapters.git.repository import BareRepository
         from autopack.process.sandbox import default_identity
 
-        if spec.project_id not in self._repositories:
-            folder = self._loaded.folders.repository(spec.project_id)
+        folder = self._loaded.folders.repository(spec.project_id, spec.repository)
+        if folder not in self._repositories:
             made = BareRepository.create(folder, git(self._loaded), default_identity())
             made.clear_stale_locks()
-            self._repositories[spec.project_id] = made
-        return self._repositories[spec.project_id]
+            self._repositories[folder] = made
+        return self._repositories[folder]
 
     def _rules(self, spec: RunSpec, phase: PhaseSpec) -> Rules:
         from autopack.core.policy import rules_for
