@@ -49,6 +49,17 @@ def specification(
     extra: Extra,
 ) -> dict[str, object]:  # fmt: skip
     """What `launch.py` shall do before it executes `argv`."""
+    return {
+        "argv": argv, "env": env, "cwd": cwd, "parent": os.getpid(),
+        "rlimits": kernel_limits(limits, identity, extra),
+        "uid": identity and identity.uid, "gid": identity and identity.gid,
+        "reach": list(extra.reach), "no_new_privs": extra.no_new_privs, "detach": False,
+        "namespace_tasks": limits.processes_max if extra.namespace else None,
+    }  # fmt: skip
+
+
+def kernel_limits(limits: Limits, identity: Identity | None, extra: Extra) -> dict[int, int]:
+    """What the kernel holds a program to, by its number of each limit."""
     rlimits = {resource.RLIMIT_CORE: 0}
     if limits.memory_bytes_max is not None:
         rlimits[resource.RLIMIT_DATA] = limits.memory_bytes_max
@@ -57,12 +68,16 @@ def specification(
     if limits.processes_max is not None and not extra.namespace:
         uid = os.getuid() if identity is None else identity.uid
         rlimits[resource.RLIMIT_NPROC] = tree.tasks_of(uid) + limits.processes_max
-    return {
-        "argv": argv, "env": env, "cwd": cwd, "parent": os.getpid(), "rlimits": rlimits,
-        "uid": identity and identity.uid, "gid": identity and identity.gid,
-        "reach": list(extra.reach), "no_new_privs": extra.no_new_privs, "detach": False,
-        "namespace_tasks": limits.processes_max if extra.namespace else None,
-    }  # fmt: skip
+    return rlimits
+
+
+def limit(pid: int, rlimits: Mapping[int, int]) -> None:
+    """Hold a child that has begun to limits; one that has ended needs none."""
+    with contextlib.suppress(ProcessLookupError):
+        for number, value in rlimits.items():
+            hard = resource.prlimit(pid, number)[1]
+            most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.prlimit(pid, number, (most, most))
 
 
 @contextlib.contextmanager

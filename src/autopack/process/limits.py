@@ -96,4 +96,5 @@ class Extra:
     settle: Callable[[], None] | None = None
     no_new_privs: bool = False
     namespace: bool = False  # argv is bubblewrap: `processes_max` counts inside its namespace
+    fed: bool = False  # does nothing before it is fed: its limits may come just after its start
     tied: bool = False  # through launch.py even when no limit asks for it: dies with our thread

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import subprocess
 from typing import TYPE_CHECKING, Final
 
 from autopack.process.launcher import (
+    kernel_limits,
+    limit,
     needs_kernel,
     specification,
     start_fault,
@@ -78,7 +81,8 @@ def run(  # noqa: PLR0913 - keywords only, and each is one fact of a run
             where,
             list(extra.pass_fds),
         )
-        if identity is not None or extra.tied or needs_kernel(limits):
+        late = extra.fed and hasattr(resource, "prlimit")
+        if identity is not None or extra.tied or (needs_kernel(limits) and not late):
             spec = specification(command, environment, where, limits, identity, extra)
             command, given, report = stack.enter_context(through_launch(spec))
             environment, start_in = {}, "/"
@@ -86,6 +90,8 @@ def run(  # noqa: PLR0913 - keywords only, and each is one fact of a run
         process = _popen(command, environment, start_in, fds)
         if report is not None:
             report.close_child_end()
+        elif needs_kernel(limits):
+            limit(process.pid, kernel_limits(limits, identity, extra))
         watch = Watch(process, limits, cancel, progress, grace_seconds)
         finished = watch.follow(stdin, extra.settle)
         if report is not None:

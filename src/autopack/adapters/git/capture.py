@@ -39,8 +39,13 @@ _IGNORED: Final = b"Ignoring path "  # a name that git does not take, said with 
 _UNREADABLE: Final = b"warning: could not open directory '"
 
 
-def capture(store: Store, clone: Clone, force: Sequence[str]) -> str | Refused:
-    """The tree of what the agent left, `force` added whatever the ignore rules say."""
+def capture(
+    store: Store, clone: Clone, force: Sequence[str], known: bytes | None = None
+) -> str | Refused:
+    """The tree of what the agent left, `force` added whatever the ignore rules say.
+
+    `known`: the `base_rules` of the clone's commit, when they are at hand.
+    """
     try:
         seen = clone.folder.lstat()
     except FileNotFoundError:
@@ -52,7 +57,7 @@ def capture(store: Store, clone: Clone, force: Sequence[str]) -> str | Refused:
         shutil.copy2(clone.index, index)  # with its time stamp, or same-size edits are lost
         work = _Work(store, clone.folder, index)
         rules = private / "ignored"
-        rules.write_bytes(_base_rules(store, index))
+        rules.write_bytes(base_rules(store, index) if known is None else known)
         work.list(rules)
         work.force(force)
         if work.findings:
@@ -257,7 +262,7 @@ class _Work:
             self.findings.append(Finding(rule, message, printable(path)))
 
 
-def _base_rules(store: Store, index: Path) -> bytes:
+def base_rules(store: Store, index: Path) -> bytes:
     """The base's ignore files as one list of patterns from the root, deeper files last."""
     said = store.output("ls-files", "-s", "-z", "--", ":(glob)**/.gitignore", index=index)
     files = []

@@ -58,14 +58,14 @@ def commit_tree(store: Store, tree: str, parent: str, message: str, at: int, ref
     """Commit a tree under a new ref; the commit of a ref that exists already."""
     if not ref.startswith("refs/autopack/"):
         raise OwnFault(f"{ref} is no ref for a candidate", "report this")
-    if (kept := resolve(store, ref)) is not None:
-        return kept
     made = store.oid(
         "commit-tree", tree, "-p", parent,
         stdin=message.encode("utf-8", "replace"), variables=_identity(at),
     )  # fmt: skip
     said = _transaction(store, [f"create {ref} {made}"])
-    kept = resolve(store, ref)
+    if said.ok and said.stdout.endswith(b"commit: ok\n"):
+        return made
+    kept = resolve(store, ref)  # it was there already, or a killed call made it
     if kept is None:
         raise failed(f"creating {ref}", said)
     return kept

@@ -13,7 +13,7 @@ from autopack.adapters.git.index import index_of
 from autopack.adapters.git.wrapper import environmental, failed, printable_lines
 from autopack.app.ports import Refused
 from autopack.core.run import Finding
-from autopack.process.limits import Ended, Limits
+from autopack.process.limits import Ended, Extra, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def apply(store: Store, parent: str, patch: bytes) -> str | Refused:
         if patch.strip():
             said = store.run(
                 "apply", "--cached", "--whitespace=nowarn", "-",
-                index=index, stdin=patch, limits=APPLY_LIMITS,
+                index=index, stdin=patch, limits=APPLY_LIMITS, extra=Extra(fed=True),
             )  # fmt: skip
             if not said.ok:
                 return _refusal(said)

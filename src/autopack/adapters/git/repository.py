@@ -117,7 +117,10 @@ class BareRepository:
 
     def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
         """The clone's work tree as a tree id, or why it cannot be one."""
-        return capture.capture(self._store, clone, force)
+        rules = self._known.of(
+            ("ignored", clone.commit, ""), lambda: capture.base_rules(self._store, clone.index)
+        )
+        return capture.capture(self._store, clone, force, rules)
 
     def apply(self, parent: str, patch: bytes) -> str | Refused:
         """A unified diff on top of a commit, as a tree id, or why not."""
