@@ -175,7 +175,8 @@ Milliseconds. *A phase*: median wall time from landing to landing of phases that
 another. The parts are means over the phases; artefacts are written, and the store polled, by
 another thread at the same time, so parts may add up to more than the phase. *clone* is two
 checkouts (agent, CI), *discard* freeing their names, *sandbox* three bubblewrap starts (the proof
-that the network is closed, the agent's `sh`, CI's `true`), *start of the run* fetching the base once, into a new repository."""
+that the network is closed, the agent's `sh`, CI's `true`), *start of the run* fetching the base
+once, into a new repository."""
 
 
 def measure(place: Path, files: int, phases: int) -> tuple[float, dict[str, float], float]:
