@@ -78,7 +78,7 @@ def machine() -> str:
 
 def _cpuinfo() -> list[str]:
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123  a file of the kernel, no path of ours
             return file.read().splitlines()
     except FileNotFoundError:
         return []

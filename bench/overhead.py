@@ -134,7 +134,7 @@ class _Host(wiring._Host):  # noqa: SLF001  the same composition, with timers ar
 
     def _performer(self, spec: Any) -> Any:
         performer = super()._performer(spec)
-        world = performer._world  # noqa: SLF001
+        world = performer._world  # noqa: SLF001  the timers go in where wiring put the world
         writer: Any = world.agents.builders["writer"]
         bench = self._timed_bench(writer.context.workbench)
         writer = dataclasses.replace(
@@ -146,7 +146,7 @@ class _Host(wiring._Host):  # noqa: SLF001  the same composition, with timers ar
             world.agents, builders={"writer": self.timers.around(writer, "build")}
         )
         timed = self.timers.around(verifier, "test")
-        performer._world = dataclasses.replace(world, agents=agents, verifier=timed)  # noqa: SLF001
+        performer._world = dataclasses.replace(world, agents=agents, verifier=timed)  # noqa: SLF001  the timers go in where wiring put the world
         return performer
 
     def _timed_bench(self, bench: Any) -> Any:

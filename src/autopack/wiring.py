@@ -155,6 +155,12 @@ def ensure_supervisor(loaded: Loaded) -> int | None:
     return spawn_supervisor(loaded)
 
 
+def has_work(loaded: Loaded) -> bool:
+    """Whether a run is open or something is asked of the supervisor."""
+    with reading(loaded) as store:
+        return store is not None and bool(store.runs(ended=False, limit=1) or store.requests())
+
+
 def spawn_supervisor(loaded: Loaded) -> int:
     """Start a supervisor that outlives us and ends when no run is open; its pid."""
     from autopack.process.runner import spawn_detached
@@ -211,7 +217,7 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     with writing(loaded) as store:
         sweep(loaded.folders.clones)
         engine = DbosEngine(store.companion(), workers_max=loaded.settings.workers_max)
-        host = _Host(loaded, store)
+        host = _Host(loaded, store, alone=True)
         yield Supervisor(store, engine, clock(loaded), host.perform, host.render)
 
 
@@ -221,10 +227,13 @@ class _Host:
     A run's machine part is that of its own repository, as it is when the supervisor meets it.
     """
 
-    def __init__(self, loaded: Loaded, store: SqlStore) -> None:
+    def __init__(self, loaded: Loaded, store: SqlStore, *, alone: bool = False) -> None:
+        """`alone`: the store's lock is ours, so locks in its repositories are nobody's."""
         self._loaded = loaded
+        self._alone = alone
         self._store = store
         self._lock = threading.Lock()
+        self._making = threading.Lock()
         self._repositories: dict[Path, BareRepository] = {}
         self._performers: dict[str, Performer] = {}
         self._artefacts: dict[str, FileArtefacts] = {}
@@ -247,7 +256,7 @@ class _Host:
             if run.run_id not in self._artefacts:
                 self._artefacts[run.run_id] = self._files(run.spec)
             self._artefacts[run.run_id].render(run, self._events(run.run_id))
-        except (EnvironmentFault, OperatorFault) as fault:
+        except (EnvironmentFault, OperatorFault, OSError) as fault:
             _log.warning("the files of run %s were not written: %s", run.run_id, fault)
 
     def _files(self, spec: RunSpec) -> FileArtefacts:
@@ -295,11 +304,13 @@ class _Host:
         from autopack.process.sandbox import default_identity
 
         folder = self._loaded.folders.repository(spec.project_id, spec.repository)
-        if folder not in self._repositories:
-            made = BareRepository.create(folder, git(self._loaded), default_identity())
-            made.clear_stale_locks()
-            self._repositories[folder] = made
-        return self._repositories[folder]
+        with self._making:  # before a sibling's git runs in it, and only once
+            if folder not in self._repositories:
+                made = BareRepository.create(folder, git(self._loaded), default_identity())
+                if self._alone:
+                    made.clear_stale_locks()
+                self._repositories[folder] = made
+            return self._repositories[folder]
 
     def _rules(self, spec: RunSpec, phase: PhaseSpec) -> Rules:
         from autopack.core.policy import rules_for

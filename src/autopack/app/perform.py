@@ -37,12 +37,13 @@ from autopack.core.command import (
     Test,
     Wait,
 )
-from autopack.core.errors import EnvironmentFault, OperatorFault
+from autopack.core.errors import EnvironmentFault, Fault, OperatorFault
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
     BasePrepared,
     CandidateTested,
+    CommandFailed,
     Delivered,
     DeliveryRefused,
     EnvironmentPrepared,
@@ -55,6 +56,8 @@ from autopack.core.event import (
 from autopack.core.policy import Rules
 from autopack.core.run import Candidate, Evidence, PhaseSpec, Run, RunSpec
 
+CAPTURE_TRIES_MAX = 3
+"""Tries to capture what an attempt left before its clone is given up."""
 BACKOFF_SECONDS_MAX = 60.0
 """The longest wait before a command is tried again after an environment failure."""
 NAP_SECONDS_MAX = 60.0
@@ -146,14 +149,36 @@ class Performer:
         try:
             clone = repository.clone(build.parent, folder)
             built = builder.build(attempt, clone, cancel)
-            _leave_if_cut_off(cancel)
-            return self._capture(run, build, built, clone, at)
+            if built.outcome is Outcome.CANCELLED:
+                _leave_if_cut_off(cancel)
+            return self._captured(run, build, built, clone, at, cancel)
         finally:
             repository.discard(folder)
 
+    def _captured(
+        self,
+        run: Run,
+        build: Build,
+        built: Built,
+        clone: Clone,
+        at: int,
+        cancel: Cancellation,
+    ) -> Event:
+        """What an attempt left, as its event. Finished work: a capture that fails is tried again.
+
+        Tokens count whatever becomes of it, so that failures cannot be paid for ever.
+        """
+        reason = built.error
+        for tried in range(0 if reason else CAPTURE_TRIES_MAX):
+            if tried:
+                cancel.wait(min(BACKOFF_SECONDS_MAX, self._backoff(tried)))
+            try:
+                return self._capture(run, build, built, clone, at)
+            except Fault as fault:
+                reason = f"what the attempt left could not be captured: {fault}"
+        return CommandFailed(reason, built.tokens)
+
     def _capture(self, run: Run, build: Build, built: Built, clone: Clone, at: int) -> AttemptEnded:
-        if built.error:
-            raise EnvironmentFault(built.error)
         if built.outcome is Outcome.PARKED:
             return AttemptEnded(
                 build.phase_id,
@@ -204,12 +229,16 @@ class Performer:
             audited = auditor.audit(task, clone, cancel)
         finally:
             repository.discard(folder)
-        _leave_if_cut_off(cancel)
+        if audited.recommendation is Recommendation.INVALID:
+            _leave_if_cut_off(cancel)
         if audited.error:
-            raise EnvironmentFault(audited.error)
+            return CommandFailed(audited.error, audited.tokens)
         candidate: Candidate | None = None
         if audited.patch is not None:
-            made = apply.apply_audit_patch(repository, run.spec, audit, audited.patch, at)
+            try:
+                made = apply.apply_audit_patch(repository, run.spec, audit, audited.patch, at)
+            except EnvironmentFault as fault:
+                return CommandFailed(str(fault), audited.tokens)
             if isinstance(made, Evidence):
                 notes = f"{audited.notes}\nits patch was refused: {made.summary}".strip()
                 return AuditEnded(audit.phase_id, Recommendation.INVALID, audited.tokens, notes)

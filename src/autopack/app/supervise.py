@@ -31,6 +31,8 @@ from autopack.core.run import Run, RunSpec, Stage
 _log = logging.getLogger(__name__)
 PAGE = 50
 """Runs that the loop asks the store for at once."""
+ENDED_RENDERED = 10
+"""Runs that ended last, whose artefacts are looked at again when a supervisor starts."""
 
 
 class Cancellation(threading.Event):
@@ -82,12 +84,16 @@ class Supervisor:
         self._stale_artefacts: set[str] = set()
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._cutting_off = False
         self.fault: Fault | None = None
 
     # --- the host's loop ------------------------------------------------------------------------
 
     def run(self, *, until_idle: bool, poll_seconds: float = 0.1) -> None:
         """Host all open runs until `stop`, or until none is open; raises what stopped it."""
+        with self._lock:  # a kill may have come between a run's end and its last rendering
+            ended = self._store.runs(ended=True, limit=ENDED_RENDERED)
+            self._stale_artefacts.update(run.run_id for run in ended)
         self._engine.start(self.perform)
         try:
             while not self._stopping.is_set():
@@ -107,30 +113,44 @@ class Supervisor:
         self._stopping.set()
         self._wake.set()
 
+    @property
+    def stopped(self) -> bool:
+        """It was told to end, so that open runs are no reason to start another."""
+        return self._stopping.is_set()
+
     def tick(self) -> None:
         """One turn of the loop: new runs, requests, spent durations, artefacts."""
         for request in self._store.requests():
             self._carry_out(request)
         for run in self._adopt():
             self._engine.recover(_queued_ids(run))
-        for run in list(self._open.values()):
+        with self._lock:
+            hosted, stale = list(self._open.values()), sorted(self._stale_artefacts)
+            self._stale_artefacts.clear()
+        for run in hosted:
             self._check_duration(run)
-        for run_id in sorted(self._stale_artefacts):
-            self._stale_artefacts.discard(run_id)
+        for run_id in stale:
             self._render(self._store.load(run_id))
 
     def _adopt(self) -> list[Run]:
         """Runs of the store that this supervisor does not host yet, with their inline commands."""
         found = [run for run in self._all_open() if run.run_id not in self._adopted]
-        for run in found:
-            self._adopted.add(run.run_id)  # a request alone, before this, opens a run too
-            self._open[run.run_id] = run
-            self._last[run.run_id] = self._clock.monotonic()
-            self._stale_artefacts.add(run.run_id)
+        return [self._adopt_one(run.run_id) for run in found]
+
+    def _adopt_one(self, run_id: str) -> Run:
+        """Host a run as it stands now: the engine may have moved it since it was listed."""
+        with self._run_lock(run_id):
+            run = self._store.load(run_id)
+            with self._lock:
+                self._adopted.add(run_id)  # a request alone, before this, opens a run too
+                self._stale_artefacts.add(run_id)
+                self._last.setdefault(run_id, self._clock.monotonic())
+                if not run.ended:
+                    self._open[run_id] = run
             for pending in machine.pending(run):
                 if _inline(pending):
-                    self.perform(command_id(run.run_id, pending.number))
-        return found
+                    self.perform(command_id(run_id, pending.number))
+        return run
 
     def _all_open(self) -> list[Run]:
         runs: list[Run] = []
@@ -256,7 +276,11 @@ class Supervisor:
 
     def _cancel_of(self, name: str) -> Cancellation:
         with self._lock:
-            return self._cancels.setdefault(name, Cancellation())
+            cancel = self._cancels.setdefault(name, Cancellation())
+            if self._cutting_off:
+                cancel.cut_off = True
+                cancel.set()
+            return cancel
 
     def _run_lock(self, run_id: str) -> threading.RLock:
         with self._lock:
@@ -264,6 +288,7 @@ class Supervisor:
 
     def _interrupt_all(self) -> None:
         with self._lock:
+            self._cutting_off = True  # also for what is taken from the queue from now on
             cancels = list(self._cancels.values())
         for cancel in cancels:
             cancel.cut_off = True

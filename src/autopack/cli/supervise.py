@@ -44,8 +44,12 @@ def supervise(
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: supervisor.stop())
             supervisor.run(until_idle=until_idle)
+            idle = not supervisor.stopped
     finally:
         held.release()
+    if idle and wiring.has_work(loaded):
+        # Recorded between the last look and the release, by someone who found the lock held.
+        wiring.ensure_supervisor(loaded)
 
 
 def _lock(loaded: Loaded) -> SupervisorLock:

@@ -165,6 +165,8 @@ class CommandFailed:
     """The environment did not let a command do its work: sandbox, disk, git, missing tool."""
 
     reason: str
+    tokens: int = 0
+    """Used before it failed: they count, although nothing came of them."""
     kind: Literal["command_failed"] = "command_failed"
 
 

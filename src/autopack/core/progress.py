@@ -329,8 +329,15 @@ def _cap_spent(phase: Phase) -> str:
 
 
 def command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
-    phase_id = getattr(asked.command, "phase_id", "")
-    return _retry(run, run.phase(phase_id), asked, event.reason)
+    phase = run.phase(getattr(asked.command, "phase_id", ""))
+    if event.tokens:
+        phase = budget.settle(phase, event.tokens)
+        if phase.tokens_left <= 0:
+            return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, _cap_spent(phase)))
+        if isinstance(asked.command, Build | Audit):
+            command = replace(asked.command, tokens_max=phase.tokens_left)
+            asked = replace(asked, command=command)
+    return _retry(run, phase, asked, event.reason)
 
 
 def _retry(run: Run, phase: Phase, asked: Pending, reason: str) -> Run:
@@ -352,8 +359,9 @@ def fail(run: Run, phase: Phase, failure: Failure) -> Run:
 def stopped(run: Run, event: Event, asked: Pending) -> Run:
     """An answer that came while the run stops: tokens count, the candidate is kept."""
     phase = run.phase(getattr(asked.command, "phase_id", ""))
-    if isinstance(event, AttemptEnded | AuditEnded):
+    if isinstance(event, AttemptEnded | AuditEnded | CommandFailed):
         phase = budget.settle(phase, event.tokens)
+    if isinstance(event, AttemptEnded | AuditEnded):
         phase = replace(phase, candidate=event.candidate or phase.candidate)
     cause = run.failure.cause if run.failure else Cause.REQUIRES_HUMAN_REVIEW
     why = run.failure.reason if run.failure else "the run stopped"

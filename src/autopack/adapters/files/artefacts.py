@@ -113,5 +113,6 @@ def _listed(top: Path) -> list[tuple[str, int]]:
         for name in sorted(names):
             path = Path(parent, name)
             if len(found) < LOG_FILES_MAX and not path.is_symlink() and path.is_file():
-                found.append((str(path), path.stat().st_size))
+                with contextlib.suppress(FileNotFoundError):  # a phase at work clears its logs
+                    found.append((str(path), path.stat().st_size))
     return found
