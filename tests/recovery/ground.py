@@ -84,7 +84,10 @@ def story(lab: Lab) -> Story:
             continue
         told.pop("cached", None)
         events.append(_named(told, str(lab.root)))
-    assert run.delivered == run.tip
+    assert run.delivered == run.tip, (
+        run.delivery_refusal,
+        [str(e) for e in lab.of_kind("delivery_refused") + lab.of_kind("command_failed")],
+    )
     attempts = {each.phase_id: each.attempts_used for each in run.phases}
     return Story(events, refs(lab.bare), refs(lab.project), attempts)
 
