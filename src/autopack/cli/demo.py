@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -63,7 +64,7 @@ def demo(
             return result
         run, events = store.load(RUN_ID), store.events(RUN_ID)
     render.out("", *summary(run, events, clock.monotonic() - began))
-    shown = shutil.which("autopack") or "autopack"
+    shown = "autopack" if shutil.which("autopack") else str(Path(sys.argv[0]).absolute())
     render.out(f"next: cd {repository} && {shown} run view {RUN_ID}")
     return result
 
