@@ -23,7 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from autopack.core.errors import OperatorFault
+from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.project import FILE_NAME, PROJECT_KEYS
 from autopack.core.words import nearest
 
@@ -179,7 +179,12 @@ class Folders:
         """Create them, closed to others."""
         for folder in (self.data, self.state, self.cache, self.database.parent, self.logs,
                        self.clones, self.environments):  # fmt: skip
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as fault:
+                what = f"the folder {folder} cannot be made: {fault.strerror}"
+                hint = "name others: AUTOPACK_DATA_DIR, AUTOPACK_STATE_DIR, AUTOPACK_CACHE_DIR"
+                raise EnvironmentFault(what, hint) from fault
 
 
 @dataclass(frozen=True)

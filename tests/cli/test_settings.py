@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from autopack.core.errors import OperatorFault
+from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.project import MACHINE_KEYS, PROJECT_KEYS
 from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Settings, load
 from tests.cli.world import SETTINGS, World
@@ -169,3 +169,12 @@ def test_config_show(world: World) -> None:
     assert rows["data_dir"]["origin"] == "environment"
     assert shown["folders"]["data"] == str(world.root / "data")
     assert not (world.root / "data").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A data folder below a plain file: the environment's fault, with the names to change."""
+    write(tmp_path / "file", "")
+    loaded = load(tmp_path, {"HOME": str(tmp_path), "AUTOPACK_DATA_DIR": str(tmp_path / "file/x")})
+    with pytest.raises(EnvironmentFault, match="cannot be made") as raised:
+        loaded.folders.make()
+    assert "AUTOPACK_DATA_DIR" in raised.value.hint

@@ -26,7 +26,8 @@ def list_runs(*, active: bool, limit: int, as_json: bool) -> None:
         render.data({"runs": [wire.row(run) for run in runs]})
         return
     if not runs:
-        render.note("no runs yet: `autopack run PLAN` starts one")
+        none = "no run is under way" if active else "no runs yet"
+        render.note(f"{none}: `autopack run PLAN` starts one")
         return
     rows = [_row(run) for run in runs]
     render.out(*render.table(("RUN", "STATE", "PHASES", "TOKENS", "REPOSITORY"), rows))
