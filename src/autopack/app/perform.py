@@ -176,7 +176,13 @@ class Performer:
                 return self._capture(run, build, built, clone, at)
             except Fault as fault:
                 reason = f"what the attempt left could not be captured: {fault}"
-        return CommandFailed(reason, built.tokens)
+        if built.error:
+            return CommandFailed(reason, built.tokens)
+        try:  # it may be kept all the same, its answer lost: then its tokens count once, with it
+            known = apply.known_attempt(self._world.repository(run.spec), run.spec, build)
+        except Fault:
+            return CommandFailed(reason)
+        return known or CommandFailed(reason, built.tokens)
 
     def _capture(self, run: Run, build: Build, built: Built, clone: Clone, at: int) -> AttemptEnded:
         if built.outcome is Outcome.PARKED:
