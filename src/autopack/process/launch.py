@@ -1,20 +1,19 @@
 """The last steps before a program starts: become somebody lesser, then exec.
 
-Run as a script (`python -I -S launch.py`) between the supervisor and the program, because none of
+Run by a Python of its own (`launcher.BOOT`) between the supervisor and the program, because none of
 this is safe in a thread's `preexec_fn`, and no chain of setpriv/prlimit does it without a gap: it
 ties the program's life to its parent and *checks* that the parent still lives, so a supervisor
 killed at any instruction leaves nothing behind. As root it first makes folders below 0700 parents
 reachable for the lesser user, in a mount namespace of its own: the first closed ancestor is
 covered by an empty folder and only the wanted paths are bound back, so nothing else is opened up.
 
-Every import comes first: the standard library may be out of reach for the lesser user.
+Every import comes before that: the standard library may be out of reach for the lesser user.
 It never interprets the program's environment before privileges are gone, never runs a shell, and
-imports only what starts fast (json alone costs 8 ms, hence
-marshal: both ends are the same Python).
+imports only what starts fast: json alone costs 8 ms, hence marshal.
 """
 
+import _ctypes  # `ctypes` costs 3 ms, and only mounts need it
 import _signal  # type: ignore[import-not-found]  # `signal` costs 4 ms of enums
-import ctypes
 import marshal
 import os
 import resource
@@ -26,18 +25,12 @@ CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE, MS_NOSUID, MS_NODEV = 0x1000, 0x4000, 0x40000, 2, 4
 
 
-def encode(spec: dict[str, object]) -> bytes:
-    """The specification as `main` reads it.
-
-    Keys: argv, env, cwd, parent (pid to die with, or None), uid, gid, rlimits {number: value},
-    reach (paths), no_new_privs, detach, namespace_tasks (argv is bubblewrap: tasks inside).
-    """
-    return marshal.dumps(spec)
-
-
 def prctl(option: int, value: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
+    # what ctypes itself calls; it tells no errno, and prctl has no reason to refuse these two
+    handle = _ctypes.dlopen(None, 0)  # type: ignore[arg-type] # its stub knows no None
+    function = _ctypes.dlsym(handle, "prctl")
+    if _ctypes.call_function(function, (option, value, 0, 0, 0)) != 0:
+        raise OSError(f"prctl {option} was refused")
 
 
 def die_with(parent: int, number: int = _signal.SIGKILL) -> None:
@@ -67,6 +60,8 @@ def reach(paths: list[str], uid: int, gid: int) -> None:
     closed = {path: closed_ancestor(path, uid, gid) for path in paths}
     if not any(closed.values()):
         return
+    import ctypes  # noqa: PLC0415 - the standard library is still within reach
+
     libc = ctypes.CDLL(None, use_errno=True)
 
     def check(result: int, what: str) -> None:
@@ -201,13 +196,14 @@ def tell(report: int, kind: str, value: str) -> None:
     os.write(report, marshal.dumps((kind, value)))
 
 
-def main() -> None:
-    """Read the specification from one descriptor, report on another, become the program."""
-    source, report = int(sys.argv[1]), int(sys.argv[2])
+def main(spec: dict, report: int) -> None:  # type: ignore[type-arg]  # `marshal` gives no types
+    """Become the program of the specification, reporting on a descriptor.
+
+    Keys: argv, env, cwd, parent (pid to die with, or None), uid, gid, rlimits {number: value},
+    reach (paths), no_new_privs, detach, namespace_tasks (argv is bubblewrap: tasks inside).
+    """
     os.set_inheritable(report, False)
     try:
-        with os.fdopen(source, "rb") as file:
-            spec = marshal.load(file)
         if spec["detach"]:
             detach(report)
         tell(report, "step", "become")
@@ -222,7 +218,3 @@ def main() -> None:
     except Exception as fault:  # noqa: BLE001 - nobody else can tell
         tell(report, "fault", str(fault))
     os._exit(127)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,7 @@ It never starts anything itself: `runner` does.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import marshal
 import os
@@ -13,7 +14,7 @@ import resource
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autopack.process import launch, tree
 from autopack.process.limits import (
@@ -26,8 +27,25 @@ from autopack.process.limits import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import CodeType
 
     from autopack.core.errors import EnvironmentFault
+
+BOOT: Final = """
+import marshal, os, sys
+with os.fdopen(int(sys.argv[1]), "rb") as file:
+    code, spec = marshal.load(file)
+names = {"__name__": "launch"}
+exec(code, names)
+names["main"](spec, int(sys.argv[2]))
+"""
+"""Starts `launch.py`, compiled by us: both ends are the same Python."""
+
+
+@functools.cache
+def _launch_code() -> CodeType:
+    path = Path(launch.__file__)
+    return compile(path.read_bytes(), path.name, "exec", dont_inherit=True)
 
 
 def start_fault(program: str, cwd: str, why: str) -> EnvironmentFault:
@@ -86,22 +104,18 @@ def through_launch(
 ) -> Iterator[tuple[list[str], list[int], Report]]:
     """The command that runs `launch.py` on `spec`, the descriptors it inherits, its report.
 
-    The specification travels in an unnamed file: arguments are public in /proc, environments are
-    obeyed by the dynamic loader while the launcher is still privileged.
+    Both travel in an unnamed file: arguments are public in /proc, environments are obeyed by the
+    dynamic loader while the launcher is still privileged, and a script would be compiled each time.
     """
     report = Report()
     try:
         with tempfile.TemporaryFile() as file:
-            file.write(launch.encode(dict(spec)))
+            file.write(marshal.dumps((_launch_code(), dict(spec))))
             file.flush()
             file.seek(0)
             fds = [file.fileno(), report.child_end]
-            script = os.fspath(Path(launch.__file__))
-            yield (
-                [sys.executable, "-I", "-S", "-B", script, *map(str, fds)],
-                fds,
-                report,
-            )
+            python = [sys.executable, "-I", "-S", "-B", "-c", BOOT]
+            yield [*python, *map(str, fds)], fds, report
     finally:
         report.close()
 

@@ -2,7 +2,7 @@
 
 One selector loop in the calling thread: no helper threads, no shell, no `preexec_fn`. A plain call
 (git, hundreds of times) is `Popen` plus that loop, as quick as `subprocess.run` (0.7 ms). A call
-that asks for another identity or for kernel limits goes through `launch.py` (about 15 ms), which
+that asks for another identity or for kernel limits goes through `launch.py` (about 10 ms), which
 also makes the program die with the calling thread.
 
 It never judges what a program did (an exit code is a value, not an exception), and outside a
