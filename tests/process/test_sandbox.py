@@ -163,8 +163,10 @@ def test_agent_configuration_is_masked(sandbox: Sandbox, work: Path) -> None:
     (work / ".claude").symlink_to("real")
     (work / "dangling").symlink_to("nowhere")
     masked = (".codex", ".mcp.json", ".claude", "sub/.opencode", "opencode.json", "dangling")
-    finished = sh(sandbox, "cat .mcp.json; grep -r canary .; ls .codex", Fence(work, masked=masked))
-    assert finished.stdout == b""
+    script = "cat .mcp.json && ls .codex .claude/ && ! touch .mcp.json && ! grep -r canary ."
+    finished = sh(sandbox, script, Fence(work, masked=masked))
+    assert finished.ok, finished.stderr
+    assert finished.stdout == b".claude/:\n\n.codex:\n"
     assert (work / ".codex/config").read_text() == "canary"
     assert not (work / "opencode.json").exists()
 

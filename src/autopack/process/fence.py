@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from autopack.core.errors import OperatorFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 HOME: Final = "/home/autopack"
 PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -89,8 +89,10 @@ class Fence:
         return given | dict(self.env)
 
 
-def arguments(fence: Fence, passwd: int, group: int) -> list[str]:
+def arguments(fence: Fence, passwd: int, group: int, empty: Sequence[int] = ()) -> list[str]:
     """bubblewrap's options; `passwd` and `group` are descriptors of the two files to show.
+
+    `empty`: a descriptor with nothing to read for each masked path.
 
     No `--new-session`: the runner has made one already, and the namespace's init must stay in the
     group that the launcher's guard kills.
@@ -110,7 +112,7 @@ def arguments(fence: Fence, passwd: int, group: int) -> list[str]:
     for _, options in sorted(_places(fence), key=lambda place: place[0]):
         given += options
     # the folders made on the way to a mount are memory too, and nobody's to write
-    given += [*_masks(fence), "--remount-ro", "/dev", "--remount-ro", "/"]
+    given += [*_masks(fence, empty), "--remount-ro", "/dev", "--remount-ro", "/"]
     return [*given, "--chdir", fence.place]
 
 
@@ -157,10 +159,10 @@ def _places(fence: Fence) -> Iterator[tuple[int, list[str]]]:
     yield place(option, fence.work, fence.place)
 
 
-def _masks(fence: Fence) -> list[str]:
+def _masks(fence: Fence, empty: Sequence[int]) -> list[str]:
     given: list[str] = []
     work = os.path.realpath(fence.work)
-    for name in fence.masked:
+    for name, nothing in zip(fence.masked, empty, strict=True):
         if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).parts:
             raise ValueError(f"{name!r} is not a path below the work tree")
         path = Path(work, name)
@@ -174,5 +176,6 @@ def _masks(fence: Fence) -> list[str]:
         if stat.S_ISDIR(os.stat(real).st_mode):
             given += ["--size", str(MASK_BYTES_MAX), "--tmpfs", inside]
         else:
-            given += ["--ro-bind", "/dev/null", inside]
+            # an empty file, not /dev/null: no device can be opened through a bind
+            given += ["--perms", "0444", "--ro-bind-data", str(nothing), inside]
     return given

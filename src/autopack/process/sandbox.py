@@ -118,14 +118,15 @@ class Sandbox:
                 raise SandboxFailed(f"{source} does not exist", "it is named by the fence")
         with contextlib.ExitStack() as stack:
             passwd, group = (_data(stack, text) for text in self._users())
-            options = _data(stack, _joined(arguments(fence, passwd, group)))
+            empty = [_data(stack, b"") for _ in fence.masked]
+            options = _data(stack, _joined(arguments(fence, passwd, group, empty)))
             status = _Status(stack)
             command = [
                 str(self.bwrap), "--args", str(options),
                 "--json-status-fd", str(status.child_end), "--", *argv,
             ]  # fmt: skip
             extra = Extra(
-                pass_fds=(passwd, group, options, status.child_end),
+                pass_fds=(passwd, group, *empty, options, status.child_end),
                 reach=(*fence.sources(), os.path.realpath(self.bwrap)),
                 settle=status.settle,
                 tied=True,
