@@ -1,4 +1,4 @@
-"""Proof, before an attempt, that a fence has no way out: allow-lists are known to fail open.
+"""Proof, before the first attempt, that a fence has no way out: allow-lists are known to fail open.
 
 It tries to leave and reads the answer; it never trusts an option, and never contacts a real host.
 """
@@ -11,6 +11,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +51,26 @@ class NetworkOpen(EnvironmentFault):
     """A program inside the fence could reach something outside."""
 
     code = "network_open"
+
+
+class Proof:
+    """Remembers for which sandboxes the network was proven closed; safe in threads.
+
+    Once is enough in one process: of all that a job may ask for, `network` alone decides whether
+    bubblewrap gets `--unshare-net`, so every offline job is closed by the very option that was
+    tried. A proof that failed is not remembered.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._proven: list[Confinement] = []
+
+    def need(self, sandbox: Confinement) -> None:
+        """Return when the network is closed, tried now or before; NetworkOpen."""
+        with self._lock:
+            if sandbox not in self._proven:
+                closed_network(sandbox)
+                self._proven.append(sandbox)
 
 
 def interpreter() -> tuple[str, tuple[Path, ...]]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 from autopack.core.errors import AgentFault, EnvironmentFault
 from autopack.process.fence import PATH, SYSTEM, Fence
 from autopack.process.folders import chown
-from autopack.process.network import closed_network
+from autopack.process.network import Proof
 
 if TYPE_CHECKING:
     import threading
@@ -102,10 +102,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Workbench:
-    """A sandbox (or none) and a toolchain: all that is needed to run a program in a clone."""
+    """A sandbox (or none) and a toolchain: all that is needed to run a program in a clone.
+
+    One for all runs of a process and a sandbox, so that `proof` is made once.
+    """
 
     sandbox: Confinement
     toolchain: Toolchain = field(default_factory=host_toolchain)
+    proof: Proof = field(default_factory=Proof, compare=False, repr=False)
 
     def place(self, folder: Path) -> str:
         """Where a program sees its clone."""
@@ -118,9 +122,9 @@ class Workbench:
             chown(folder, identity.uid, identity.gid)
 
     def prove_closed(self) -> None:
-        """Try to leave the fence as an offline job would; NetworkOpen when that works."""
+        """See, once, that an offline job cannot leave the fence; NetworkOpen when it can."""
         if self.sandbox.fenced:
-            closed_network(self.sandbox)
+            self.proof.need(self.sandbox)
 
     def run(
         self,
