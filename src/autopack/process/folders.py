@@ -11,22 +11,37 @@ import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from autopack.process.limits import Finished
+from autopack.process.limits import Identity
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from autopack.process.limits import Finished
 
 ENTRIES_MAX: Final = 5_000
 ALTERNATES_BYTES_MAX: Final = 1 << 14
 LOG_BYTES_MAX: Final = 1 << 20
 
 
-def chown(folder: Path, uid: int, gid: int) -> None:
-    """Change the owner of a folder and all below it; links themselves, never their targets."""
-    os.lchown(folder, uid, gid)
-    for root, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
-        del root
+def give(folder: Path, identity: Identity | None) -> None:
+    """Change the owner of a folder and all below it, unless there is nobody to give it to.
+
+    Links themselves, never their targets.
+    """
+    if identity is None:
+        return
+    owner = identity.uid, identity.gid
+    os.lchown(folder, *owner)
+    for _, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
         for name in (*folders, *files):
-            os.chown(name, uid, gid, dir_fd=descriptor, follow_symlinks=False)
+            os.chown(name, *owner, dir_fd=descriptor, follow_symlinks=False)
+
+
+def take_back(folder: Path) -> None:
+    """Make a folder and all below it ours again."""
+    give(folder, Identity(os.geteuid(), os.getegid()))
 
 
 class Unreadable(ValueError):
@@ -72,19 +87,26 @@ def clear(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
+    shutil.rmtree(path, onerror=_open_and_clear)
 
-    def open_up(_: object, name: str, __: object) -> None:
-        with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(name), stat.S_IRWXU)
-        if not os.path.islink(name):
-            with contextlib.suppress(OSError):
-                os.chmod(name, stat.S_IRWXU)
-        if os.path.isdir(name) and not os.path.islink(name):
-            shutil.rmtree(name)
-        elif os.path.lexists(name):
-            os.unlink(name)
 
-    shutil.rmtree(path, onerror=open_up)
+_Info = tuple[type[BaseException], BaseException, "TracebackType"]
+
+
+def _open_and_clear(_act: object, name: str, info: _Info) -> None:
+    """What could not be removed, once more with rights; the refusal when they were there."""
+    opened = False
+    for folder in (os.path.dirname(name), name):
+        with contextlib.suppress(FileNotFoundError):
+            mode = os.lstat(folder).st_mode
+            if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.chmod(folder, stat.S_IRWXU)
+                opened = True
+    if not os.path.lexists(name):
+        return
+    if not opened:
+        raise info[1]
+    clear(Path(name))
 
 
 def activity(folder: Path) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from autopack.core.errors import EnvironmentFault
 from autopack.process.fence import Fence
+from autopack.process.folders import give
 from autopack.process.runner import Limits
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ def closed_network(sandbox: Confinement) -> None:
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_UNIX) as unix,
     ):
-        if sandbox.identity is not None:
-            os.chown(work, sandbox.identity.uid, sandbox.identity.gid)
+        give(Path(work), sandbox.identity)
         unix.bind("\0" + name)
         unix.listen()
         port = tcp.getsockname()[1]

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from autopack.core.errors import EnvironmentFault
 from autopack.process import tree
 from autopack.process.fence import HOME, Fence, arguments
+from autopack.process.folders import give
 from autopack.process.runner import (
     Extra,
     Finished,
@@ -176,7 +177,7 @@ class Unfenced:
         with tempfile.TemporaryDirectory(
             prefix="autopack-home-", ignore_cleanup_errors=True
         ) as home:
-            _give(Path(home), self.identity)
+            give(Path(home), self.identity)
             return run(
                 argv, env=fence.environment(home), cwd=fence.work, stdin=stdin,
                 limits=limits, identity=self.identity, cancel=cancel, progress=progress,
@@ -192,7 +193,7 @@ def probe(path: str | None = None) -> Sandbox:
         raise SandboxMissing("bubblewrap (bwrap) is not installed", hint)
     sandbox = Sandbox(Path(found), default_identity())
     with tempfile.TemporaryDirectory(prefix="autopack-probe-") as work:
-        _give(Path(work), sandbox.identity)
+        give(Path(work), sandbox.identity)
         try:
             finished = sandbox.run(["true"], Fence(Path(work)), PROBE_LIMITS)
         except (SandboxFailed, LaunchFailed, ProgramMissing) as fault:
@@ -208,11 +209,6 @@ ADVICE: Final = (
     "kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; in a "
     'container: allow them (seccomp, systempaths=unconfined); or set sandbox = "none"'
 )
-
-
-def _give(folder: Path, identity: Identity | None) -> None:
-    if identity is not None:
-        os.chown(folder, identity.uid, identity.gid)
 
 
 def _joined(options: Sequence[str]) -> bytes:

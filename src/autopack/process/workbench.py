@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from autopack.core.errors import AgentFault, EnvironmentFault
 from autopack.process.fence import PATH, SYSTEM, Fence
-from autopack.process.folders import chown
+from autopack.process.folders import give
 from autopack.process.network import Proof
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Workbench:
         """Give a folder, all of it, to the user that programs run as, unless it is theirs."""
         identity = self.sandbox.identity
         if identity is not None and folder.lstat().st_uid != identity.uid:
-            chown(folder, identity.uid, identity.gid)
+            give(folder, identity)
 
     def prove_closed(self) -> None:
         """See, once, that an offline job cannot leave the fence; NetworkOpen when it can."""

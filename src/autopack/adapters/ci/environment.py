@@ -23,7 +23,7 @@ import filelock
 from autopack.app.ports import Cancel, Repository
 from autopack.core.errors import EnvironmentFault
 from autopack.core.project import EnvironmentSpec, environment_key
-from autopack.process.folders import borrowed_objects, chown, clear
+from autopack.process.folders import borrowed_objects, clear, take_back
 from autopack.process.limits import Ended, Finished, Limits
 from autopack.process.workbench import Job, Prepared, Workbench
 
@@ -102,7 +102,7 @@ class Environments:
             folder.mkdir()
             try:
                 repository.clone(base, folder / "work")
-                chown(folder / "work", os.geteuid(), os.getegid())
+                take_back(folder / "work")
                 if changed_by:
                     _replace_inputs(repository, spec, changed_by, folder / "work")
                 self._fill(spec, folder, self._env(trusted=not changed_by), cancel)
@@ -145,7 +145,7 @@ class Environments:
             words = tuple(word.replace("{cache}", cache) for word in argv)
             self._run(words, work, spec, env, objects, cancel)
         _keep_only(work, spec.cache)
-        chown(work, os.geteuid(), os.getegid())
+        take_back(work)
         os.sync()  # the marker must not reach the disk before what it vouches for
         _write_marker(folder, {"kept": list(spec.cache)})
 

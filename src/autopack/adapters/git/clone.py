@@ -5,7 +5,6 @@ A clone has no remote, no hook and no credential; nothing in it is hard-linked t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import stat
@@ -15,12 +14,10 @@ from typing import TYPE_CHECKING, Final
 from autopack.adapters.git.wrapper import LONG_SECONDS_MAX, Store, failed
 from autopack.app.ports import Clone
 from autopack.core.errors import EnvironmentFault
+from autopack.process.folders import clear, give
 from autopack.process.limits import Extra, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
     from autopack.process.limits import Identity
 
 BRANCH: Final = "refs/heads/work"  # what HEAD is on, so that an agent may commit
@@ -61,7 +58,7 @@ def make_clone(
     _skeleton(store, commit, folder)
     if identity is not None:
         open_way((folder.parent, store.folder), private_root, identity.gid)
-        _give(folder, identity)
+        give(folder, identity)
     objects = store.folder / "objects"
     said = store.git.run(
         "read-tree", "-m", "-u", commit,
@@ -78,9 +75,12 @@ def make_clone(
 
 def discard(folder: Path) -> None:
     """Delete a clone with its saved index; EnvironmentFault when something of it stays."""
-    if os.path.lexists(folder):
-        _remove_tree(folder)
-    saved_index(folder).unlink(missing_ok=True)
+    try:
+        clear(folder)
+        saved_index(folder).unlink(missing_ok=True)
+    except OSError as fault:
+        what = f"{folder} could not be deleted: {fault}"
+        raise EnvironmentFault(what, "delete it by hand") from fault
 
 
 def saved_index(folder: Path) -> Path:
@@ -101,31 +101,6 @@ def open_way(folders: tuple[Path, ...], top: Path | None, gid: int) -> None:
                 break
 
 
-def _remove_tree(folder: Path) -> None:
-    """Delete also what an agent closed; follows no link."""
-    if folder.is_symlink() or not folder.is_dir():
-        folder.unlink(missing_ok=True)
-        return
-    shutil.rmtree(folder, onerror=_open_and_retry)
-    if os.path.lexists(folder):
-        raise EnvironmentFault(f"{folder} could not be deleted", "delete it by hand")
-
-
-_Info = tuple[type[BaseException], BaseException, "TracebackType"]
-
-
-def _open_and_retry(act: Callable[..., object], path: str, _info: _Info) -> None:
-    """A folder without our write or read bit: give them, try again once."""
-    with contextlib.suppress(OSError):
-        for folder in (Path(path).parent, Path(path)):
-            if stat.S_ISDIR(folder.lstat().st_mode):
-                folder.chmod(0o700)
-        if act in (os.open, os.scandir, os.lstat, os.rmdir):
-            shutil.rmtree(path)
-        else:
-            act(path)
-
-
 def _skeleton(store: Store, commit: str, folder: Path) -> None:
     """What `git init` would make, without a process or a template."""
     git = folder / ".git"
@@ -142,10 +117,3 @@ def _skeleton(store: Store, commit: str, folder: Path) -> None:
     }
     for name, content in files.items():
         (git / name).write_text(content)
-
-
-def _give(folder: Path, identity: Identity) -> None:
-    """The few entries of the skeleton to the identity; the checkout then makes its own."""
-    for parent, _, files in os.walk(folder):
-        for name in (".", *files):
-            os.chown(Path(parent, name), identity.uid, identity.gid, follow_symlinks=False)

@@ -55,7 +55,7 @@ class Discards:
     def _delete(self, gone: Path) -> None:
         try:
             discard(gone)
-        except (OSError, EnvironmentFault) as fault:
+        except EnvironmentFault as fault:
             _log.warning("%s was not deleted, the next start tries again: %s", gone, fault)
         finally:
             self._slots.release()
@@ -70,5 +70,5 @@ def sweep(clones: Path) -> None:
     for gone in clones.glob(f"*/*/*{GONE}"):
         try:
             discard(gone)
-        except (OSError, EnvironmentFault) as fault:
+        except EnvironmentFault as fault:
             _log.warning("%s was not deleted: %s", gone, fault)
