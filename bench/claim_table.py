@@ -42,9 +42,9 @@ class ClaimTable:
         rows = [{"command_id": each, "status": "queued"} for each in command_ids]
         statement = insert_or_keep(commands).on_conflict_do_nothing()
         within.connection.execute(statement, rows)
+        within.on_commit(self._look)
 
-    def wake(self) -> None:
-        """To be called after the commit."""
+    def _look(self) -> None:
         with self._wake:
             self._wake.notify_all()
 
@@ -83,6 +83,6 @@ class ClaimTable:
 
     def stop(self) -> None:
         self._stopping = True
-        self.wake()
+        self._look()
         for thread in self._threads:
             thread.join()

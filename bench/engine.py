@@ -1,4 +1,4 @@
-"""Store and engine: latencies, start, idle cost; DBOS beside a plain claim table.
+"""Store and engine: latencies, start, idle cost of three queues: local, claim table, DBOS.
 
 python bench/engine.py [--commands 100] [--folder DIR]
 """
@@ -14,15 +14,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from autopack.adapters.engine.dbos_engine import DbosEngine
+from autopack.adapters.engine.local import LocalEngine
 from autopack.adapters.store.open import open_store
 from autopack.adapters.store.store import SqlStore
+from autopack.app.ports import Engine
 from autopack.core import machine
 from autopack.core.event import BasePrepared, EnvironmentPrepared, Event, Happened
 from autopack.core.run import Run
@@ -49,7 +51,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     figures: dict[str, Any] = {"imports_ms": imports(folder)}
     figures["store"] = store_figures(folder / "a" / "store.db", options.commands)
-    for name in ("claim_table", "dbos"):
+    for name in ("local", "claim_table", "dbos"):
         figures[name] = engine_figures(name, folder / name / "store.db", options.commands)
     print(json.dumps(figures, indent=1))
 
@@ -128,18 +130,16 @@ class Loop:
         self.ended = time.perf_counter()
         self._done.set()
 
-    def once(self, engine: DbosEngine | ClaimTable, run_id: str) -> tuple[float, float, float]:
+    def once(self, engine: Engine | ClaimTable, run_id: str) -> tuple[float, float, float]:
         """Seconds of the save, from it to the performance, and of the whole."""
         run, created = born(run_id, 5)
         self.store.create(run, created)
         run, happened = step(run, BasePrepared())
         self._done.clear()
         at = time.perf_counter()
-        within = partial(engine.enqueue, [run_id])
+        within: Callable[[Any], None] = partial(engine.enqueue, [run_id])
         assert self.store.save(run, happened, expected_version=1, within=within)
         saved = time.perf_counter()
-        if isinstance(engine, ClaimTable):
-            engine.wake()
         self._done.wait()
         return saved - at, self.begun - saved, self.ended - at
 
@@ -149,8 +149,10 @@ def engine_figures(name: str, path: Path, count: int) -> dict[str, Any]:
     store = open_store(path)
     loop = Loop(store)
     start = time.perf_counter()
-    engine: DbosEngine | ClaimTable
-    if name == "dbos":
+    engine: Engine | ClaimTable
+    if name == "local":
+        engine = LocalEngine(workers_max=4)
+    elif name == "dbos":
         engine = DbosEngine(store.companion(), workers_max=4)
     else:
         engine = ClaimTable(store._engine, store._writer, 4)  # noqa: SLF001  it shares their lock

@@ -1,8 +1,8 @@
 """What the supervisor adds to a phase: a run in-process with everything real, timed at its ports.
 
-The agent writes one file, CI does nothing; both run in bubblewrap, commands go through DBOS on
-SQLite. Each timer counts its own time only, without the timers inside it, in whichever thread it
-runs. python -m bench.overhead
+The agent writes one file, CI does nothing; both run in bubblewrap, commands go through the
+local engine. Each timer counts its own time only, without the timers inside it, in whichever
+thread it runs. python -m bench.overhead
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from autopack import wiring
-from autopack.adapters.engine.dbos_engine import DbosEngine
+from autopack.adapters.engine.local import LocalEngine
 from autopack.app.start import Machine, Wish, new_run
 from autopack.app.supervise import Supervisor, create_run
 from autopack.core.run import RunState
@@ -102,15 +102,18 @@ class _Proxy:
         return timed
 
 
-class _Queue(DbosEngine):
-    """Tells how long a command waits: from its enqueueing to its performance."""
+class _Queue(LocalEngine):
+    """Tells how long a command waits: from the commit of its save to its performance."""
 
     timers: Timers
     asked: dict[str, float]
 
     def enqueue(self, command_ids: Any, within: Any) -> None:
+        def committed() -> None:
+            self.asked.update(dict.fromkeys(command_ids, time.perf_counter()))
+
+        within.on_commit(committed)
         super().enqueue(command_ids, within)
-        self.asked.update(dict.fromkeys(command_ids, time.perf_counter()))
 
     def start(self, perform: Callable[[str], None]) -> None:
         def begun(command_id: str) -> None:
@@ -190,7 +193,7 @@ def measure(place: Path, files: int, phases: int) -> tuple[float, dict[str, floa
         _Queue.timers, _Queue.asked, _Host.timers = timers, {}, timers
         read = ("load", "requests", "runs", "events", "green", "remember_green")
         timed = timers.around(store, "save", *read)
-        engine = _Queue(store.companion(), workers_max=loaded.settings.workers_max)
+        engine = _Queue(workers_max=loaded.settings.workers_max)
         host = _Host(loaded, timed)
 
         def perform(run: Any, pending: Any, cancel: Any) -> Any:

@@ -210,13 +210,13 @@ def check_agents(loaded: Loaded, builder: str, auditor: str) -> None:
 @contextmanager
 def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     """A supervisor over the store and its engine; only for the holder of the store's lock."""
-    from autopack.adapters.engine.dbos_engine import DbosEngine
+    from autopack.adapters.engine.local import LocalEngine
     from autopack.adapters.git.discard import sweep
     from autopack.app.supervise import Supervisor
 
     with writing(loaded) as store:
         sweep(loaded.folders.clones)
-        engine = DbosEngine(store.companion(), workers_max=loaded.settings.workers_max)
+        engine = LocalEngine(workers_max=loaded.settings.workers_max)
         host = _Host(loaded, store, alone=True)
         yield Supervisor(store, engine, clock(loaded), host.perform, host.render)
 

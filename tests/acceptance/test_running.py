@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from autopack.core.run import RunState
-from tests.lab import Lab, phase, processes, until
+from autopack.process.limits import Limits
+from autopack.process.runner import run
+from tests.lab import SECONDS_MAX, Lab, phase, processes, until
 from tests.process.ground import alive, new_mark
 from tests.repos import git, refs, write
 
@@ -36,6 +39,19 @@ def test_a_dirty_and_detached_checkout_is_a_warning(lab: Lab) -> None:
     assert (lab.project / "README.md").read_text() == "changed\n"
     assert git(lab.project, "show", f"{BRANCH}:README.md") == "a project"
     lab.check_untouched()
+
+
+def test_a_run_on_sqlite_imports_no_queue_of_a_server(lab: Lab) -> None:
+    lab.make().record(ONE)
+    program = (
+        "import sys; from autopack.cli.main import perform; "
+        "assert perform(['supervise', '--until-idle']) == 0; "
+        "print('autopack.adapters.engine.local' in sys.modules, 'dbos' in sys.modules)"
+    )
+    argv = [sys.executable, "-c", program]
+    done = run(argv, env=lab.environment, cwd=lab.project, limits=Limits(SECONDS_MAX))
+    assert done.stdout.split() == [b"True", b"False"], done.stderr
+    assert lab.load().state is RunState.DONE_SUCCESS
 
 
 def test_a_branch_of_somebody_else_is_in_the_way(lab: Lab) -> None:

@@ -16,7 +16,7 @@ def prepare_base(run: Run, pending: Pending, cancel: Cancellation) -> Event:
 
 
 def test_a_run_that_is_cancelled_before_it_was_adopted_still_ends() -> None:
-    store, engine, clock = MemoryStore(), SimulatedEngine(), FakeClock()
+    store, engine, clock = MemoryStore(), SimulatedEngine(durable=False), FakeClock()
     create_run(store, clock, run_spec(phase_spec("P1")))
     store.ask("r", "cancel", "somebody")
     supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: None)

@@ -1,4 +1,4 @@
-"""The Engine port: what holds for the fake and for DBOS on the store's own database."""
+"""The Engine port: what holds for the local engine, its own twin in memory, and for DBOS."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 
 from autopack.adapters.engine.dbos_engine import DbosEngine
+from autopack.adapters.engine.local import LocalEngine
 from autopack.adapters.store.open import open_store
 from autopack.adapters.store.store import SqlStore
 from autopack.app.ports import Engine, Store, Transaction
-from autopack.core.errors import EnvironmentFault
+from autopack.app.supervise import CutOff
+from autopack.core.errors import EnvironmentFault, OwnFault
 from autopack.core.event import BasePrepared
-from autopack.testing import MemoryEngine, MemoryStore
+from autopack.testing import MemoryStore
 from tests.contracts.walks import born, moved
 
 SECONDS_MAX = 20.0
@@ -76,27 +78,22 @@ class Performed:
             assert self._changed.wait_for(lambda: self._ended >= performances, SECONDS_MAX)
 
 
-@pytest.fixture(params=["memory", "dbos"])
+@pytest.fixture(params=["local in memory", "local on sqlite", "dbos on sqlite"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    made = _memory() if request.param == "memory" else _dbos(tmp_path / "state" / "store.db")
+    store = MemoryStore() if "memory" in request.param else open_store(tmp_path / "s" / "store.db")
+    made = (
+        _dbos(store) if isinstance(store, SqlStore) and "dbos" in request.param else _local(store)
+    )
     yield made
     made.engine.stop()
     made.store.close()
 
 
-def _memory() -> World:
-    engines = [MemoryEngine(workers_max=3)]
-
-    def restarted() -> MemoryEngine:
-        engines.append(engines[-1].successor())
-        return engines[-1]
-
-    return World(MemoryStore(), engines[0], restarted)
+def _local(store: Store) -> World:
+    return World(store, LocalEngine(workers_max=3), lambda: LocalEngine(workers_max=3))
 
 
-def _dbos(path: Path) -> World:
-    store = open_store(path)
-
+def _dbos(store: SqlStore) -> World:
     def made() -> DbosEngine:
         return DbosEngine(store.companion(), workers_max=3)
 
@@ -135,18 +132,18 @@ class TestOnce:
         world.engine.stop()
         assert performed.counts == {"r:1": 1}
 
-    def test_what_was_performed_is_not_performed_after_a_restart(self, world: World) -> None:
-        performed = Performed()
+    def test_a_command_is_performed_only_once_its_save_is_committed(self, world: World) -> None:
+        found: list[int] = []
+
+        def perform(_: str) -> None:
+            found.append(world.store.load("carrier0").version)
+
+        performed = Performed(perform)
         world.engine.start(performed)
         world.enqueue("r:1")
         performed.wait(1)
         world.engine.stop()
-        world.restart().start(performed)
-        world.engine.recover(["r:1"])
-        world.enqueue("r:1", "r:2")
-        performed.wait(2)
-        world.engine.stop()
-        assert performed.counts == {"r:1": 1, "r:2": 1}
+        assert found == [2]
 
     def test_a_saved_transition_that_crashes_enqueues_nothing(self, world: World) -> None:
         performed = Performed()
@@ -289,6 +286,7 @@ class TestStop:
         assert ended == ["r:1"]
         after = Performed()
         world.restart().start(after)
+        world.engine.recover(["r:2"])
         after.wait(1)
         world.engine.stop()
         assert after.counts == {"r:2": 1}
@@ -298,6 +296,11 @@ class TestStop:
         world.engine.start(Performed())
         world.engine.stop()
         world.engine.stop()
+
+    def test_a_second_start_is_our_own_fault(self, world: World) -> None:
+        world.engine.start(Performed())
+        with pytest.raises(OwnFault, match="twice"):
+            world.engine.start(Performed())
 
 
 KILLED = """
@@ -320,8 +323,120 @@ threading.Event().wait()
 """
 
 
+class TestLocal:
+    """What only the one without a database promises."""
+
+    def test_first_in_first_out(self) -> None:
+        order: list[str] = []
+        performed = Performed(order.append)
+        engine = LocalEngine(workers_max=1)
+        ids = [f"r:{number}" for number in range(50)]
+        engine.recover(ids)
+        engine.start(performed)
+        performed.wait(50)
+        engine.stop()
+        assert order == ids
+
+    def test_a_crash_between_commit_and_enqueue_is_answered_by_recover(self) -> None:
+        world = _local(MemoryStore())
+
+        def die() -> None:
+            raise KeyboardInterrupt
+
+        def within(transaction: Transaction) -> None:
+            transaction.on_commit(die)
+            world.engine.enqueue(["r:1"], transaction)
+
+        with pytest.raises(KeyboardInterrupt):
+            world.save(within)
+        assert world.store.load("carrier0").version == 2
+        performed = Performed()
+        world.restart().start(performed)
+        world.enqueue("r:2")
+        performed.wait(1)
+        assert performed.counts == {"r:2": 1}
+        world.engine.recover(["r:1"])
+        performed.wait(2)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1}
+
+    def test_what_is_queued_while_stopped_is_performed_after_another_start(self) -> None:
+        performed = Performed()
+        engine = LocalEngine(workers_max=1)
+        engine.start(performed)
+        engine.stop()
+        engine.recover(["r:1"])
+        engine.start(performed)
+        performed.wait(1)
+        engine.stop()
+        assert performed.counts == {"r:1": 1}
+
+    def test_it_remembers_the_newest_ended_commands_only(self) -> None:
+        performed = Performed()
+        engine = LocalEngine(workers_max=1, ended_commands_max=2)
+        engine.start(performed)
+        engine.recover(["r:1", "r:2", "r:3"])
+        performed.wait(3)
+        engine.stop()
+        engine.recover(["r:3", "r:2", "r:1"])
+        engine.start(performed)
+        performed.wait(4)
+        engine.stop()
+        assert performed.counts == {"r:1": 2, "r:2": 1, "r:3": 1}
+
+    def test_a_command_that_was_cut_off_waits_to_be_recovered_without_a_traceback(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def cut_off(_: str) -> None:
+            raise CutOff
+
+        world, performed = _local(MemoryStore()), Performed(cut_off)
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        performed.wait(1)
+        gave_up(world, "r:1", performed)
+        world.engine.stop()
+        assert not [record for record in caplog.records if record.exc_info]
+
+    def test_what_dbos_left_in_a_store_is_ignored(self, tmp_path: Path) -> None:
+        path = tmp_path / "store.db"
+        with_store(path, self._leaves)
+        with_store(path, self._ignores)
+
+    @staticmethod
+    def _leaves(store: SqlStore) -> None:
+        DbosEngine(store.companion(), workers_max=1).recover(["r:1"])
+
+    @staticmethod
+    def _ignores(store: SqlStore) -> None:
+        world, performed = _local(store), Performed()
+        world.engine.start(performed)
+        world.enqueue("r:2")
+        performed.wait(1)
+        world.engine.stop()
+        assert performed.counts == {"r:2": 1}
+        assert store.verify("carrier0") == []
+
+
 class TestDbos:
-    """What only the real one can show."""
+    """What only the durable one can show."""
+
+    def test_what_was_performed_is_not_performed_after_a_restart(self, tmp_path: Path) -> None:
+        with_store(tmp_path / "store.db", self._remembers)
+
+    @staticmethod
+    def _remembers(store: SqlStore) -> None:
+        world, performed = _dbos(store), Performed()
+        world.engine.start(performed)
+        world.enqueue("r:1")
+        performed.wait(1)
+        world.engine.stop()
+        world.restart().start(performed)
+        world.engine.recover(["r:1"])
+        world.enqueue("r:1", "r:2")
+        performed.wait(2)
+        world.engine.stop()
+        assert performed.counts == {"r:1": 1, "r:2": 1}
 
     def test_a_killed_process_leaves_its_commands_to_the_next(self, tmp_path: Path) -> None:
         path = tmp_path / "store.db"
@@ -437,24 +552,3 @@ def with_store(path: Path, act: Callable[[SqlStore], None]) -> None:
         act(store)
     finally:
         store.close()
-
-
-def test_a_successor_ignores_what_the_dead_still_do() -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def blocked(_: str) -> None:
-        begun.set()
-        go_on.wait(SECONDS_MAX)
-
-    dead = MemoryEngine(workers_max=1)
-    dead.start(blocked)
-    dead.recover(["r:1"])
-    assert begun.wait(SECONDS_MAX)
-    performed = Performed()
-    heir = dead.successor()
-    heir.start(performed)
-    performed.wait(1)
-    go_on.set()
-    dead.stop()
-    heir.stop()
-    assert performed.counts == {"r:1": 1}

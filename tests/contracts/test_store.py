@@ -106,6 +106,34 @@ class TestSave:
         assert len(store.events("r1")) == 2
         assert store.save(run, happened, expected_version=2, within=nothing)
 
+    def test_callbacks_come_in_order_after_the_commit_and_may_write(self, store: Store) -> None:
+        record(store, events=2)
+        run, happened = walk()[2]
+        told: list[tuple[str, int]] = []
+
+        def within(transaction: Transaction) -> None:
+            transaction.on_commit(lambda: told.append(("first", store.load("r1").version)))
+            transaction.on_commit(lambda: store.ask("r1", "cancel", "somebody"))
+            transaction.on_commit(lambda: told.append(("last", len(store.requests()))))
+            assert not told
+
+        assert store.save(run, happened, expected_version=2, within=within)
+        assert told == [("first", 3), ("last", 1)]
+
+    def test_a_write_that_is_rolled_back_calls_nobody(self, store: Store) -> None:
+        record(store, events=2)
+        run, happened = walk()[2]
+        told: list[str] = []
+
+        def crash(transaction: Transaction) -> None:
+            transaction.on_commit(lambda: told.append("rolled back"))
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            store.save(run, happened, expected_version=2, within=crash)
+        assert store.save(run, happened, expected_version=2, within=nothing)
+        assert not told
+
     def test_a_run_that_does_not_follow_is_our_own_fault(self, store: Store) -> None:
         record(store, events=1)
         run, happened = walk()[2]

@@ -1,5 +1,7 @@
 """A real supervisor that kills itself, as `kill -9` would, before or after its n-th save.
 
+`after` is between the commit and what hears of it: the commands are saved and not enqueued.
+
 `host.py before|after N`; N = 0 never kills. Prints how many saves it made.
 """
 
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autopack import wiring
-from autopack.adapters.engine.dbos_engine import DbosEngine
+from autopack.adapters.engine.local import LocalEngine
 from autopack.app.ports import Transaction
 from autopack.app.supervise import Supervisor
 from autopack.core.event import Happened
@@ -43,11 +45,14 @@ class MortalStore:
         last = self.saves == self._number
         if last and self._when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
+
+        def mortally(transaction: Transaction) -> None:
+            transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
+            within(transaction)
+
         saved: bool = self._store.save(
-            run, happened, expected_version=expected_version, within=within
+            run, happened, expected_version=expected_version, within=mortally if last else within
         )
-        if last:
-            os.kill(os.getpid(), signal.SIGKILL)
         return saved
 
 
@@ -57,7 +62,7 @@ def main(when: str, number: int) -> None:
     assert lock is not None, "another supervisor has the store"
     with wiring.writing(loaded) as store:
         mortal: Any = MortalStore(store, when, number)
-        engine = DbosEngine(store.companion(), workers_max=4)
+        engine = LocalEngine(workers_max=4)
         host = wiring._Host(loaded, store)
         Supervisor(mortal, engine, wiring.clock(loaded), host.perform, host.render).run(
             until_idle=True

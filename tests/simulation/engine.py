@@ -1,14 +1,12 @@
-"""The engine of the simulation: a durable queue that delivers in any order, twice, and late."""
+"""The engine of the simulation: a queue that delivers in any order, twice, and late."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import cast
 
 from autopack.app.ports import Transaction
 from autopack.app.supervise import CutOff
-from autopack.testing import MemoryTransaction
 
 
 class State(Enum):
@@ -19,14 +17,15 @@ class State(Enum):
 
 
 class SimulatedEngine:
-    """Its states survive every crash; the scheduler decides what is delivered when."""
+    """The scheduler decides what is delivered when; a crash takes all it knows, if not durable."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool) -> None:
         self.states: dict[str, State] = {}
+        self._durable = durable
 
     def enqueue(self, command_ids: Sequence[str], within: Transaction) -> None:
         """Queue when the transaction commits."""
-        cast("MemoryTransaction", within).on_commit.append(lambda: self._queue(command_ids))
+        within.on_commit(lambda: self._queue(command_ids))
 
     def start(self, perform: Callable[[str], None]) -> None:
         """Nothing: the scheduler performs."""
@@ -43,7 +42,9 @@ class SimulatedEngine:
         return [name for name, is_in in self.states.items() if is_in is state]
 
     def restart(self) -> None:
-        """What a dead process had under way is queued again."""
+        """What a dead process had under way is queued again, or all is forgotten."""
+        if not self._durable:
+            self.states.clear()
         for name in self.named(State.UNDER_WAY):
             self.states[name] = State.QUEUED
 

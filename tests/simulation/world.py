@@ -63,7 +63,7 @@ class Simulation:
         doubles = doubles or Doubles()
         self.store = doubles.store(self.rng)
         self.repository = doubles.repository({"user": self.user})
-        self.engine = SimulatedEngine()
+        self.engine = SimulatedEngine(durable=seed % 2 == 0)
         self.ledger = Ledger()
         self.agents = Agents(
             self.rng, self.rates.misbehave, self.repository, self.clock, self.ledger, self.meanwhile

@@ -57,7 +57,11 @@ class Request:
 
 
 class Transaction(Protocol):
-    """An open write of the store, for an engine that shares its database."""
+    """An open write of the store."""
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Have it called once the write is durable; never when it is rolled back."""
+        ...
 
 
 class Store(Protocol):
@@ -115,14 +119,17 @@ class Store(Protocol):
 
 
 class Engine(Protocol):
-    """The durable queue of long commands: at least once each, by id, several at a time."""
+    """The queue of long commands: at least once each, by id, several at a time.
+
+    It may forget everything when its process dies: the state tells what is unanswered.
+    """
 
     def enqueue(self, command_ids: Sequence[str], within: Transaction) -> None:
-        """Queue commands inside the store's transaction; an id that is known changes nothing."""
+        """Queue commands when the transaction commits; an id that is known changes nothing."""
         ...
 
     def start(self, perform: Callable[[str], None]) -> None:
-        """Begin to call `perform(command_id)`; what a dead process left is performed again."""
+        """Begin to call `perform(command_id)`."""
         ...
 
     def recover(self, command_ids: Sequence[str]) -> None:

@@ -37,8 +37,7 @@ def supervise(
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
-    for name in ("dbos", "alembic"):  # they tell of each migration
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each migration
     try:
         with wiring.supervisor(loaded) as supervisor:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

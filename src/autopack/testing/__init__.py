@@ -2,7 +2,6 @@
 
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
 from autopack.testing.clock import FakeClock
-from autopack.testing.engine import MemoryEngine
 from autopack.testing.repository import MemoryRepository, Objects, UserRepository
 from autopack.testing.store import MemoryStore, MemoryTransaction
 
@@ -11,7 +10,6 @@ __all__ = [
     "FakeBuilder",
     "FakeClock",
     "FakeVerifier",
-    "MemoryEngine",
     "MemoryRepository",
     "MemoryStore",
     "MemoryTransaction",

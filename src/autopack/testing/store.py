@@ -19,9 +19,13 @@ from autopack.core.run import Run
 
 @dataclass
 class MemoryTransaction:
-    """An open write: what is in `on_commit` happens only when it commits."""
+    """An open write, and what is to happen when it commits."""
 
-    on_commit: list[Callable[[], None]] = field(default_factory=list)
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Have it called once the write is kept; never when it is not."""
+        self.callbacks.append(callback)
 
 
 class MemoryStore:
@@ -69,8 +73,8 @@ class MemoryStore:
             log = self._events[run.run_id]
             log.append(_recorded(run, happened, log[-1].digest))
             self._runs[run.run_id] = run
-            for act in transaction.on_commit:
-                act()
+        for callback in transaction.callbacks:
+            callback()
         return True
 
     def runs(self, *, ended: bool | None = None, after: str = "", limit: int = 50) -> list[Run]:

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import event, inspect
 
 from autopack.adapters.store import dialect, schema
 from autopack.adapters.store.open import open_store
-from autopack.adapters.store.store import SqlStore
+from autopack.adapters.store.store import SqlStore, SqlTransaction
 from autopack.adapters.store.tables import metadata
 from autopack.app.ports import Transaction
 from autopack.core.errors import EnvironmentFault, OperatorFault
@@ -281,6 +282,25 @@ class TestRefusedWrites:
         small.close()
         for run in store.runs(limit=200):
             assert store.verify(run.run_id) == []
+
+    def test_a_commit_that_fails_calls_nobody(self, store: SqlStore) -> None:
+        (first, created), (run, happened), *_ = walk("r2")
+        store.create(first, created)
+        told: list[str] = []
+
+        def within(transaction: Transaction) -> None:
+            transaction.on_commit(lambda: told.append("committed"))
+            connection = cast("SqlTransaction", transaction).connection
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")  # checked by the commit
+            connection.exec_driver_sql(
+                "UPDATE autopack_tiers SET run_id = 'nobody' WHERE run_id = 'r2'"
+            )
+
+        with pytest.raises(EnvironmentFault, match="FOREIGN KEY"):
+            store.save(run, happened, expected_version=1, within=within)
+        assert not told
+        assert store.verify("r2") == []
+        assert store.load("r2") == first
 
     def test_a_file_that_may_not_grow_writes_nothing(self, store: SqlStore, path: Path) -> None:
         program = (

@@ -1,9 +1,10 @@
-"""DbosEngine: the Engine port on DBOS, in the store's own database. Needs no server, no network.
+"""DbosEngine: the Engine port on DBOS, in the store's own database; for stores on PostgreSQL.
 
 A command is one DBOS workflow whose id is the command's, enqueued inside the store's transaction.
 It has no DBOS step: performing is idempotent, so a step's extra commit would buy nothing. What it
 costs is measured by bench/engine.py; the release is pinned, and what is private to it is marked.
-One process per SQLite file, under `store.lock`; one engine per process, as DBOS is a singleton.
+One engine per process, as DBOS is a singleton; on SQLite, where the contract tests run it, one
+process per file.
 Never decides what a command means, never reads the store's tables.
 """
 
@@ -88,7 +89,7 @@ class DbosEngine:
             )
 
     def enqueue(self, command_ids: Sequence[str], within: Transaction) -> None:
-        """Queue commands inside the store's transaction; an id that is known changes nothing."""
+        """Queue commands by rows of the store's transaction; a known id changes nothing."""
         connection = cast("_Shares", within).connection
         for command_id in command_ids:
             self._client.enqueue_in_transaction(connection, _options(command_id), command_id)
@@ -213,5 +214,6 @@ def _drain(runtime: dbos.DBOS) -> None:
 def _quiet() -> None:
     """Keep DBOS from adding a console handler; its warnings go to whoever configured logging."""
     logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)  # it tells of each migration
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

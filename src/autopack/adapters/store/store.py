@@ -36,6 +36,11 @@ class SqlTransaction:
     """An open write: who shares the database may write through its connection, not commit it."""
 
     connection: Connection
+    callbacks: list[Callable[[], None]]
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Have it called once the write is durable; never when it is rolled back."""
+        self.callbacks.append(callback)
 
 
 class SqlStore:
@@ -87,6 +92,7 @@ class SqlStore:
         row = projection.run_row(run, 0, happened.at)
         del row["created_at"]
         tier_rows, phase_rows = projection.tier_rows(run), projection.phase_rows(run)
+        on_commit: list[Callable[[], None]] = []
         with self._write("write to") as connection:
             changed = connection.execute(
                 update(runs)
@@ -108,7 +114,9 @@ class SqlStore:
             )
             connection.execute(_SET_TIERS, [_keyed(row, "tier_id") for row in tier_rows])
             connection.execute(_SET_PHASES, [_keyed(row, "phase_id") for row in phase_rows])
-            within(SqlTransaction(connection))
+            within(SqlTransaction(connection, on_commit))
+        for callback in on_commit:
+            callback()
         return True
 
     def runs(self, *, ended: bool | None = None, after: str = "", limit: int = 50) -> list[Run]:
