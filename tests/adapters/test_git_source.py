@@ -85,3 +85,35 @@ def test_looking_fires_no_hook_monitor_or_filter_and_writes_nothing(tmp_path: Pa
     assert inspect(Git(), user).dirty
     assert not canary.exists()
     assert (user / ".git" / "index").read_bytes() == index
+
+
+@pytest.mark.parametrize("name", ["evil", "e=vil"])
+@pytest.mark.parametrize("hidden", ["included", "included-if", "worktree"])
+def test_a_filter_that_hides_in_another_file_does_not_run_either(
+    tmp_path: Path, name: str, hidden: str
+) -> None:
+    user = tmp_path / "user"
+    user_repository(user)
+    canary, script = tmp_path / "canary", tmp_path / "script"
+    script.write_text(f"#!/bin/sh\ntouch {canary}\ncat\n")
+    script.chmod(0o755)
+    lines = f'[filter "{name}"]\n\tclean = {script}\n\tprocess = {script}\n\trequired = true\n'
+    if hidden == "worktree":
+        git(user, "config", "extensions.worktreeConfig", "true")
+        write(user / ".git", {"config.worktree": lines})
+    else:
+        write(user / ".git", {"more": lines})
+        key = "include.path" if hidden == "included" else f"includeIf.gitdir:{user}/.path"
+        git(user, "config", key, "more")
+    write(user, {".gitattributes": f"* filter={name}\n", "README.md": "a projecT\n"})
+    assert inspect(Git(), user).dirty
+    assert not canary.exists()
+
+
+def test_a_partial_clone_is_told_also_when_an_included_file_says_so(tmp_path: Path) -> None:
+    user = tmp_path / "user"
+    user_repository(user)
+    write(user / ".git", {"more": '[remote "far"]\n\tpromisor = true\n'})
+    assert not inspect(Git(), user).partial
+    git(user, "config", "include.path", "more")
+    assert inspect(Git(), user).partial

@@ -236,9 +236,15 @@ def _where(git: Git, path: Path) -> tuple[Path, Path, bool, bool, str]:
 
 
 def _config(git: Git, folder: Path) -> list[tuple[str, str]]:
-    """The repository's own configuration; keys in git's lower case."""
-    said = _ask(git, "config", "--local", "--list", "-z", git_dir=folder)
-    pairs = (entry.partition("\n") for entry in said.stdout.decode("utf-8", "replace").split("\0"))
+    """The configuration that git obeys there, included and work tree's files too, ours last.
+
+    Keys in git's lower case. Nobody else's is read: no file of the user or the system.
+    """
+    said = _ask(git, "config", "--list", "--includes", "-z", git_dir=folder)
+    if not said.ok:
+        raise failed(f"reading the configuration of {folder}", said)
+    entries = said.stdout.decode("utf-8", "surrogateescape").split("\0")
+    pairs = (entry.partition("\n") for entry in entries)
     return [(key, value) for key, _, value in pairs if key]
 
 
@@ -252,9 +258,13 @@ def _dirty(git: Git, folder: Path, root: Path, config: list[tuple[str, str]]) ->
     drivers = {key.rpartition(".")[0] for key, _ in config if key.startswith("filter.")}
     off = {f"{name}.{kind}": "" for name in drivers for kind in ("clean", "smudge", "process")}
     off |= {f"{name}.required": "false" for name in drivers}
+    # by the environment: a name with `=` in it would be cut there by `-c`
+    told = {"GIT_CONFIG_COUNT": str(len(off))}
+    for number, (key, value) in enumerate(off.items()):
+        told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     said = _ask(
         git, "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=all",
-        "--no-renames", git_dir=folder, work_tree=root, config=off,
+        "--no-renames", git_dir=folder, work_tree=root, variables=told,
     )  # fmt: skip
     if not said.ok:
         raise failed(f"reading the state of {root}", said)
