@@ -71,6 +71,32 @@ def test_what_a_crash_left_is_thrown_away(tmp_path: Path, bench: Workbench) -> N
     assert (prepared.folder / ".venv/made").exists()
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"\0" * 20,
+        b"[]",
+        b"{}",
+        b'{"kept": 1}',
+        b'{"kept": [1]}',
+        b'{"kept": ["gone"]}',
+        b"\xff",
+    ],
+)
+def test_a_damaged_marker_is_none_and_the_environment_is_built_again(
+    tmp_path: Path, bench: Workbench, damaged: bytes
+) -> None:
+    commits = Commits(a={"lock": "1"})
+    built = environments(tmp_path, bench)
+    first = built.build(commits.port, SPEC, "a", NEVER)
+    (tmp_path / "cache" / first.digest / "complete.json").write_bytes(damaged)
+    assert built.find(first.digest) is None
+    again = built.build(commits.port, SPEC, "a", NEVER)
+    assert again == first == built.find(first.digest)
+    assert commits.clones == ["a", "a"]
+
+
 def test_a_failed_build_leaves_nothing_and_says_why(tmp_path: Path, bench: Workbench) -> None:
     commits = Commits(a={"lock": "1"})
     built = environments(tmp_path, bench)

@@ -197,14 +197,18 @@ class Performer:
         return apply.capture_attempt(repository, run.spec, build, built, clone, at)
 
     def _wait(self, wait: Wait, cancel: Cancellation) -> Event:
-        began = self._world.clock.monotonic()
+        clock = self._world.clock
+        began, began_at = clock.monotonic(), clock.now()
         while not cancel.is_set():
-            left = wait.until - self._world.clock.now()
+            now = clock.now()
+            left = wait.until - now
+            if now == began_at:  # it stands still (SOURCE_DATE_EPOCH), or this second is not over
+                left -= clock.monotonic() - began
             if left <= 0:
                 break
             cancel.wait(min(left, NAP_SECONDS_MAX))
         _leave_if_cut_off(cancel)
-        return Unparked(wait.phase_id, self._world.clock.monotonic() - began)
+        return Unparked(wait.phase_id, clock.monotonic() - began)
 
     def _check(self, run: Run, check: Check) -> Event:
         phase = run.phase(check.phase_id).spec

@@ -66,13 +66,12 @@ class Environments:
         return environment_key(spec, contents, self._host() if spec else "")
 
     def find(self, digest: str) -> Prepared | None:
-        """An environment that is built; None when there is none of that digest."""
+        """An environment that is built; None when there is none of that digest, or a damaged one."""
         folder = self.root / digest
-        try:
-            marker = json.loads((folder / MARKER).read_bytes())
-        except FileNotFoundError:
+        kept = _read_marker(folder / MARKER)
+        if kept is None or not all(_is_folder(folder / "work" / path) for path in kept):
             return None
-        return Prepared(digest, folder / "work", tuple(marker["kept"]))
+        return Prepared(digest, folder / "work", kept)
 
     def build(
         self,
@@ -233,6 +232,17 @@ def _keep_only(work: Path, kept: tuple[str, ...]) -> None:
                 clear(entry)
 
     visit(work)
+
+
+def _read_marker(path: Path) -> tuple[str, ...] | None:
+    """The kept paths; None when the marker is not there, or not what `_write_marker` writes."""
+    try:
+        kept = json.loads(path.read_bytes())["kept"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if not isinstance(kept, list) or not all(isinstance(each, str) for each in kept):
+        return None
+    return tuple(kept)
 
 
 def _write_marker(folder: Path, value: object) -> None:
