@@ -47,7 +47,8 @@ def cli_page() -> str:
 def states_page() -> str:
     """The machine: diagrams, the table of transitions, commands with what answers them."""
     from autopack.core import machine
-    from autopack.core.run import PHASE_STATE, Cause, PhaseState, RunState, TierState
+    from autopack.core.run import PHASE_STATE, Cause, PhaseState, RunState
+    from autopack.core.tier import TierState
 
     parts = [
         "# States, events and commands",
@@ -202,7 +203,8 @@ def _stage_edges(table: Iterable[Any]) -> Iterator[tuple[str, str, str]]:
 def _step_edges(table: Iterable[Any]) -> Iterator[tuple[str, str, str]]:
     yield "queued", "building", "its needs are met"
     yield "queued", "skipped", "a need failed"
-    yield "landing_queued", "landing", "its turn"
+    for target in ("reapplying", "testing", "landing", "building"):
+        yield "landing_queued", target, "the work ahead of it moved"
     for rule in table:
         if rule.step is not None and str(rule.stage) == "working":
             for target in rule.targets:

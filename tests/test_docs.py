@@ -20,7 +20,8 @@ from jsonschema import Draft202012Validator
 from autopack.cli.main import app
 from autopack.core import errors, machine, strategy
 from autopack.core.project import Project, parse_project
-from autopack.core.run import Cause, Cleanliness, PhaseState, RunState, Stage, Step, TierState
+from autopack.core.run import Cause, PhaseState, RunState, Stage, Step
+from autopack.core.tier import Cleanliness, TierState
 from autopack.settings import Agent, Settings
 
 ROOT = Path(__file__).parents[1]

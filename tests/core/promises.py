@@ -46,6 +46,7 @@ def keeps_promises(before: Run, after: Run, surplus_max: int) -> None:
     _keeps_order(before, after)
     _keeps_commands(after)
     _keeps_snapshots(before, after)
+    _keeps_queue(after)
     assert after.state is _shown(after)
 
 
@@ -136,6 +137,17 @@ def _keeps_snapshots(before: Run, run: Run) -> None:
         for earlier, later in pairwise([Candidate("", run.spec.base_commit, "", ""), *parents])
         if earlier is not None
     )
+
+
+def _keeps_queue(run: Run) -> None:
+    queued = {Step.LANDING_QUEUED, Step.REAPPLYING, Step.TESTING, Step.LANDING}
+    assert len(set(run.landing_queue)) == len(run.landing_queue)
+    assert {p.phase_id for p in run.phases if p.step in queued} <= set(run.landing_queue)
+    for phase in map(run.phase, run.landing_queue):
+        assert phase.step in queued | {Step.CHECKING, Step.AUDITING}
+        assert phase.green <= phase.proven <= phase.judged
+        assert not (phase.green and phase.doubt)
+        assert phase.green or phase.step is not Step.LANDING
 
 
 def _shown(run: Run) -> RunState:

@@ -72,13 +72,13 @@ def test_spent_and_reserved_never_pass_the_cap_before_the_last_answer(answers: l
 
 
 @pytest.mark.parametrize(
-    ("step", "name", "left"),
-    [(Step.TESTING, "1", 1), (Step.TESTING, "1.r1", 2), (Step.CHECKING, "1", 2)],
+    ("step", "judged", "left"),
+    [(Step.TESTING, False, 1), (Step.TESTING, True, 2), (Step.CHECKING, False, 2)],
 )
 def test_a_ci_run_under_way_is_reserved_and_a_second_one_of_the_same_work_is_free(
-    step: Step, name: str, left: int
+    step: Step, judged: bool, left: int
 ) -> None:
-    testing = Phase(SPEC.phases[0], step, candidate=replace(TESTED, name=name))
+    testing = Phase(SPEC.phases[0], step, candidate=TESTED, judged=judged)
     waiting = replace(Phase(SPEC.phases[1]), ci_runs_used=1)
     run = run_of(testing, waiting, spec=with_caps(10**9, ci_run_cap=3))
     assert budget.ci_runs_left(run, waiting) == left

@@ -202,7 +202,7 @@ class World:
                 ci = CiVerdict.PASS if self._well() else self.rng.choice([*CiVerdict])
                 return CandidateTested(command.phase_id, ci, cached=self.rng.random() < 0.1)
             case Reapply():
-                if self._well():
+                if self.rng.random() < 0.6:
                     made = self.candidate(command.name, command.onto)
                     return CandidateReapplied(command.phase_id, made)
                 return ReapplyConflicted(command.phase_id, Evidence("conflict", "both changed it"))

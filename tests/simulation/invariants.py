@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from autopack.core import machine
-from autopack.core.command import Land
-from autopack.core.event import AttemptEnded, CommandFailed, Happened, Outcome
+from autopack.core.command import Land, Test
+from autopack.core.event import (
+    AttemptEnded,
+    CandidateTested,
+    CiVerdict,
+    CommandFailed,
+    Happened,
+    Outcome,
+)
 from autopack.core.ids import candidate_ref
 from autopack.core.run import Run, Step
 from autopack.testing import MemoryRepository, MemoryStore, UserRepository
@@ -36,6 +43,8 @@ class Watch:
     """Refs of the user's repository that are not the run's, as somebody else left them."""
     acknowledged: dict[str, Run] = field(default_factory=dict)
     answered: set[tuple[str, int]] = field(default_factory=set)
+    green: set[tuple[str, str]] = field(default_factory=set)
+    """Run and commit of every candidate that CI passed."""
     refs: dict[str, str] = field(default_factory=dict)
     tags: dict[str, object] = field(default_factory=dict)
 
@@ -51,6 +60,10 @@ class Watch:
         except AssertionError as broken:
             raise Broken(f"after {happened.event.kind}: {broken}") from broken
         event = happened.event
+        if isinstance(event, CandidateTested) and event.verdict is CiVerdict.PASS:
+            asked = next(p.command for p in before.pending if p.number == happened.answers)
+            if isinstance(asked, Test):
+                self.green.add((run.run_id, asked.candidate.commit))
         if isinstance(event, CommandFailed):
             need("internal error" not in event.reason, event.reason)
         if isinstance(event, AttemptEnded) and event.outcome is Outcome.SUBMITTED:
@@ -150,6 +163,8 @@ class Watch:
             need(kept == snapshot.commit, f"{phase.phase_id} landed and is not under its ref")
             tag = tags.get(f"refs/tags/{snapshot.tag}")
             need(tag and tag.commit == snapshot.commit, f"{snapshot.tag} is not its landing")
+            tested = (run.run_id, snapshot.commit) in self.green
+            need(tested, f"{phase.phase_id} landed a commit that CI never passed")
             inside = self.repository.objects.is_ancestor(snapshot.commit, run.tip)
             need(inside, f"{phase.phase_id} landed and is not in the branch")
             there = self._work_in(run, phase.phase_id, run.tip)

@@ -45,6 +45,6 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
         ),
         infra_retries_max=rng.choice([1, 2, 5]),
         conflicts_max=rng.randint(0, 2),
-        reapplies_max=rng.choice([1, 25, 25]),
+        reapplies_max=rng.choice([1, 100, 100]),
         parks_max=rng.randint(0, 3),
     )

@@ -81,13 +81,8 @@ def ci_runs_left(run: Run, phase: Phase) -> int:
     """CI runs that the phase's tier may still pay; one that is under way is reserved."""
     tier = tier_of(run, phase)
     mine = [other for other in run.phases if other.spec.tier_id == tier.tier_id]
-    under_way = sum(other.step is Step.TESTING and not retested(other) for other in mine)
+    under_way = sum(other.step is Step.TESTING and not other.judged for other in mine)
     return tier.ci_run_cap - sum(other.ci_runs_used for other in mine) - under_way
-
-
-def retested(phase: Phase) -> bool:
-    """The candidate was made again on a branch that moved: its CI run is free."""
-    return phase.candidate is not None and ".r" in phase.candidate.name
 
 
 def tier_caps_hit(run: Run) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autopack.core import budget, progress
+from autopack.core import budget, landing, progress
 from autopack.core.command import (
     INTERRUPTIBLE,
     Audit,
@@ -169,9 +169,9 @@ def pending(run: Run) -> tuple[Pending, ...]:
 
 
 def interrupted(run: Run) -> tuple[Pending, ...]:
-    """Pending commands that should end early because the run is stopping."""
+    """Pending commands that should end early: the run is stopping, or their answer is moot."""
     if run.stage is not Stage.STOPPING:
-        return ()
+        return landing.moot(run)
     return tuple(p for p in run.pending if isinstance(p.command, INTERRUPTIBLE))
 
 
@@ -264,24 +264,26 @@ def _delivery_rows() -> Iterable[Rule]:
 
 def _phase_rows() -> Iterable[Rule]:
     again = (Step.BUILDING, Step.FAILED)
-    land = (Step.LANDING, Step.LANDING_QUEUED, Step.REAPPLYING)
+    queue = (Step.LANDING_QUEUED, Step.REAPPLYING, Step.TESTING)
     rows: tuple[tuple[Step, type[Event], tuple[Step, ...], str, Callable[..., Run]], ...] = (
         (Step.BUILDING, AttemptEnded, (Step.CHECKING, Step.PARKED, *again),
          "git's evidence decides; another attempt while attempts and tokens last",
          progress.attempt_ended),
         (Step.PARKED, Unparked, (Step.BUILDING,),
          "the usage limit is over; costs no attempt", progress.unparked),
-        (Step.CHECKING, CandidateChecked, (Step.TESTING, Step.AUDITING, *again),
-         "the gate passes, asks the auditor, or refuses", progress.checked),
-        (Step.AUDITING, AuditEnded, (Step.TESTING, Step.CHECKING, Step.AUDITING, *again),
+        (Step.CHECKING, CandidateChecked, (*queue, Step.AUDITING, *again),
+         "the gate lets it into the landing queue, asks the auditor, or refuses", progress.checked),
+        (Step.AUDITING, AuditEnded, (*queue, Step.CHECKING, Step.AUDITING, *again),
          "approve, revise (one more attempt), escalate; no verdict is no approval",
          progress.audited),
-        (Step.TESTING, CandidateTested, (*land, Step.TESTING, *again),
-         "only CI decides red or green; INFRA is tried again", progress.tested),
+        (Step.TESTING, CandidateTested, (*queue, Step.LANDING, *again),
+         "only CI decides red or green; INFRA is tried again; red ahead of the branch is a doubt",
+         progress.tested),
         (Step.REAPPLYING, CandidateReapplied, (Step.CHECKING,),
-         "gated and tested again on the branch that moved", progress.reapplied),
-        (Step.REAPPLYING, ReapplyConflicted, again,
-         "back to the builder with the conflict as evidence", progress.conflicted),
+         "gated and tested on the work ahead of it", progress.reapplied),
+        (Step.REAPPLYING, ReapplyConflicted, (*queue, *again),
+         "back to the builder with the conflict as evidence; ahead of the branch it is a doubt",
+         progress.conflicted),
         (Step.LANDING, SnapshotLanded, (Step.COMPLETE,),
          "branch and tag moved together to the tested commit", progress.landed),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from autopack.core.command import (
     Deliver,
     Pending,
     PrepareEnvironment,
-    Test,
+    Reapply,
     Wait,
 )
 from autopack.core.event import (
@@ -43,12 +43,12 @@ from autopack.core.run import (
     FINAL_STEPS,
     Candidate,
     Cause,
+    Doubt,
     Evidence,
     Failure,
     OnPhaseFailure,
     Phase,
     Run,
-    SafetyProfile,
     Snapshot,
     Stage,
     Step,
@@ -73,9 +73,12 @@ def issue_again(run: Run, asked: Pending) -> Run:
 
 
 def put(run: Run, phase: Phase) -> Run:
-    """The run with that phase in the place of its former self."""
+    """The run with that phase in its place; who ends or builds leaves the landing queue."""
     phases = tuple(phase if old.phase_id == phase.phase_id else old for old in run.phases)
-    return replace(run, phases=phases)
+    queue = run.landing_queue
+    if phase.step is Step.BUILDING or phase.step in FINAL_STEPS:
+        queue = tuple(phase_id for phase_id in queue if phase_id != phase.phase_id)
+    return replace(run, phases=phases, landing_queue=queue)
 
 
 # --- the run itself -----------------------------------------------------------------------------
@@ -138,7 +141,8 @@ def delivery_requested(run: Run, _event: DeliveryRequested, _asked: None) -> Run
 
 def start_attempt(run: Run, phase: Phase) -> Run:
     """Send the builder to work on the branch as it stands now."""
-    phase = replace(phase, step=Step.BUILDING, candidate=None, approved=False)
+    phase = replace(phase, step=Step.BUILDING, candidate=None, approved=False, doubt=None)
+    phase = replace(phase, origin=None, judged=False, proven=False, green=False)
     attempt = phase.attempts_used + 1
     build = Build(phase.phase_id, attempt, run.tip, phase.tokens_left, phase.evidence)
     return issue(put(run, phase), build)
@@ -152,13 +156,14 @@ def attempt_ended(run: Run, event: AttemptEnded, _asked: Pending) -> Run:
         return _park(run, phase, event)
     if event.outcome is Outcome.CANCELLED:
         return _cut_off(run, phase)
-    phase = replace(phase, attempts_used=phase.attempts_used + 1, candidate=event.candidate)
+    made = event.candidate
+    phase = replace(phase, attempts_used=phase.attempts_used + 1, candidate=made, origin=made)
     if event.outcome is Outcome.SUBMITTED and event.candidate:
         return _check(run, phase, event.candidate)
     refused = event.outcome is Outcome.REFUSED
     cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
     evidence = event.evidence or Evidence("builder", f"the attempt ended {event.outcome}")
-    return _again(run, phase, evidence, cause)
+    return again(run, phase, evidence, cause)
 
 
 def _cut_off(run: Run, phase: Phase) -> Run:
@@ -197,17 +202,34 @@ def _check(run: Run, phase: Phase, candidate: Candidate) -> Run:
 def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
     phase = run.phase(event.phase_id)
     if event.verdict is GateVerdict.FAIL:
-        evidence = Evidence("gate", "the gate refused the change", event.findings)
-        return _again(run, phase, evidence, Cause.POLICY_VIOLATION)
+        return _refused(run, phase, Evidence("gate", "the gate refused the change", event.findings))
     if phase.approved or (event.verdict is GateVerdict.PASS and phase.spec.auto_apply):
-        return _test(run, phase)
+        return _queue(run, phase)
     if not run.spec.auditor:
         summary = "the change needs an auditor's approval and none is configured"
-        evidence = Evidence("gate", summary, event.findings)
-        return _again(run, phase, evidence, Cause.POLICY_VIOLATION)
+        return _refused(run, phase, Evidence("gate", summary, event.findings))
     asks = ", ".join(dict.fromkeys(finding.rule for finding in event.findings))
     reason = asks or f"{phase.spec.task_category} is not applied without approval"
     return _audit(run, phase, reason)
+
+
+def _refused(run: Run, phase: Phase, evidence: Evidence) -> Run:
+    """Refused on what the builder saw: its doing. Made again on work ahead of it: a doubt."""
+    if phase.phase_id in run.landing_queue and phase.candidate:
+        return _doubted(run, phase, Doubt(evidence, phase.candidate.parent))
+    return again(run, phase, evidence, Cause.POLICY_VIOLATION)
+
+
+def _doubted(run: Run, phase: Phase, doubt: Doubt) -> Run:
+    return put(run, replace(phase, step=Step.LANDING_QUEUED, green=False, doubt=doubt))
+
+
+def _queue(run: Run, phase: Phase) -> Run:
+    """Through the gate: it waits its turn to be made again, tested and landed."""
+    queue = run.landing_queue
+    if phase.phase_id not in queue:
+        queue = (*queue, phase.phase_id)
+    return put(replace(run, landing_queue=queue), replace(phase, step=Step.LANDING_QUEUED))
 
 
 def _audit(run: Run, phase: Phase, reason: str) -> Run:
@@ -218,13 +240,9 @@ def _audit(run: Run, phase: Phase, reason: str) -> Run:
         out, cause = _cap_spent(phase), Cause.BUDGET_EXHAUSTED
     if out:
         return fail(run, phase, Failure(cause, f"{out}; it was asked because: {reason}"))
-    candidate = phase.candidate
-    if candidate is None:
-        msg = f"phase {phase.phase_id} asks for an audit and has no candidate"
-        raise AssertionError(msg)
     attempt = phase.auditor_attempts_used + 1
     phase = replace(phase, step=Step.AUDITING, auditor_attempts_used=attempt)
-    audit = Audit(phase.phase_id, attempt, candidate, reason, phase.tokens_left)
+    audit = Audit(phase.phase_id, attempt, _candidate(phase), reason, phase.tokens_left)
     return issue(put(run, phase), audit)
 
 
@@ -240,49 +258,53 @@ def audited(run: Run, event: AuditEnded, asked: Pending) -> Run:
         case Recommendation.APPROVE:
             phase = replace(phase, approved=True)
             if event.candidate:
-                return _check(run, phase, event.candidate)
-            return _test(run, phase)
+                return _check(run, replace(phase, origin=event.candidate), event.candidate)
+            return _queue(run, phase)
         case Recommendation.REVISE:
             if event.candidate:
-                return _check(run, phase, event.candidate)
+                return _check(run, replace(phase, origin=event.candidate), event.candidate)
             phase = replace(phase, attempts_granted=phase.attempts_granted + 1)
             evidence = Evidence("auditor", event.notes or "the auditor asks for a revision")
-            return _again(run, phase, evidence, Cause.REQUIRES_HUMAN_REVIEW)
-
-
-def _test(run: Run, phase: Phase) -> Run:
-    if phase.candidate is None:
-        msg = f"phase {phase.phase_id} is to be tested and has no candidate"
-        raise AssertionError(msg)
-    bound = run.spec.safety_profile is SafetyProfile.SAFETY_CRITICAL
-    if bound and not budget.retested(phase) and budget.ci_runs_left(run, phase) <= 0:
-        tier = budget.tier_of(run, phase)
-        reason = f"tier {tier.tier_id} has used its {tier.ci_run_cap} CI runs"
-        return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason))
-    test = Test(phase.phase_id, phase.candidate, phase.spec.ci_profile)
-    return issue(put(run, replace(phase, step=Step.TESTING)), test)
+            return again(run, phase, evidence, Cause.REQUIRES_HUMAN_REVIEW)
 
 
 def tested(run: Run, event: CandidateTested, asked: Pending) -> Run:
-    phase = run.phase(event.phase_id)
+    phase, candidate = run.phase(event.phase_id), _candidate(run.phase(event.phase_id))
     if event.verdict in {CiVerdict.INFRA, CiVerdict.CANCELLED}:
+        if not stands(run, candidate):
+            return put(run, replace(phase, step=Step.LANDING_QUEUED))
         summary = event.evidence.summary if event.evidence else "CI could not run"
         return _retry(run, phase, asked, summary)
-    if not event.cached and not budget.retested(phase):
+    if not event.cached and not phase.judged:
         phase = replace(phase, ci_runs_used=phase.ci_runs_used + 1)
+    phase = replace(phase, judged=True)
     if event.verdict is CiVerdict.PASS:
-        return put(run, replace(phase, step=Step.LANDING_QUEUED))
+        return put(run, replace(phase, step=Step.LANDING_QUEUED, proven=True, green=True))
     evidence = event.evidence or Evidence("ci", f"CI said {event.verdict}")
-    return _again(run, phase, evidence, Cause.REQUIRES_HUMAN_REVIEW)
+    return _doubted(run, phase, Doubt(evidence, candidate.parent))
+
+
+def stands(run: Run, candidate: Candidate) -> bool:
+    """It is made on the branch as it is, or on queued work that nothing speaks against."""
+    ahead = (run.phase(phase_id) for phase_id in run.landing_queue)
+    made_on = {p.candidate.commit for p in ahead if p.candidate and p.doubt is None}
+    return candidate.parent == run.tip or candidate.parent in made_on
+
+
+def _candidate(phase: Phase) -> Candidate:
+    if phase.candidate is None:
+        msg = f"phase {phase.phase_id} is {phase.step} and has no candidate"
+        raise AssertionError(msg)
+    return phase.candidate
 
 
 def reapplied(run: Run, event: CandidateReapplied, _asked: Pending) -> Run:
     return _check(run, run.phase(event.phase_id), event.candidate)
 
 
-def conflicted(run: Run, event: ReapplyConflicted, _asked: Pending) -> Run:
-    phase = run.phase(event.phase_id)
-    return _again(run, phase, event.evidence, Cause.REQUIRES_HUMAN_REVIEW, moved=True)
+def conflicted(run: Run, event: ReapplyConflicted, asked: Pending) -> Run:
+    onto = asked.command.onto if isinstance(asked.command, Reapply) else run.tip
+    return _doubted(run, run.phase(event.phase_id), Doubt(event.evidence, onto))
 
 
 def landed(run: Run, event: SnapshotLanded, _asked: Pending) -> Run:
@@ -303,14 +325,15 @@ def deliver(run: Run, *, final: bool = False) -> Run:
 # --- bad ends -----------------------------------------------------------------------------------
 
 
-def _again(run: Run, phase: Phase, evidence: Evidence, cause: Cause, *, moved: bool = False) -> Run:
+def again(run: Run, phase: Phase, evidence: Evidence, cause: Cause) -> Run:
     """Another attempt with the evidence, while attempts and tokens last.
 
     Work that was good where it was made and is not on the branch that moved since costs nothing:
     it is granted an attempt, up to `conflicts_max`.
     """
+    moved = phase.proven or evidence.source == "conflict"
     phase = replace(phase, evidence=evidence)
-    if (moved or budget.retested(phase)) and phase.conflicts_used < run.spec.conflicts_max:
+    if moved and phase.conflicts_used < run.spec.conflicts_max:
         phase = replace(
             phase,
             conflicts_used=phase.conflicts_used + 1,

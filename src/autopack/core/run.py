@@ -67,19 +67,6 @@ class PhaseState(StrEnum):
     SKIPPED = "SKIPPED"
 
 
-class TierState(StrEnum):
-    PENDING = "PENDING"
-    IN_PROGRESS = "IN_PROGRESS"
-    COMPLETE = "COMPLETE"
-    FAILED = "FAILED"
-    SKIPPED = "SKIPPED"
-
-
-class Cleanliness(StrEnum):
-    CLEAN = "clean"
-    NOT_CLEAN = "not_clean"
-
-
 class Stage(StrEnum):
     """Where a run as a whole stands; while WORKING, its phases tell the rest."""
 
@@ -195,7 +182,7 @@ class RunSpec:
     parked_seconds_max: int = 600 * 60
     infra_retries_max: int = 2
     conflicts_max: int = 2
-    reapplies_max: int = 25
+    reapplies_max: int = 100
     parks_max: int = 50
     predecessor: str = ""
     """The run that this one continues."""
@@ -208,7 +195,6 @@ class RunSpec:
         return f"autonomous/{self.run_id}"
 
     def phase(self, phase_id: str) -> PhaseSpec:
-        """The phase of that id."""
         return next(spec for spec in self.phases if spec.phase_id == phase_id)
 
 
@@ -253,6 +239,14 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """A bad word on work that stood on `onto`; believed only where the branch stands there, too."""
+
+    evidence: Evidence
+    onto: str
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a phase or a run ended badly."""
 
@@ -279,8 +273,15 @@ class Phase:
     tokens_spent: int = 0
     tokens_reserved: int = 0
     candidate: Candidate | None = None
+    origin: Candidate | None = None
+    """What the attempt submitted: made again from this whenever the branch moves."""
     approved: bool = False
     """An auditor approved the candidate of this attempt."""
+    judged: bool = False
+    """CI gave a verdict on this attempt; `proven`: green; `green`: on the candidate as it is."""
+    proven: bool = False
+    green: bool = False
+    doubt: Doubt | None = None
     evidence: Evidence | None = None
     failure: Failure | None = None
     skipped_because: str = ""
@@ -331,6 +332,8 @@ class Run:
     tip: str = ""
     """The commit the integration branch stands at in the supervisor's repository."""
     snapshots: tuple[Snapshot, ...] = ()
+    landing_queue: tuple[str, ...] = ()
+    """Phases that have passed the gate and not landed, in the order in which they will."""
     delivered: str = ""
     delivery_refusal: str = ""
     delivery_final: bool = False
@@ -352,7 +355,6 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Done, and nothing is asked of the world any more."""
         return self.stage is Stage.DONE and not self.pending
 
     @property
@@ -368,7 +370,6 @@ class Run:
         return sum(phase.ci_runs_used for phase in self.phases)
 
     def phase(self, phase_id: str) -> Phase:
-        """The phase of that id."""
         return next(phase for phase in self.phases if phase.phase_id == phase_id)
 
 

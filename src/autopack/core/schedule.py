@@ -1,4 +1,4 @@
-"""What starts next: landings one at a time, ready phases in order, the end when nothing is left.
+"""What starts next: the landing queue, ready phases in order, the end when nothing is left.
 
 Runs after every event, until nothing more can start. Called by `core.machine` alone.
 """
@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget, progress
-from autopack.core.command import Deliver, Land, Reapply
-from autopack.core.ids import snapshot_tag
+from autopack.core import budget, landing, progress
+from autopack.core.command import Deliver
 from autopack.core.run import FINAL_STEPS, Cause, Failure, Phase, Run, Stage, Step
 
 
 def schedule(run: Run) -> Run:
     """The run after everything that can start has started."""
     if run.stage is Stage.WORKING:
-        run = _land_next(run)
+        run = landing.move(run)
     if run.stage is Stage.WORKING:  # a landing that cannot be may stop the run
         run = _start_ready(_skip_unreachable(run))
     if run.stage is Stage.STOPPING:
@@ -24,40 +23,6 @@ def schedule(run: Run) -> Run:
     if run.stage is Stage.WORKING and progress.ended(run):
         run = replace(run, stage=Stage.CLOSING)
     return _close(run) if run.stage is Stage.CLOSING else run
-
-
-def _land_next(run: Run) -> Run:
-    """One landing at a time; who waited while the branch moved is made again on top of it."""
-    while run.stage is Stage.WORKING and not _landing(run):
-        phase = next((p for p in run.phases if p.step is Step.LANDING_QUEUED), None)
-        if phase is None or phase.candidate is None:
-            break
-        run = _land(run, phase) if phase.candidate.parent == run.tip else _reapply(run, phase)
-    return run
-
-
-def _landing(run: Run) -> bool:
-    return any(phase.step is Step.LANDING for phase in run.phases)
-
-
-def _land(run: Run, phase: Phase) -> Run:
-    tag = snapshot_tag(run.run_id, phase.spec.tier_id, phase.phase_id)
-    run = progress.put(run, replace(phase, step=Step.LANDING))
-    if phase.candidate is None:
-        return run
-    return progress.issue(run, Land(phase.phase_id, phase.candidate, run.tip, tag))
-
-
-def _reapply(run: Run, phase: Phase) -> Run:
-    if phase.candidate is None:
-        return run
-    if phase.reapplies_used >= run.spec.reapplies_max:
-        reason = f"the branch moved {phase.reapplies_used} times before the phase could land"
-        return progress.fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
-    count = phase.reapplies_used + 1
-    name = f"{phase.candidate.name.partition('.')[0]}.r{count}"
-    run = progress.put(run, replace(phase, step=Step.REAPPLYING, reapplies_used=count))
-    return progress.issue(run, Reapply(phase.phase_id, phase.candidate, run.tip, name))
 
 
 def _skip_unreachable(run: Run) -> Run:
@@ -126,7 +91,8 @@ def _wind_down(run: Run) -> Run:
 
 def _unlanded(run: Run, phase: Phase) -> Phase:
     cause = run.failure.cause if run.failure else Cause.REQUIRES_HUMAN_REVIEW
-    reason = "stopped: green, and its landing had not begun; kept under its ref"
+    stood = "green, and its landing had not begun" if phase.green else "not tested yet"
+    reason = f"stopped: {stood}; kept under its ref"
     failure = Failure(cause, reason, phase.phase_id)
     return budget.release(replace(phase, step=Step.FAILED, failure=failure))
 

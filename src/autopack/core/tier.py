@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from autopack.core.run import FINAL_STEPS, Cleanliness, Phase, Run, Step, TierSpec, TierState
+from autopack.core.run import FINAL_STEPS, Phase, Run, Step, TierSpec
+
+
+class TierState(StrEnum):
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+class Cleanliness(StrEnum):
+    CLEAN = "clean"
+    NOT_CLEAN = "not_clean"
 
 
 @dataclass(frozen=True)
