@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autopack.adapters.store.lock import SupervisorLock
     from autopack.adapters.store.store import SqlStore
     from autopack.app.perform import Performer
-    from autopack.app.ports import Agents, Clock, Recorded, Store, Tested
+    from autopack.app.ports import Agents, Clock, Store, Tested
     from autopack.app.supervise import Cancellation, Supervisor
     from autopack.core.command import Pending
     from autopack.core.event import Event
@@ -190,6 +190,16 @@ def _told(loaded: Loaded) -> dict[str, str]:
     }
 
 
+def artefacts(loaded: Loaded, spec: RunSpec) -> FileArtefacts:
+    """The files of a run, where the settings of its own repository put them."""
+    from autopack.adapters.files.artefacts import FileArtefacts
+
+    settings, folders = load(Path(spec.repository), loaded.environ).settings, loaded.folders
+    root = Path(settings.runs_dir) if settings.runs_dir else None
+    kept = folders.repository(spec.project_id, spec.repository)
+    return FileArtefacts(Path(spec.repository), root, folders.logs / RUN_LOGS, kept)
+
+
 def supervisor_log(loaded: Loaded) -> Path:
     """Where background supervisors write."""
     return loaded.folders.logs / "supervisor.log"
@@ -252,25 +262,14 @@ class _Host:
         A deleted repository or a full disk must not end the runs of others: the files are made
         again with the next event.
         """
+        from autopack.app.report import log_of
+
         try:
             if run.run_id not in self._artefacts:
-                self._artefacts[run.run_id] = self._files(run.spec)
-            self._artefacts[run.run_id].render(run, self._events(run.run_id))
+                self._artefacts[run.run_id] = artefacts(self._loaded, run.spec)
+            self._artefacts[run.run_id].render(run, log_of(self._store, run.run_id))
         except (EnvironmentFault, OperatorFault, OSError) as fault:
             _log.warning("the files of run %s were not written: %s", run.run_id, fault)
-
-    def _files(self, spec: RunSpec) -> FileArtefacts:
-        from autopack.adapters.files.artefacts import FileArtefacts
-
-        settings = load(Path(spec.repository), self._loaded.environ).settings
-        root = Path(settings.runs_dir) if settings.runs_dir else None
-        return FileArtefacts(Path(spec.repository), root, self._loaded.folders.logs / RUN_LOGS)
-
-    def _events(self, run_id: str) -> Iterator[Recorded]:
-        after = 0
-        while page := self._store.events(run_id, after=after):
-            yield from page
-            after = page[-1].sequence
 
     def _performer(self, spec: RunSpec) -> Performer:
         from autopack.adapters.ci.environment import Environments

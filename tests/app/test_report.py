@@ -9,7 +9,8 @@ import typing
 import pytest
 
 from autopack.app.ports import Recorded
-from autopack.app.report import attempt_number, phase_sentence, run_sentence, run_view
+from autopack.app.report import run_view
+from autopack.app.sentences import attempt_number, phase_sentence, run_sentence
 from autopack.app.story import told
 from autopack.core import event as ev
 from autopack.core.command import Build, Pending

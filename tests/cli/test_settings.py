@@ -10,8 +10,8 @@ import pytest
 
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.project import MACHINE_KEYS, PROJECT_KEYS
-from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Settings, load
-from tests.cli.world import SETTINGS, World
+from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Settings, load, load_for_store
+from tests.cli.world import SETTINGS, World, contents
 
 AGENT = '[agents.a]\ncommand = ["a"]\n'
 
@@ -92,7 +92,7 @@ def test_the_names_of_the_seed(tmp_path: Path) -> None:
         ("repo/autopack.toml", "sandbox = 'docker'", ("sandbox", "bubblewrap")),
         ("repo/autopack.toml", "database_url = 'sqlite'", ("database_url", "work tree")),
         ("repo/autopack.toml", "run_token_cap = 5", ("run_token_cap",)),
-        ("repo/autopack.toml", "builder = \nx = 1", ("autopack.toml", "line 1")),
+        ("repo/autopack.toml", "builder = \nx = 1", ("autopack.toml:1: not TOML",)),
         ("home/.config/autopack/autopack.toml", "[ci]\n", ("[ci]", "belongs in a repository")),
         ("repo/.env", "AUTOPACK_BULDER=x", ("AUTOPACK_BULDER", "AUTOPACK_BUILDER")),
         ("repo/.env", "DATABASE_URL=postgres://u:pw@h/d", ("postgres", "AUTOPACK_DATABASE_URL")),
@@ -112,11 +112,78 @@ def test_refused_with_the_place_and_the_meant_word(
     assert "pw" not in str(raised.value)
 
 
-def test_all_problems_of_a_file_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_all_places_at_once_by_line(tmp_path: Path) -> None:
     repo, env = place(tmp_path)
-    write(repo / "autopack.toml", "bulider = 'x'\nsandbx = 'none'\n")
-    with pytest.raises(OperatorFault, match=r"(?s)bulider.*sandbx"):
+    user = tmp_path / "home" / ".config" / "autopack" / "autopack.toml"
+    own = (
+        "bulider = 'x'\n[agents.a]\ncommand = ['a']\nwall_seconds_max = 'soon'\ncomand = ['b']\n"
+        "[ci.normal]\ncomands = []\n[agents.b]\ncommand = 5\n"
+    )
+    write(user, "\nworkers_max = 0\nnonsense = = 1\n")
+    write(repo / "autopack.toml", own)
+    write(repo / ".env", "OTHER=1\nAUTOPACK_SANDBX=none\nAUTOPACK_WORKERS_MAX=many\n")
+    env["AUTOPACK_BULDER"] = "y"
+    with pytest.raises(OperatorFault) as raised:
         load(repo, env)
+    said = raised.value.what.splitlines()
+    file, dotenv = repo / "autopack.toml", repo / ".env"
+    for start in (
+        f"{user}:3: not TOML: ",
+        f"{file}:1: bulider: unknown key; did you mean 'builder'?",
+        f"{file}:4: agents.a.wall_seconds_max: ",
+        f"{file}:5: agents.a.comand: unknown key; did you mean 'command'?",
+        f"{file}:7: ci.normal.comands: unknown key",
+        f"{file}:9: agents.b.command: ",
+        f"{dotenv}:2: AUTOPACK_SANDBX: unknown variable; did you mean 'AUTOPACK_SANDBOX'?",
+        f"{dotenv}:3: AUTOPACK_WORKERS_MAX: ",
+        "environment: AUTOPACK_BULDER: unknown variable",
+    ):
+        assert any(line.startswith(start) for line in said), (start, said)
+    assert [line for line in said if "bulider" in line] == [said[1]]
+    assert "config show" not in raised.value.hint
+
+
+def test_a_broken_file_of_the_work_tree_hides_no_store(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(repo / ".env", f"AUTOPACK_DATA_DIR={tmp_path}/own\n")
+    write(repo / "autopack.toml", "builder = \n")
+    loaded = load_for_store(repo, env)
+    assert loaded.folders.data == tmp_path / "own"
+    first, second = loaded.warnings
+    assert f"{repo}/autopack.toml is passed over" in first
+    assert "autopack.toml:1: not TOML" in second
+    write(repo / "autopack.toml", "builder = ''\n")
+    assert load_for_store(repo, env).warnings == ()
+    write(repo / ".env", "DATABASE_URL=postgres://u:pw@h/d\n")
+    with pytest.raises(OperatorFault, match="postgres"):
+        load_for_store(repo, env)
+
+
+@pytest.mark.parametrize("name", ["AUTOPACK_DATA_DIR", "AUTOPACK_STATE_DIR",
+                                  "AUTOPACK_CACHE_DIR", "AUTOPACK_DATABASE_URL"])  # fmt: skip
+def test_folders_in_the_work_tree_that_is_run_are_refused(world: World, name: str) -> None:
+    world.toy()
+    inside = world.repo / "deep" / "folder"
+    world.env[name] = f"sqlite:///{inside}/x.db" if name.endswith("URL") else str(inside)
+    before = contents(world.root)
+    for command in (("run", str(world.plan)), ("run", str(world.plan), "--dry-run")):
+        done = world.autopack(*command)
+        assert done.exit_code == OperatorFault.exit_code
+        said = done.stderr.decode()
+        assert str(inside) in said
+        assert name in said
+    assert contents(world.root) == before
+    assert "inside the work tree" in world.autopack("doctor").stdout.decode()
+
+
+def test_a_link_into_the_work_tree_is_inside_of_it(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    (tmp_path / "link").symlink_to(repo / "deep")
+    env |= {"AUTOPACK_DATA_DIR": str(tmp_path / "link" / "data")}
+    folders = load(repo, env).folders
+    with pytest.raises(OperatorFault, match="data_dir"):
+        folders.check_outside(repo)
+    folders.check_outside(tmp_path / "elsewhere")
 
 
 def test_what_agents_are_given_is_no_misspelt_setting(tmp_path: Path) -> None:

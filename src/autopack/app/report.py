@@ -6,13 +6,14 @@ them escapes for their own medium. Never reads or changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from autopack.app.ports import Recorded
+from autopack.app.ports import Recorded, Store
+from autopack.app.sentences import attempts_max, phase_sentence, run_sentence
 from autopack.app.story import told
-from autopack.core.command import Build
-from autopack.core.run import FAILED_STATE, Finding, Phase, Run, Stage, Step
+from autopack.core.ids import candidate_ref
+from autopack.core.run import Evidence, Finding, Phase, Run
 from autopack.core.tier import Tier, tiers
 
 
@@ -44,12 +45,48 @@ class SnapshotView:
 
 @dataclass(frozen=True)
 class FindingView:
-    """One finding, its place as `path:line` or empty."""
+    """One finding; `line` from 1, 0 when unknown."""
 
     rule: str
     message: str
-    place: str
+    path: str
+    line: int
     severity: str
+
+    @property
+    def place(self) -> str:
+        """As `path:line`, or empty."""
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+@dataclass(frozen=True)
+class EvidenceView:
+    """Why the last attempt did not land; `source` as in `core.run.Evidence`."""
+
+    source: str
+    summary: str
+    findings: tuple[FindingView, ...]
+
+
+@dataclass(frozen=True)
+class KeptView:
+    """What an attempt left: its ref in the supervisor's repository and the commit there."""
+
+    ref: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Places:
+    """Absolute paths where a run can be looked into; empty: there is none."""
+
+    artefacts: str
+    incident: str
+    """The file that tells of a failed run."""
+    logs: str
+    """What agents and CI printed, by phase."""
+    repository: str
+    """The supervisor's bare repository, which keeps every attempt."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +130,11 @@ class PhaseView:
     commit: str
     tag: str
     failure: FailureView | None
+    evidence: EvidenceView | None
+    """Of the last attempt that did not land."""
+    skipped_because: str
+    kept: tuple[KeptView, ...]
+    """Every attempt that was kept, oldest first, as far as the events tell."""
     entries: tuple[EntryView, ...]
 
 
@@ -117,6 +159,7 @@ class RunView:
     run_id: str
     project_id: str
     state: str
+    ended: bool
     summary: str
     repository: str
     base_ref: str
@@ -127,10 +170,14 @@ class RunView:
     delivery_refusal: str
     builder: str
     auditor: str
+    sandbox: str
     safety_profile: str
+    on_phase_failure: str
+    parallel_max: int
     predecessor: str
     started_at: int
     changed_at: int
+    ci_runs_used: int
     budgets: tuple[BudgetView, ...]
     tiers: tuple[TierView, ...]
     snapshots: tuple[SnapshotView, ...]
@@ -143,19 +190,49 @@ class RunView:
         """The phases of all tiers, in order."""
         return tuple(phase for tier in self.tiers for phase in tier.phases)
 
+    def budget(self, name: str) -> BudgetView:
+        """The budget of that name."""
+        return next(budget for budget in self.budgets if budget.name == name)
 
-def run_view(run: Run, events: Iterable[Recorded]) -> RunView:
+    @property
+    def undelivered(self) -> bool:
+        """Something landed that the user's repository has not got."""
+        return bool(self.snapshots) and self.delivered != self.tip
+
+
+@dataclass(frozen=True)
+class _Log:
+    """What the events tell, by phase id; the run's own under the empty one."""
+
+    entries: dict[str, list[EntryView]]
+    kept: dict[str, list[KeptView]]
+
+
+def log_of(store: Store, run_id: str) -> Iterator[Recorded]:
+    """All events of a run, read page by page."""
+    after = 0
+    while page := store.events(run_id, after=after):
+        yield from page
+        after = page[-1].sequence
+
+
+def run_view(run: Run, events: Iterable[Recorded] = ()) -> RunView:
     """The run as people see it; `events` are its log in order, all of them or none."""
     spec, first, last = run.spec, 0, 0
-    entries: dict[str, list[EntryView]] = {}
+    log = _Log({}, {})
     for recorded in events:
         first, last = first or recorded.happened.at, recorded.happened.at
         phase_id, entry = _entry(recorded)
-        entries.setdefault(phase_id, []).append(entry)
+        log.entries.setdefault(phase_id, []).append(entry)
+        made = getattr(recorded.happened.event, "candidate", None)
+        if made is not None:
+            ref = candidate_ref(spec.run_id, phase_id, made.name)
+            log.kept.setdefault(phase_id, []).append(KeptView(ref, made.commit))
     return RunView(
         run_id=run.run_id,
         project_id=spec.project_id,
         state=run.state.value,
+        ended=run.ended,
         summary=run_sentence(run),
         repository=spec.repository,
         base_ref=spec.base_ref,
@@ -166,15 +243,19 @@ def run_view(run: Run, events: Iterable[Recorded]) -> RunView:
         delivery_refusal=run.delivery_refusal,
         builder=spec.builder,
         auditor=spec.auditor,
+        sandbox=spec.sandbox,
         safety_profile=spec.safety_profile.value,
+        on_phase_failure=spec.on_phase_failure.value,
+        parallel_max=spec.parallel_max,
         predecessor=spec.predecessor,
         started_at=first,
         changed_at=last,
+        ci_runs_used=run.ci_runs_used,
         budgets=_budgets(run),
-        tiers=tuple(_tier(run, tier, entries) for tier in tiers(run)),
+        tiers=tuple(_tier(run, tier, log) for tier in tiers(run)),
         snapshots=tuple(SnapshotView(s.phase_id, s.commit, s.tag) for s in run.snapshots),
         failure=_run_failure(run),
-        entries=tuple(entries.get("", ())),
+        entries=tuple(log.entries.get("", ())),
     )
 
 
@@ -194,7 +275,7 @@ def _budgets(run: Run) -> tuple[BudgetView, ...]:
     )
 
 
-def _tier(run: Run, tier: Tier, entries: dict[str, list[EntryView]]) -> TierView:
+def _tier(run: Run, tier: Tier, log: _Log) -> TierView:
     return TierView(
         tier_id=tier.spec.tier_id,
         tier_index=tier.spec.tier_index,
@@ -205,11 +286,11 @@ def _tier(run: Run, tier: Tier, entries: dict[str, list[EntryView]]) -> TierView
         token_cap=tier.spec.token_cap,
         ci_runs_used=sum(phase.ci_runs_used for phase in tier.phases),
         ci_run_cap=tier.spec.ci_run_cap,
-        phases=tuple(_phase(run, p, tuple(entries.get(p.phase_id, ()))) for p in tier.phases),
+        phases=tuple(_phase(run, phase, log) for phase in tier.phases),
     )
 
 
-def _phase(run: Run, phase: Phase, entries: tuple[EntryView, ...]) -> PhaseView:
+def _phase(run: Run, phase: Phase, log: _Log) -> PhaseView:
     spec, failure = phase.spec, phase.failure
     landed = next((s for s in run.snapshots if s.phase_id == phase.phase_id), None)
     return PhaseView(
@@ -229,7 +310,7 @@ def _phase(run: Run, phase: Phase, entries: tuple[EntryView, ...]) -> PhaseView:
         step=phase.step.value,
         summary=phase_sentence(run, phase),
         attempts_used=phase.attempts_used,
-        attempts_max=_attempts_max(phase),
+        attempts_max=attempts_max(phase),
         auditor_attempts_used=phase.auditor_attempts_used,
         auditor_attempts_max=spec.auditor_attempts_max,
         ci_runs_used=phase.ci_runs_used,
@@ -241,8 +322,16 @@ def _phase(run: Run, phase: Phase, entries: tuple[EntryView, ...]) -> PhaseView:
         failure=FailureView(failure.cause.value, failure.reason, phase.phase_id)
         if failure
         else None,
-        entries=entries,
+        evidence=_evidence(phase.evidence) if phase.evidence else None,
+        skipped_because=phase.skipped_because,
+        kept=tuple(log.kept.get(phase.phase_id, ())),
+        entries=tuple(log.entries.get(phase.phase_id, ())),
     )
+
+
+def _evidence(evidence: Evidence) -> EvidenceView:
+    findings = tuple(_finding(finding) for finding in evidence.findings)
+    return EvidenceView(evidence.source, evidence.summary, findings)
 
 
 def _entry(recorded: Recorded) -> tuple[str, EntryView]:
@@ -255,78 +344,5 @@ def _entry(recorded: Recorded) -> tuple[str, EntryView]:
 
 
 def _finding(finding: Finding) -> FindingView:
-    place = f"{finding.path}:{finding.line}" if finding.line else finding.path
-    return FindingView(finding.rule, finding.message, place, finding.severity.value)
-
-
-# --- sentences ----------------------------------------------------------------------------------
-
-_STEPS: dict[Step, str] = {
-    Step.QUEUED: "waits for its turn",
-    Step.BUILDING: "is being built",
-    Step.PARKED: "waits at the provider's usage limit",
-    Step.CHECKING: "is being checked by the gate",
-    Step.AUDITING: "waits for the auditor",
-    Step.TESTING: "waits for CI",
-    Step.REAPPLYING: "is re-applied to the branch that moved",
-    Step.LANDING_QUEUED: "is green and waits to land",
-    Step.LANDING: "is landing",
-    Step.COMPLETE: "has landed",
-    Step.FAILED: "has failed",
-    Step.SKIPPED: "was skipped",
-}
-_UNDER_WAY = frozenset(_STEPS) - {Step.QUEUED, Step.COMPLETE, Step.FAILED, Step.SKIPPED}
-
-
-def phase_sentence(run: Run, phase: Phase) -> str:
-    """Where a phase stands, as `phase F1.1 waits for CI, attempt 2 of 3`."""
-    said = f"phase {phase.phase_id} {_STEPS[phase.step]}"
-    if phase.step in _UNDER_WAY:
-        return f"{said}, attempt {attempt_number(run, phase)} of {_attempts_max(phase)}"
-    if phase.step is Step.COMPLETE:
-        return f"{said} after {_count(phase.attempts_used, 'attempt')}"
-    if phase.step is Step.FAILED and phase.failure:
-        return f"{said}: {phase.failure.reason}"
-    if phase.step is Step.SKIPPED and phase.skipped_because:
-        return f"{said}: {phase.skipped_because}"
-    return said
-
-
-def attempt_number(run: Run, phase: Phase) -> int:
-    """The attempt under way, from 1: asked for, or else the one whose candidate is judged."""
-    for pending in run.pending:
-        command = pending.command
-        if isinstance(command, Build) and command.phase_id == phase.phase_id:
-            return command.attempt
-    building = phase.step in {Step.BUILDING, Step.PARKED}
-    return max(1, phase.attempts_used + building)
-
-
-def _attempts_max(phase: Phase) -> int:
-    return phase.spec.builder_attempts_max + phase.attempts_granted
-
-
-def run_sentence(run: Run) -> str:
-    """Where a run stands, as `run nightly is under way: 2 of 5 phases landed; phase F3 …`."""
-    landed = _landed(run)
-    if run.stage is Stage.DONE and run.failure:
-        state = FAILED_STATE[run.failure.cause].value
-        return f"run {run.run_id} ended as {state}: {run.failure.reason}; {landed}"
-    if run.stage is Stage.DONE:
-        return f"run {run.run_id} is done: {landed}"
-    if run.stage is Stage.CREATED:
-        return f"run {run.run_id} is being prepared from {run.spec.base_ref}"
-    if run.stage is Stage.QUEUEING:
-        return f"run {run.run_id} is preparing its environment"
-    active = [phase_sentence(run, phase) for phase in run.phases if phase.step in _UNDER_WAY]
-    return "; ".join([f"run {run.run_id} is under way: {landed}", *active])
-
-
-def _landed(run: Run) -> str:
-    skipped = sum(phase.step is Step.SKIPPED for phase in run.phases)
-    tail = f", {skipped} skipped" if skipped else ""
-    return f"{len(run.snapshots)} of {_count(len(run.phases), 'phase')} landed{tail}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    severity = finding.severity.value
+    return FindingView(finding.rule, finding.message, finding.path, finding.line, severity)

@@ -163,6 +163,7 @@ def _repository(loaded: Loaded, folder: Path) -> Result:
     from autopack.app.start import find_base, read_project
 
     source = wiring.checkout(loaded, folder)
+    loaded.folders.check_outside(source.top)
     base, commit = find_base(source, "")
     read_project(source, base, commit)
     what = f"{source.top}, runs start from {base} ({commit[:12]})"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -27,9 +25,8 @@ def list_events(
     """List what happened to a run, in order."""
     from autopack import wiring
     from autopack.cli import render, story, view, wire
-    from autopack.settings import load
 
-    with wiring.reading(load(Path.cwd(), os.environ)) as store:
+    with wiring.reading(view.here(as_json=json)) as store:
         view.loaded_run(store, run)
         events = store.events(run, after=after, limit=limit) if store else []
     if json:
@@ -50,8 +47,8 @@ def verify_events(
     """Check the chain of events, rebuild the state from it and compare; leave with 1 if wrong."""
     from autopack import wiring
     from autopack.app.ports import Store
+    from autopack.app.sentences import count
     from autopack.cli import render, view
-    from autopack.settings import load
 
     def ids(store: Store) -> list[str]:
         found: list[str] = []
@@ -59,7 +56,7 @@ def verify_events(
             found += [each.run_id for each in page]
         return found
 
-    with wiring.reading(load(Path.cwd(), os.environ)) as store:
+    with wiring.reading(view.here(as_json=json)) as store:
         if run or store is None:
             view.loaded_run(store, run) if run else None
         wanted = [run] if run else ids(store) if store else []
@@ -69,5 +66,5 @@ def verify_events(
         render.data({"runs": len(wanted), "problems": wrong})
     else:
         render.out(*(f"{each}: {line}" for each, said in wrong.items() for line in said))
-        render.note(f"{len(wanted)} runs looked at, {len(wrong)} damaged")
+        render.note(f"{count(len(wanted), 'run')} looked at, {len(wrong)} damaged")
     return 1 if wrong else 0

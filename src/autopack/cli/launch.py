@@ -16,6 +16,7 @@ from typing import Final
 from autopack import wiring
 from autopack.app.plan import DryRun, dry_run
 from autopack.app.ports import Store
+from autopack.app.report import RunView, run_view
 from autopack.app.start import Machine, Ready, Wish, new_run, successor
 from autopack.app.supervise import create_run
 from autopack.cli import render, view, wire
@@ -47,23 +48,23 @@ def start(
     folder = repo or Path.cwd()
     loaded = load(folder, os.environ, flags)
     source = wiring.checkout(loaded, folder)
+    loaded.folders.check_outside(source.top)
     draft = wiring.plan(path)
     with wiring.reading(loaded) as store:
         ready = new_run(_wish(wish, loaded), machine(loaded), source, draft,
                         wiring.KnownRuns(store))  # fmt: skip
     if not how.as_json:
         render.note(*(f"warning: {warning}" for warning in ready.warnings))
+    _check_world(loaded, ready.spec)
     if how.dry_run:
         _print_dry_run(ready, as_json=how.as_json)
         return 0
-    _check_world(loaded, ready.spec)
     return _begin(loaded, ready.spec, how)
 
 
 def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> int:
     """Record the successor of a run that ended and watch it."""
-    here = load(Path.cwd(), os.environ)
-    with wiring.reading(here) as store:
+    with wiring.reading(view.here(as_json=how.as_json)) as store:
         run = view.loaded_run(store, run_id)
         repository = Path(run.spec.repository)
         chosen = {"builder": run.spec.builder, "auditor": run.spec.auditor or None,
@@ -71,6 +72,7 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
         given = {key: value for key, value in flags.items() if value is not None}
         loaded = load(repository, os.environ, {**chosen, **given})
         source = wiring.checkout(loaded, repository)
+        loaded.folders.check_outside(source.top)
         spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto)
     _check_world(loaded, spec)
     return _begin(loaded, spec, how)
@@ -78,17 +80,17 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
 
 def watch(run_id: str, *, as_json: bool) -> int:
     """Watch a run to its end; its result as exit code."""
-    loaded = load(Path.cwd(), os.environ)
+    loaded = view.here(as_json=as_json)
     with wiring.reading(loaded) as store:
         run = view.loaded_run(store, run_id)
         if store is None or run.ended:
-            return _tell_end(run, as_json=as_json)
+            return _tell_end(loaded, store, run, as_json=as_json)
         return _watch(loaded, store, run_id, as_json=as_json)
 
 
 def cancel(run_id: str, *, as_json: bool) -> None:
     """Ask the supervisor to end a run."""
-    loaded = load(Path.cwd(), os.environ)
+    loaded = view.here(as_json=as_json)
     with wiring.reading(loaded) as store:
         run = view.loaded_run(store, run_id)
         if run.ended or store is None:
@@ -105,7 +107,7 @@ def cancel(run_id: str, *, as_json: bool) -> None:
 
 def deliver(run_id: str, *, as_json: bool) -> int:
     """Ask for another delivery and wait for its answer."""
-    loaded = load(Path.cwd(), os.environ)
+    loaded = view.here(as_json=as_json)
     with wiring.reading(loaded) as store:
         run = view.loaded_run(store, run_id)
         if store is None or not run.snapshots:
@@ -122,10 +124,7 @@ def deliver(run_id: str, *, as_json: bool) -> int:
             return now.ended and not asked
 
         run = _ensured(loaded, store, run_id, answered)
-    if as_json:
-        render.data({"run": wire.detail(run)})
-    else:
-        render.out(*view.summary(run))
+        _tell(loaded, store, run, as_json=as_json)
     return 0 if run.delivered == run.tip else FAILED
 
 
@@ -168,7 +167,7 @@ def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
         if not how.detach:
             return _watch(loaded, store, run.run_id, as_json=how.as_json)
     if how.as_json:
-        render.data({"run": wire.detail(run)})
+        render.data({"run": wire.detail(run_view(run))})
     else:
         render.out(run.run_id)
         render.note(f"  next: autopack run watch {run.run_id}")
@@ -179,7 +178,7 @@ def _watch(loaded: Loaded, store: Store, run_id: str, *, as_json: bool) -> int:
     while True:
         try:
             run = _ensured(loaded, store, run_id, lambda now: now.ended)
-            return _tell_end(run, as_json=as_json)
+            return _tell_end(loaded, store, run, as_json=as_json)
         except KeyboardInterrupt:
             if not _goes_on(loaded, store, run_id):
                 return INTERRUPTED
@@ -213,13 +212,18 @@ def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
     return False
 
 
-def _tell_end(run: Run, *, as_json: bool) -> int:
+def _tell_end(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> int:
+    ended = _tell(loaded, store, run, as_json=as_json)
+    return FAILED if ended.failure or ended.undelivered else 0
+
+
+def _tell(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> RunView:
+    shown, places = view.looked_at(loaded, store, run)
     if as_json:
-        render.data({"run": wire.detail(run)})
+        render.data({"run": wire.detail(shown, places)})
     else:
-        render.out(*view.summary(run))
-    undelivered = bool(run.snapshots) and run.delivered != run.tip
-    return FAILED if run.failure or undelivered else 0
+        render.out(*view.summary(shown, places))
+    return shown
 
 
 def _print_dry_run(ready: Ready, *, as_json: bool) -> None:

@@ -31,6 +31,15 @@ def note(*lines: str) -> None:
         print(safe(line), file=sys.stderr, flush=True)
 
 
+def warn(warnings: Sequence[str], *, as_json: bool) -> None:
+    """What is passed over; for programs each in the form of an error, under a code of its own."""
+    for warning in warnings:
+        if as_json:
+            fault("warning", warning, "", as_json=True)
+        else:
+            note(f"warning: {warning}")
+
+
 def fault(code: str, message: str, hint: str, *, as_json: bool) -> None:
     """What went wrong, for people or programs."""
     if as_json:

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autopack import wiring
+from autopack.app.report import log_of, run_view
+from autopack.app.sentences import count
 from autopack.cli import render, wire
 from autopack.core.errors import OperatorFault
-from autopack.core.run import Cleanliness, Run
-from autopack.core.tier import tiers
-from autopack.settings import load
+from autopack.core.run import Cause, Run
+from autopack.core.tier import Cleanliness
+from autopack.settings import Loaded, load_for_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from autopack.app.ports import Store
+    from autopack.app.report import FindingView, PhaseView, Places, RunView
+
+FINDINGS_TOLD: Final = 3
+"""In a summary; `run view` shows all of them."""
+QUOTED_LINES_MAX: Final = 20
+"""Of what a test, tool or agent said; the artefacts hold the rest."""
+CELL_CHARS_MAX: Final = 80
+
+
+def here(*, as_json: bool) -> Loaded:
+    """The settings of the store, for commands that need no more of them than that."""
+    loaded = load_for_store(Path.cwd(), os.environ)
+    render.warn(loaded.warnings, as_json=as_json)
+    return loaded
 
 
 def list_runs(*, active: bool, limit: int, as_json: bool) -> None:
     """Print runs, newest first."""
-    loaded = load(Path.cwd(), os.environ)
-    with wiring.reading(loaded) as store:
-        runs = store.runs(ended=False if active else None, limit=limit) if store else []
+    with wiring.reading(here(as_json=as_json)) as store:
+        found = store.runs(ended=False if active else None, limit=limit) if store else []
+    runs = [run_view(run) for run in found]
     if as_json:
         render.data({"runs": [wire.row(run) for run in runs]})
         return
@@ -35,13 +53,13 @@ def list_runs(*, active: bool, limit: int, as_json: bool) -> None:
 
 def view_run(run_id: str, *, as_json: bool) -> None:
     """Print one run."""
-    loaded = load(Path.cwd(), os.environ)
+    loaded = here(as_json=as_json)
     with wiring.reading(loaded) as store:
-        run = loaded_run(store, run_id)
+        run, places = looked_at(loaded, store, loaded_run(store, run_id))
     if as_json:
-        render.data({"run": wire.detail(run)})
+        render.data({"run": wire.detail(run, places)})
     else:
-        render.out(*lines(run))
+        render.out(*lines(run, places))
 
 
 def loaded_run(store: Store | None, run_id: str) -> Run:
@@ -52,63 +70,151 @@ def loaded_run(store: Store | None, run_id: str) -> Run:
     return store.load(run_id)
 
 
-def summary(run: Run) -> list[str]:
-    """How a run ended and what to do next: at most five lines."""
-    landed = len(run.snapshots)
-    spent = f"{run.tokens_spent:,} of {run.spec.token_cap:,} tokens"
-    said = [
-        f"{run.run_id}: {run.state.value}",
-        f"  {landed} of {len(run.phases)} phases landed, {spent}, {run.ci_runs_used} CI runs",
-    ]
-    if run.failure:
-        where = f"{run.failure.phase_id}: " if run.failure.phase_id else ""
-        said.append(f"  why: {where}{run.failure.reason}")
-    if run.delivery_refusal and run.delivered != run.tip:
-        said.append(f"  not delivered: {run.delivery_refusal}")
-    elif run.delivered:
-        said.append(f"  branch: {run.spec.branch} at {run.delivered[:12]}")
-    return [*said, f"  next: {next_step(run)}"]
+def looked_at(loaded: Loaded, store: Store | None, run: Run) -> tuple[RunView, Places | None]:
+    """The run with its log, and where its files are; None while its own settings are broken."""
+    view = run_view(run, log_of(store, run.run_id) if store else ())
+    try:
+        return view, wiring.artefacts(loaded, run.spec).places(run.run_id)
+    except OperatorFault:
+        return view, None
 
 
-def next_step(run: Run) -> str:
-    """The command that most likely comes next."""
+def summary(run: RunView, places: Places | None) -> list[str]:
+    """How a run ended, why, where to look and what to do next."""
+    said = list(_head(run))
+    if phase := _culprit(run):
+        said += [f"    {_finding(each)}" for each in _findings(phase)[:FINDINGS_TOLD]]
+    if run.failure and places:
+        said.append(f"  look: {places.incident}")
+    return [*said, *_delivery(run), f"  next: {next_step(run)}"]
+
+
+def next_step(run: RunView, *, viewed: bool = False) -> str:
+    """The command that most likely comes next; `viewed`: the reader has `run view` before him."""
     if not run.ended:
         return f"autopack run watch {run.run_id}"
     if run.failure:
-        return f"autopack run view {run.run_id}; then autopack run retry {run.run_id}"
+        first = "" if viewed else f"autopack run view {run.run_id}; then "
+        if run.failure.cause == Cause.ENVIRONMENT.value:
+            first = "autopack doctor; then "
+        return f"{first}autopack run retry {run.run_id}"
     if run.delivered != run.tip:
         return f"autopack run deliver {run.run_id}"
-    return f"git log --oneline {run.spec.base_ref}..{run.spec.branch}"
+    return f"git log --oneline {run.base_ref}..{run.branch}"
 
 
-def lines(run: Run) -> list[str]:
+def lines(run: RunView, places: Places | None) -> list[str]:
     """The whole run as text."""
-    spec = run.spec
-    minutes, most = run.active_seconds / 60, spec.duration_seconds_max / 60
+    duration, at_a_time = run.budget("duration"), count(run.parallel_max, "phase")
     shown = [
-        *summary(run),
+        *_head(run),
+        *_delivery(run),
+        f"  next: {next_step(run, viewed=True)}",
         "",
-        f"repository {spec.repository}, base {spec.base_ref} ({spec.base_commit[:12]})",
-        f"builder {spec.builder}, auditor {spec.auditor or 'none'}, sandbox {spec.sandbox}",
-        f"{minutes:.1f} of {most:.0f} minutes, {spec.parallel_max} phases at a time",
+        f"repository {run.repository}, base {run.base_ref} ({run.base_commit[:12]})",
+        f"builder {run.builder}, auditor {run.auditor or 'none'}, sandbox {run.sandbox}",
+        f"{duration.used / 60:.1f} of {duration.limit / 60:.0f} minutes, {at_a_time} at a time",
     ]
-    for tier in tiers(run):
-        mark = "" if tier.cleanliness is Cleanliness.CLEAN else ", not clean"
-        shown += ["", f"{tier.spec.tier_id} {tier.spec.name}: {tier.state.value}{mark}"]
+    for tier in run.tiers:
+        mark = "" if tier.cleanliness == Cleanliness.CLEAN.value else ", not clean"
+        shown += ["", f"{tier.tier_id} {tier.name}: {tier.state}{mark}"]
         rows = [
             (
                 f"  {phase.phase_id}",
-                phase.state.value,
-                f"{phase.attempts_used} attempts",
+                phase.state,
+                count(phase.attempts_used, "attempt"),
                 f"{phase.tokens_spent:,} tokens",
-                phase.failure.reason if phase.failure else phase.skipped_because,
+                _cell(phase.failure.reason if phase.failure else phase.skipped_because),
             )
             for phase in tier.phases
         ]
         shown += render.table(("",) * 5, rows)[1:]
-    return shown
+    for phase in run.phases:
+        shown += _story(phase)
+    return [*shown, *_where(run, places)]
 
 
-def _row(run: Run) -> tuple[str, ...]:
-    landed = f"{len(run.snapshots)}/{len(run.phases)}"
-    return (run.run_id, run.state.value, landed, f"{run.tokens_spent:,}", run.spec.repository)
+def _head(run: RunView) -> Iterator[str]:
+    tokens = run.budget("tokens")
+    yield f"{run.run_id}: {run.state}"
+    landed = f"{len(run.snapshots)} of {count(len(run.phases), 'phase')} landed"
+    spent = f"{tokens.used:,.0f} of {tokens.limit:,.0f} tokens"
+    yield f"  {landed}, {spent}, {count(run.ci_runs_used, 'CI run')}"
+    if run.failure:
+        where = f"{run.failure.phase_id}: " if run.failure.phase_id else ""
+        first, *rest = run.failure.reason.splitlines() or [""]
+        yield f"  why: {where}{first}"
+        yield from quoted("\n".join(rest))
+
+
+def _delivery(run: RunView) -> Iterator[str]:
+    if run.delivery_refusal and run.undelivered:
+        yield f"  not delivered: {run.delivery_refusal}"
+    elif run.delivered:
+        yield f"  branch: {run.branch} at {run.delivered[:12]}"
+
+
+def _culprit(run: RunView) -> PhaseView | None:
+    """The phase that the run failed on."""
+    failed = run.failure.phase_id if run.failure else ""
+    return next((phase for phase in run.phases if failed and phase.phase_id == failed), None)
+
+
+def _story(phase: PhaseView) -> Iterator[str]:
+    """Why a phase's last attempt did not land, and what is kept of it."""
+    if not phase.failure and not phase.evidence:
+        return
+    yield from ("", f"{phase.phase_id} {phase.name}, last evidence:")
+    if phase.evidence:
+        told = phase.failure.reason if phase.failure else ""
+        if phase.evidence.summary not in told:
+            yield from quoted(phase.evidence.summary)
+        yield from (f"    {_finding(each)}" for each in _findings(phase))
+    elif phase.failure:
+        yield from quoted(phase.failure.reason)
+    yield from (f"    kept: {kept.ref} ({kept.commit[:12]})" for kept in phase.kept)
+
+
+def _where(run: RunView, places: Places | None) -> Iterator[str]:
+    """Where everything else is told."""
+    yield from ("", "where to look")
+    rows = [("  events", f"autopack events list {run.run_id}")]
+    if places:
+        rows += [("  incident", places.incident)] if run.failure else []
+        rows += [("  files", places.artefacts), ("  logs", places.logs)]
+        kept = [kept for phase in run.phases for kept in phase.kept]
+        if kept:
+            shown = f"git --git-dir={places.repository} show {kept[-1].ref}"
+            rows.append(("  attempts", shown))
+    yield from render.table(("", ""), rows)[1:]
+
+
+def quoted(text: str) -> list[str]:
+    """What others said over several lines, so that no line of it can pass for one of ours."""
+    found = [line for line in text.splitlines() if line.strip()]
+    left = len(found) - QUOTED_LINES_MAX
+    more = [f"    … {count(left, 'line')} more"] if left > 0 else []
+    return [*(f"    | {line}" for line in found[:QUOTED_LINES_MAX]), *more]
+
+
+def _findings(phase: PhaseView) -> tuple[FindingView, ...]:
+    return phase.evidence.findings if phase.evidence else ()
+
+
+def _finding(finding: FindingView) -> str:
+    place = f"{finding.place}: " if finding.place else ""
+    return f"{finding.rule}: {place}{_first_line(finding.message)}"
+
+
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def _cell(text: str) -> str:
+    line = _first_line(text)
+    return line if len(line) <= CELL_CHARS_MAX else f"{line[: CELL_CHARS_MAX - 1]}…"
+
+
+def _row(run: RunView) -> tuple[str, ...]:
+    landed, tokens = f"{len(run.snapshots)}/{len(run.phases)}", run.budget("tokens")
+    return (run.run_id, run.state, landed, f"{tokens.used:,.0f}", run.repository)

@@ -1,6 +1,6 @@
 """Runs and events as the JSON that `--json` prints. A public shape: change SCHEMA_VERSION with it.
 
-Never prints.
+Made from the read models of `app.report`, whose names may change where these may not. Never prints.
 """
 
 from __future__ import annotations
@@ -8,51 +8,51 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from autopack.core.run import Phase, Run
-from autopack.core.tier import Tier, tiers
-
 if TYPE_CHECKING:
     from autopack.app.ports import Recorded
+    from autopack.app.report import PhaseView, Places, RunView, TierView
 
 
-def row(run: Run) -> dict[str, Any]:
+def row(run: RunView) -> dict[str, Any]:
     """A run in a list."""
-    states = [phase.state.value for phase in run.phases]
+    states = [phase.state for phase in run.phases]
+    tokens = run.budget("tokens")
     return {
         "run_id": run.run_id,
-        "project_id": run.spec.project_id,
-        "repository": run.spec.repository,
-        "state": run.state.value,
+        "project_id": run.project_id,
+        "repository": run.repository,
+        "state": run.state,
         "ended": run.ended,
         "phases": {state: states.count(state) for state in sorted(set(states))},
-        "tokens_spent": run.tokens_spent,
-        "token_cap": run.spec.token_cap,
+        "tokens_spent": int(tokens.used),
+        "token_cap": int(tokens.limit),
     }
 
 
-def detail(run: Run) -> dict[str, Any]:
-    """Everything of a run that a reader may build on."""
-    spec = run.spec
+def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
+    """Everything of a run that a reader may build on; `places` null: they are not known."""
+    duration = run.budget("duration")
     return row(run) | {
-        "base_ref": spec.base_ref,
-        "base_commit": spec.base_commit,
-        "branch": spec.branch,
+        "base_ref": run.base_ref,
+        "base_commit": run.base_commit,
+        "branch": run.branch,
         "tip": run.tip,
         "delivered": run.delivered,
         "delivery_refusal": run.delivery_refusal,
-        "builder": spec.builder,
-        "auditor": spec.auditor,
-        "sandbox": spec.sandbox,
-        "safety_profile": spec.safety_profile.value,
-        "on_phase_failure": spec.on_phase_failure.value,
-        "parallel_max": spec.parallel_max,
-        "duration_seconds_max": spec.duration_seconds_max,
-        "active_seconds": run.active_seconds,
+        "builder": run.builder,
+        "auditor": run.auditor,
+        "sandbox": run.sandbox,
+        "safety_profile": run.safety_profile,
+        "on_phase_failure": run.on_phase_failure,
+        "parallel_max": run.parallel_max,
+        "duration_seconds_max": int(duration.limit),
+        "active_seconds": duration.used,
         "ci_runs_used": run.ci_runs_used,
-        "predecessor": spec.predecessor,
+        "predecessor": run.predecessor,
         "failure": dataclasses.asdict(run.failure) if run.failure else None,
         "snapshots": [dataclasses.asdict(snapshot) for snapshot in run.snapshots],
-        "tiers": [_tier(tier) for tier in tiers(run)],
+        "tiers": [_tier(tier) for tier in run.tiers],
+        "places": dataclasses.asdict(places) if places else None,
     }
 
 
@@ -69,28 +69,29 @@ def event(recorded: Recorded) -> dict[str, Any]:
     }
 
 
-def _tier(tier: Tier) -> dict[str, Any]:
+def _tier(tier: TierView) -> dict[str, Any]:
     return {
-        "tier_id": tier.spec.tier_id,
-        "name": tier.spec.name,
-        "state": tier.state.value,
-        "cleanliness": tier.cleanliness.value,
+        "tier_id": tier.tier_id,
+        "name": tier.name,
+        "state": tier.state,
+        "cleanliness": tier.cleanliness,
         "phases": [_phase(phase) for phase in tier.phases],
     }
 
 
-def _phase(phase: Phase) -> dict[str, Any]:
+def _phase(phase: PhaseView) -> dict[str, Any]:
     return {
         "phase_id": phase.phase_id,
-        "name": phase.spec.name,
-        "state": phase.state.value,
-        "step": phase.step.value,
+        "name": phase.name,
+        "state": phase.state,
+        "step": phase.step,
         "attempts_used": phase.attempts_used,
-        "attempts_left": phase.attempts_left,
+        "attempts_left": phase.attempts_max - phase.attempts_used,
         "ci_runs_used": phase.ci_runs_used,
         "tokens_spent": phase.tokens_spent,
-        "token_cap": phase.spec.incident_token_cap,
-        "candidate": phase.candidate.commit if phase.candidate else "",
+        "token_cap": phase.incident_token_cap,
+        "candidate": phase.candidate,
+        "kept": [dataclasses.asdict(kept) for kept in phase.kept],
         "failure": dataclasses.asdict(phase.failure) if phase.failure else None,
         "evidence": dataclasses.asdict(phase.evidence) if phase.evidence else None,
         "skipped_because": phase.skipped_because,

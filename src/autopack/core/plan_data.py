@@ -27,6 +27,7 @@ from autopack.core.plan_draft import (
 )
 from autopack.core.run import Complexity
 from autopack.core.strategy import MODES
+from autopack.core.words import syntax_fault
 
 PLAN_KEYS = ("tiers", "$schema")
 TIER_KEYS = ("id", "name", "phases")
@@ -42,9 +43,8 @@ def parse_toml(text: str, file: str) -> PlanDraft:
     except RecursionError:
         return unreadable(file, "not a plan: its values are nested too deeply")
     except ValueError as fault:
-        line = re.search(r"line (\d+)", str(fault))
-        at_end = text.count("\n") + 1 if "end of document" in str(fault) else 0
-        return unreadable(file, f"not TOML: {fault}", int(line[1]) if line else at_end)
+        line, message = syntax_fault(text, str(fault))
+        return unreadable(file, f"not TOML: {message}", line)
     return _Reader(file, _toml_lines(text)).plan(table)
 
 

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from autopack.core.ids import id_problem
 from autopack.core.run import CiProfile, OnPhaseFailure, RunScope, SafetyProfile
-from autopack.core.words import nearest, split
+from autopack.core.words import nearest, split, syntax_fault
 
 FILE_NAME: Final = "autopack.toml"
 MACHINE_KEYS: Final = frozenset(
@@ -121,8 +121,8 @@ def parse_project(text: str, name: str) -> Project | tuple[Problem, ...]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
-        line = re.search(r"line (\d+)", str(fault))
-        return (Problem("", f"not TOML: {fault}", int(line[1]) if line else 0),)
+        line, message = syntax_fault(text, str(fault))
+        return (Problem("", f"not TOML: {message}", line),)
     reader = _Reader(text)
     reader.known(table, "", PROJECT_KEYS | MACHINE_KEYS)
     project_id = _project_id(reader, table, name)
@@ -274,7 +274,7 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def problem(self, key: str, message: str) -> None:
-        self.problems.append(Problem(key, message, _line(self.lines, key)))
+        self.problems.append(Problem(key, message, line_of(self.lines, key)))
 
     def known(self, table: Mapping[str, object], key: str, names: frozenset[str]) -> None:
         for name in table:
@@ -361,7 +361,7 @@ def _last(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-def _line(lines: list[str], key: str) -> int:
+def line_of(lines: list[str], key: str) -> int:
     """The line that gives `key`, as far as plain text tells; else its table's line, or 0."""
     names = [part.partition("[")[0] for part in key.split(".")]
     first, rest = _section(lines, names)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -67,6 +68,14 @@ def distance(left: str, right: str) -> int:
                 best = min(best, above[j - 2] + 1)
             row.append(best)
     return row[-1]
+
+
+def syntax_fault(text: str, message: str) -> tuple[int, str]:
+    """The line that a TOML reader's message names (0: none), and the message without it."""
+    named = re.search(r"\s*\(at line (\d+), (column \d+)\)", message)
+    if named:
+        return int(named[1]), f"{message[: named.start()]}, {named[2]}"
+    return text.count("\n") + 1 if "end of document" in message else 0, message
 
 
 def plain(text: str, characters_max: int) -> str:

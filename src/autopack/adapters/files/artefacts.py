@@ -25,11 +25,12 @@ from autopack.adapters.files.summaries import (
     tier_summary,
 )
 from autopack.app.ports import Recorded
-from autopack.app.report import RunView, run_view
+from autopack.app.report import Places, RunView, run_view
 from autopack.core.errors import EnvironmentFault
 from autopack.core.run import Run
 
 ROOT: Final = Path(".autonomous_runs")
+INCIDENT: Final = "incident.md"
 LOG_FILES_MAX: Final = 500
 """The most log files of a phase that an incident lists."""
 
@@ -37,25 +38,41 @@ LOG_FILES_MAX: Final = 500
 class FileArtefacts:
     """Artefacts in a repository, or below `root`: absolute, or relative to the repository.
 
-    `logs`: the folder of `<run>/<phase>/…` logs that an incident lists. A `root` inside the
-    repository is made and entered without following symlinks; one outside is taken as named.
+    `logs`: the folder of `<run>/<phase>/…` logs that an incident lists; `kept`: the supervisor's
+    bare repository. A `root` inside the user's repository is made and entered without following
+    symlinks; one outside is taken as named.
     """
 
     def __init__(
-        self, repository: Path, root: Path | None = None, logs: Path | None = None
+        self,
+        repository: Path,
+        root: Path | None = None,
+        logs: Path | None = None,
+        kept: Path | None = None,
     ) -> None:
         self._repository = repository.absolute()
         self._root = Path(os.path.normpath(self._repository / (root or ROOT)))
         self._logs = logs
+        self._kept = kept
 
     def folder(self, run_id: str) -> Path:
         """Where a run's files are."""
         return self._root / file_part(run_id)
 
+    def places(self, run_id: str) -> Places:
+        """Where a run can be looked into, whether or not anything is there yet."""
+        folder = self.folder(run_id)
+        return Places(
+            artefacts=str(folder),
+            incident=str(folder / "incident" / INCIDENT),
+            logs=str(self._logs / run_id) if self._logs else "",
+            repository=str(self._kept) if self._kept else "",
+        )
+
     def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None:
         """Bring all files of a run up to date; EnvironmentFault when the disk does not let us."""
         view = run_view(run, events)
-        files = _files(view, self._log_index(view) if view.failure else {})
+        files = _files(view, self._log_index(view) if view.failure else {}, self.places(run.run_id))
         try:
             self._write(view, files)
         except OSError as fault:
@@ -95,12 +112,12 @@ class FileArtefacts:
         return {phase.phase_id: _listed(top / phase.phase_id) for phase in view.phases}
 
 
-def _files(view: RunView, logs: Logs) -> dict[tuple[str, str], str]:
+def _files(view: RunView, logs: Logs, places: Places) -> dict[tuple[str, str], str]:
     """Text of every file by folder and name; the summary comes last, when the rest is there."""
     files = {("tiers", tier_file(tier)): tier_summary(tier) for tier in view.tiers}
     files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in view.phases}
     if view.failure:
-        files["incident", "incident.md"] = incident(view, logs)
+        files["incident", INCIDENT] = incident(view, logs, places)
     files["", "run_summary.md"] = run_summary(view)
     return files
 

@@ -10,8 +10,11 @@ from autopack.adapters.files.escape import block, file_part, inline
 from autopack.app.report import (
     BudgetView,
     EntryView,
+    EvidenceView,
     FailureView,
+    FindingView,
     PhaseView,
+    Places,
     RunView,
     SnapshotView,
     TierView,
@@ -110,36 +113,54 @@ def phase_summary(phase: PhaseView) -> str:
     return _text(lines)
 
 
-def incident(run: RunView, logs: Logs) -> str:
+def incident(run: RunView, logs: Logs, places: Places) -> str:
     """`incident/incident.md` of a run that failed: what somebody needs to go on from here."""
     last = run.snapshots[-1] if run.snapshots else None
     good = f"{last.commit} ({last.tag})" if last else f"none; the base is {run.base_commit}"
-    run_id, repository = shlex.quote(run.run_id), shlex.quote(run.repository)
-    commands = [
-        f"cd {repository}",
-        f"autopack events list {run_id}",
-        f"git switch --detach {shlex.quote(last.commit if last else run.base_commit)}",
-        f"autopack run retry {run_id}",
-    ]
     lines = [
         f"# Incident: run {inline(run.run_id)}",
         "",
         *_facts(("state", run.state), ("last good snapshot", good)),
         *_failure(run.failure),
+    ]
+    for phase in run.phases:
+        if phase.failure and phase.evidence:
+            lines += [f"### Last evidence of phase {inline(phase.phase_id)}", ""]
+            lines += _evidence(phase.evidence)
+    lines += [
+        *("## Where to look", ""),
+        *_facts(
+            ("files", places.artefacts),
+            ("logs", places.logs),
+            ("attempts, as refs of", places.repository),
+        ),
+        *("## What to do next", ""),
+        "Show the log and the last attempt, stand on the last good state, or go on from it:",
+        *("", block("\n".join(_commands(run, places))), ""),
         *_section("Budgets", [*_budget_rows(run.budgets), *_phase_budget_rows(run.phases)]),
-        *("## Reproduce", ""),
-        "The log, the last good state, and a successor run that goes on from it:",
-        *("", block("\n".join(commands)), ""),
         *("## Attempts", ""),
     ]
     for phase in run.phases:
         lines += [f"### Phase {inline(phase.phase_id)}", "", inline(phase.summary) + ".", ""]
         lines += [f"- {_when(entry.at)}: {inline(entry.what)}" for entry in phase.entries]
+        lines += [f"- kept {inline(kept.ref)} at {kept.commit}" for kept in phase.kept]
         lines += [
             f"- log {inline(path)} ({size:,} bytes)" for path, size in logs.get(phase.phase_id, ())
         ]
         lines.append("")
     return _text(lines)
+
+
+def _commands(run: RunView, places: Places) -> Iterator[str]:
+    last = run.snapshots[-1].commit if run.snapshots else run.base_commit
+    kept = [kept for phase in run.phases if phase.failure for kept in phase.kept]
+    run_id = shlex.quote(run.run_id)
+    yield f"cd {shlex.quote(run.repository)}"
+    yield f"autopack events list {run_id}"
+    if kept and places.repository:
+        yield f"git --git-dir={shlex.quote(places.repository)} show {shlex.quote(kept[-1].ref)}"
+    yield f"git switch --detach {shlex.quote(last)}"
+    yield f"autopack run retry {run_id}"
 
 
 def _text(lines: Iterable[str]) -> str:
@@ -202,14 +223,24 @@ def _entries(entries: Sequence[EntryView]) -> Iterator[str]:
     yield from ("## What happened", "")
     for entry in entries:
         yield from (f"- {_when(entry.at)} (event {entry.sequence}): {inline(entry.what)}", "")
-        for finding in entry.findings:
-            place = f" at {inline(finding.place)}" if finding.place else ""
-            said = f"{inline(finding.rule)}{place}: {inline(finding.message)}"
-            yield f"  - {finding.severity}: {said}"
+        yield from (f"  {line}" for line in _findings(entry.findings))
         if entry.findings:
             yield ""
         if entry.detail:
             yield from (block(entry.detail), "")
+
+
+def _evidence(evidence: EvidenceView) -> Iterator[str]:
+    yield from (f"From {inline(evidence.source)}:", "", block(evidence.summary), "")
+    yield from _findings(evidence.findings)
+    if evidence.findings:
+        yield ""
+
+
+def _findings(findings: Sequence[FindingView]) -> Iterator[str]:
+    for finding in findings:
+        place = f" at {inline(finding.place)}" if finding.place else ""
+        yield f"- {finding.severity}: {inline(finding.rule)}{place}: {inline(finding.message)}"
 
 
 def _when(at: int) -> str:

@@ -1,0 +1,293 @@
+"""Settings out of their sources, each value with its origin, or all that is wrong with its place.
+
+Flag > environment > `.env` > the work tree's autopack.toml > the user's file > default. The project
+part of the same file (`core.project`) is known by name and passed over. Never creates a folder and
+never starts anything.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from autopack.core.errors import OperatorFault
+from autopack.core.project import FILE_NAME, PROJECT_KEYS, line_of, parse_project
+from autopack.core.words import nearest, syntax_fault
+from autopack.settings.folders import Folders, folders_of, xdg
+from autopack.settings.model import (
+    BUILT_IN_AGENTS,
+    ENVIRONMENT_ONLY,
+    GIVEN_TO_AGENTS,
+    USER_ONLY,
+    Agent,
+    Settings,
+)
+
+ENVIRONMENT: Final = "environment"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings with the origin of every value that is not a default, and what follows from them."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    folders: Folders
+    root: Path
+    """The work tree, or the folder stood in when there is none."""
+    environ: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    """What was passed over by `load_for_store`."""
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """(key path, value, origin) of every setting; values of `env` tables are not shown."""
+        shown = self.settings.model_dump(mode="json")
+        return [
+            (key, "***" if ".env." in key else value, self.origins.get(key, "default"))
+            for key, value in _leaves(shown)
+        ]
+
+
+def load(
+    start: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None
+) -> Loaded:
+    """The settings that hold in `start`; OperatorFault with all that is wrong."""
+    return _load(start, environ, flags or {}, own_file=True)
+
+
+def load_for_store(start: Path, environ: Mapping[str, str]) -> Loaded:
+    """As `load`, where only the store matters: a work tree's file that is wrong is passed over.
+
+    It cannot say where the store is, so the store is the same. `warnings` tell what is wrong.
+    """
+    try:
+        return load(start, environ)
+    except OperatorFault as fault:
+        loaded = _load(start, environ, {}, own_file=False)
+        passed = f"{loaded.root / FILE_NAME} is passed over, for it is wrong"
+        return replace(loaded, warnings=(passed, *fault.what.splitlines()))
+
+
+def work_tree(start: Path) -> Path:
+    """The nearest folder above (or at) `start` that holds `.git`; `start` when there is none."""
+    start = start.absolute()
+    return next((each for each in (start, *start.parents) if (each / ".git").exists()), start)
+
+
+@dataclass
+class _Source:
+    """One source: what it says (`tree`), its text when it is a file, what is wrong with it.
+
+    `variables`: the names that gave its keys, for a source that is made of variables.
+    """
+
+    origin: str
+    tree: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def wrong(self, key: str, message: str, line: int = 0) -> None:
+        """Note a problem, at the line of its key unless another is given."""
+        key = self.variables.get(key, key)
+        line = line or line_of(self.text.splitlines(), key)
+        self.problems.append((line, f"{key}: {message}" if key else message))
+
+    def told(self) -> Iterator[str]:
+        """The problems in the order of their lines."""
+        for line, message in sorted(self.problems, key=lambda problem: problem[0]):
+            yield f"{self.origin}:{line}: {message}" if line else f"{self.origin}: {message}"
+
+
+def _load(
+    start: Path, environ: Mapping[str, str], flags: Mapping[str, object], *, own_file: bool
+) -> Loaded:
+    root = work_tree(start)
+    given = {key: value for key, value in flags.items() if value is not None}
+    own = _file(root / FILE_NAME, user=False) if own_file else _Source(str(root / FILE_NAME))
+    sources = [
+        _file(xdg(environ, "XDG_CONFIG_HOME", ".config") / FILE_NAME, user=True),
+        own,
+        _dotenv(root / ".env"),
+        _variables(_Source(ENVIRONMENT), environ),
+        _Source("flag", given),
+    ]
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for source in sources:
+        _merge(merged, source.tree)
+        origins |= {key: source.origin for key, _value in _leaves(source.tree)}
+    settings = _checked(merged, origins, {source.origin: source for source in sources})
+    if own.problems:
+        _add_project(own)
+    problems = [line for source in sources for line in source.told()]
+    if problems or settings is None:
+        raise OperatorFault("\n".join(problems), "correct what is named there; nothing was done")
+    return Loaded(settings, origins, folders_of(settings, environ, origins), root, environ)
+
+
+def _file(path: Path, *, user: bool) -> _Source:
+    source = _Source(str(path))
+    try:
+        source.text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(source.text)
+    except (FileNotFoundError, NotADirectoryError):
+        return source
+    except tomllib.TOMLDecodeError as fault:
+        line, message = syntax_fault(source.text, str(fault))
+        source.wrong("", f"not TOML: {message}", line)
+        return source
+    except (OSError, UnicodeDecodeError) as fault:
+        source.wrong("", f"{fault}: make it readable UTF-8, or remove it")
+        return source
+    known = set(Settings.model_fields) - ENVIRONMENT_ONLY
+    for key in table:
+        if key in PROJECT_KEYS:
+            if user:
+                source.wrong(key, f"[{key}] belongs in a repository's {FILE_NAME}")
+        elif key in USER_ONLY and not user:
+            source.wrong(key, "may not be set in a work tree: it holds for all repositories")
+        elif key not in known:
+            source.wrong(key, f"unknown key{_meant(key, known | PROJECT_KEYS)}")
+        else:
+            source.tree[key] = table[key]
+    source.tree = _placed(source.tree, path.parent)
+    return source
+
+
+def _add_project(source: _Source) -> None:
+    """What is wrong in the project part of a file that must be corrected anyway."""
+    project = parse_project(source.text, "project")
+    for problem in project if isinstance(project, tuple) else ():
+        section = problem.key.partition(".")[0]
+        if section in PROJECT_KEYS and section in tomllib.loads(source.text):
+            source.wrong(problem.key, problem.message, problem.line)
+
+
+def _placed(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths of a file are relative to it."""
+    for key in ("runs_dir", "data_dir", "state_dir", "cache_dir"):
+        if isinstance(tree.get(key), str) and tree[key]:
+            tree[key] = str(folder / Path(tree[key]).expanduser())
+    agents = tree.get("agents")
+    for agent in agents.values() if isinstance(agents, dict) else ():
+        if isinstance(agent, dict) and isinstance(agent.get("patches"), str):
+            agent["patches"] = str(folder / Path(agent["patches"]).expanduser())
+        if isinstance(agent, dict) and isinstance(agent.get("read_only"), list):
+            paths = agent["read_only"]
+            agent["read_only"] = [str(folder / Path(str(path)).expanduser()) for path in paths]
+    return tree
+
+
+def _dotenv(path: Path) -> _Source:
+    source = _Source(str(path))
+    if not path.is_file():
+        return source
+    try:
+        source.text = path.read_text(encoding="utf-8")
+        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        source.wrong("", f"{fault}: make it readable UTF-8, or remove it")
+        return source
+    given = {name: value for name, value in values.items() if value is not None}
+    return _variables(source, given)
+
+
+class _Variables(EnvSettingsSource):
+    """The environment's values for Settings, from a mapping instead of the process."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._given = {name.lower(): value for name, value in variables.items()}
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return self._given
+
+
+def _variables(source: _Source, variables: Mapping[str, str]) -> _Source:
+    """Values by field name; a name of ours that is nearly a setting's is refused."""
+    names = {f"autopack_{field}" for field in Settings.model_fields}
+    for name in variables:
+        lower = name.lower()
+        ours = lower.startswith("autopack_") and lower.removeprefix("autopack_")
+        if ours and ours not in GIVEN_TO_AGENTS and lower.partition("__")[0] not in names:
+            meant = nearest(lower, names)
+            if meant:
+                source.wrong(name, f"unknown variable; did you mean {meant.upper()!r}?")
+    fields = {
+        str(alias).lower(): field
+        for field, info in Settings.model_fields.items()
+        if isinstance(info.validation_alias, AliasChoices)
+        for alias in info.validation_alias.choices
+    }
+    try:
+        values = _Variables(variables)()
+    except ValueError as fault:  # a JSON value that is none; pydantic-settings' SettingsError
+        source.wrong("", f"{fault}: write JSON, or use the file")
+        return source
+    source.tree = {fields.get(key.lower(), key): value for key, value in values.items()}
+    for name in variables:
+        key = name.lower().removeprefix("autopack_").replace("__", ".")
+        source.variables[fields.get(name.lower(), key)] = name
+    return source
+
+
+def _checked(
+    merged: dict[str, Any], origins: Mapping[str, str], sources: Mapping[str, _Source]
+) -> Settings | None:
+    """The settings; None, and the problems noted at their sources, when they are wrong."""
+    found: dict[tuple[str, str], str] = {}
+    for key, message in _agent_keys(merged.get("agents", {})):
+        found[key, message] = message
+    settings = None
+    try:
+        settings = Settings(**merged)
+    except ValidationError as fault:
+        for error in fault.errors(include_url=False):
+            loc = [str(part) for part in error["loc"]]
+            keys = [".".join(loc[:depth]) for depth in range(len(loc), 0, -1)]
+            key = next((each for each in keys if each in origins), keys[-1])
+            found[key, error["msg"]] = error["msg"]
+    for (key, _), message in found.items():
+        origin = origins.get(key) or next(
+            (origins[each] for each in origins if each.startswith(f"{key}.")), "flag"
+        )
+        sources[origin].wrong(key, message)
+    return settings
+
+
+def _agent_keys(agents: object) -> Iterator[tuple[str, str]]:
+    """Misspelt keys of agents whose adapter is ours; others' adapters know their own keys."""
+    known = set(Agent.model_fields)
+    for name, agent in agents.items() if isinstance(agents, dict) else ():
+        if isinstance(agent, dict) and agent.get("type", "command") in BUILT_IN_AGENTS:
+            for key in sorted(agent.keys() - known):
+                yield f"agents.{name}.{key}", f"unknown key{_meant(key, known)}"
+
+
+def _merge(into: dict[str, Any], tree: Mapping[str, Any]) -> None:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _meant(word: str, known: set[str]) -> str:
+    meant = nearest(word, known)
+    return f"; did you mean {meant!r}?" if meant else f"; known are {', '.join(sorted(known))}"

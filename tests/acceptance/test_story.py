@@ -1,0 +1,96 @@
+"""What the command line and the incident tell of a run that failed: what, why, where, what next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.lab import Lab, phase, until
+from tests.process.ground import alive, new_mark
+from tests.repos import write
+
+SCOPE = phase("F1", "do: write README.md mine")
+RED = phase("F1", "do: write state/mode red")
+
+
+def incident(lab: Lab) -> Path:
+    return lab.project / ".autonomous_runs" / "r" / "incident" / "incident.md"
+
+
+def test_a_refused_change_is_told_with_rule_path_place_and_next_step(lab: Lab) -> None:
+    done = lab.make().run(SCOPE)
+    assert done.code == 1, done.err
+    shown = lab.cli("run", "view", "r").out
+    for told in (done.out, shown):
+        assert "scope: README.md: is outside the phase's scope" in told
+        assert str(incident(lab)) in told
+        assert "autopack run retry r" in told
+    assert "autopack run view r" in done.out
+    assert "autopack run view r" not in shown
+    assert "2 attempts" in shown
+    logs = lab.root / "state" / "logs" / "runs" / "r"
+    assert str(logs) in shown
+    assert logs.is_dir()
+    for name, commit in lab.kept().items():
+        assert f"refs/autopack/r/{name} ({commit[:12]})" in shown
+    assert f"git --git-dir={lab.bare} show refs/autopack/r/F1/2" in shown
+    written = incident(lab).read_text()
+    for told in ("scope at README.md: is outside the phase", str(logs), str(lab.bare),
+                 "refs/autopack/r/F1/1", f"show {'refs/autopack/r/F1/2'}",
+                 "autopack run retry r"):  # fmt: skip
+        assert told in written, told
+
+
+def test_the_json_of_a_run_tells_the_same(lab: Lab) -> None:
+    lab.make().run(SCOPE)
+    run = lab.cli("run", "view", "r", "--json").data["run"]
+    (shown,) = run["tiers"][0]["phases"]
+    (finding,) = shown["evidence"]["findings"]
+    assert (finding["rule"], finding["path"], finding["line"]) == ("scope", "README.md", 0)
+    assert {kept["ref"]: kept["commit"] for kept in shown["kept"]} == {
+        f"refs/autopack/r/{name}": commit for name, commit in lab.kept().items()
+    }
+    assert run["places"]["incident"] == str(incident(lab))
+    assert run["places"]["repository"] == str(lab.bare)
+
+
+def test_a_red_ci_is_told_with_the_test_that_failed(lab: Lab) -> None:
+    done = lab.make().run(RED)
+    assert done.code == 1, done.err
+    shown = lab.cli("run", "view", "r").out
+    for told in (done.out, shown, incident(lab).read_text()):
+        assert "1 of 1 test" in told
+        assert "it is red" in told
+    assert "\\x0a" not in done.out + shown
+
+
+def test_lines_of_others_stay_lines_and_pass_for_none_of_ours(lab: Lab) -> None:
+    """CI says two lines and an escape on its own; they are quoted, each on its line."""
+    ci = 'commands = [{ run = ["sh", "-c", "printf \'first\\\\nnext: \\\\033[1mforged\\\\n\'; false"] }]'
+    done = lab.make(ci=ci).run(phase("F1", "do: write src/one.txt one"))
+    assert done.code == 1, done.err
+    for told in (done.out, lab.cli("run", "view", "r").out):
+        assert "\n    | first\n    | next: " in told, told
+        assert "\x1b" not in told
+        assert "\\x0a" not in told
+        assert [line for line in told.splitlines() if line.startswith("  next:")] == [
+            line for line in told.splitlines() if "next: autopack" in line
+        ]
+
+
+def test_a_broken_settings_file_hinders_no_reading_and_no_cancelling(lab: Lab) -> None:
+    mark = new_mark()
+    started = lab.make().start("run", lab.plan(phase("F1", f"do: hang {mark}")), "--run-id", "r")
+    until(lambda: alive(mark), "the agent works")
+    write(lab.project, {"autopack.toml": "builder = \n"})
+    for command in (("run", "list"), ("run", "view", "r"), ("events", "list", "r"),
+                    ("events", "verify"), ("run", "cancel", "r")):  # fmt: skip
+        done = lab.cli(*command)
+        assert done.code == 0, (command, done.err)
+        assert f"{lab.project}/autopack.toml is passed over" in done.err
+        assert f"{lab.project}/autopack.toml:1: not TOML" in done.err
+    watched = lab.cli("run", "watch", "r", "--json")
+    assert watched.code == 1
+    assert watched.data["run"]["failure"]["reason"].startswith("cancelled")
+    assert '"code": "warning"' in watched.err
+    started.wait(20)
+    assert lab.cli("run", lab.plan(SCOPE)).code == 2
