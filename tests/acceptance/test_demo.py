@@ -52,7 +52,7 @@ def test_it_ends_well_and_says_so_in_five_lines(demo: Demo) -> None:
     assert "F1.1" in summary[1]
     assert "toolbox/words.py (scope)" in summary[1]
     assert "F1.2: " in summary[2]
-    assert "made again on the branch that moved" in summary[3]
+    assert "made again on the phase ahead of it" in summary[3]
     assert "5 snapshot tags" in summary[4]
     assert "main untouched" in summary[4]
     assert summary[5].startswith("next: ")

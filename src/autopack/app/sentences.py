@@ -13,7 +13,7 @@ _STEPS: dict[Step, str] = {
     Step.AUDITING: "waits for the auditor",
     Step.TESTING: "waits for CI",
     Step.REAPPLYING: "is re-applied to the branch that moved",
-    Step.LANDING_QUEUED: "is green and waits to land",
+    Step.LANDING_QUEUED: "waits for its turn to land",
     Step.LANDING: "is landing",
     Step.COMPLETE: "has landed",
     Step.FAILED: "has failed",

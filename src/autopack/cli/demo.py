@@ -161,4 +161,4 @@ def _moved(events: Sequence[Recorded]) -> Iterator[str]:
     for recorded in events:
         if isinstance(recorded.happened.event, CandidateReapplied):
             phase_id = recorded.happened.event.phase_id
-            yield f"{phase_id} was made again on the branch that moved, and tested again"
+            yield f"{phase_id} was made again on the phase ahead of it, and tested there"
