@@ -168,7 +168,7 @@ def spawn_supervisor(loaded: Loaded) -> int:
     log = supervisor_log(loaded)
     if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
         log.replace(log.with_suffix(".log.1"))
-    argv = [sys.executable, "-m", "autopack.cli.main", "supervise", "--until-idle"]
+    argv = [sys.executable, "-m", "autopack.cli.hosting"]
     return spawn_detached(argv, env=_told(loaded), cwd=loaded.folders.state, log=log)
 
 
@@ -378,10 +378,11 @@ def try_base(loaded: Loaded, source: Checkout) -> Tested:
 
 
 def _workbench(sandbox: str) -> Workbench:
-    from autopack.process.sandbox import probe
+    from autopack.process.sandbox import find
     from autopack.process.workbench import Workbench
 
-    return Workbench(probe()) if sandbox == "bubblewrap" else _unfenced()
+    # Not tried: a run is refused where it is started, and a fence that broke since says so itself.
+    return Workbench(find()) if sandbox == "bubblewrap" else _unfenced()
 
 
 def _unfenced() -> Workbench:

@@ -30,6 +30,16 @@ def test_reading_imports_nothing_heavy(world: World) -> None:
     assert b'"runs": []' in done.stdout
 
 
+def test_a_background_supervisor_says_in_its_log_what_stops_it(world: World) -> None:
+    world.toy()
+    env = {**world.env, "AUTOPACK_WORKERS_MAX": "many"}
+    argv = [sys.executable, "-m", "autopack.cli.hosting"]
+    done = run(argv, env=env, cwd=world.repo, limits=Limits(50))
+    assert done.exit_code == OperatorFault.exit_code
+    assert b"AUTOPACK_WORKERS_MAX" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.perform(["--help"]) == 0
     shown = capsys.readouterr().out

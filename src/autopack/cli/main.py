@@ -7,25 +7,18 @@ output, all else to standard error. Never shows a traceback for a fault that nam
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NoReturn
 
 from cyclopts import App, CycloptsError
 
 from autopack import __version__
 from autopack.cli import render
-from autopack.core.errors import EnvironmentFault, Fault, OperatorFault, OwnFault
+from autopack.cli.ending import answer
 
-INTERRUPTED: Final = 130
 USAGE: Final = 2
-REFUSALS: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-)
-"""What the machine says when it is full, closed or broken: not a defect of ours."""
 
 app = App(
     name="autopack",
@@ -63,50 +56,13 @@ def perform(arguments: Sequence[str], program: App = app) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except CycloptsError as fault:
+        hint = "`autopack --help` and `autopack COMMAND --help` name every option"
+        render.fault("usage", str(fault), hint, as_json=as_json)
+        return USAGE
     except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001  the last place to answer
-        return _answer(fault, as_json=as_json)
+        return answer(fault, as_json=as_json)
     return result if isinstance(result, int) else 0
-
-
-def _answer(fault: BaseException, *, as_json: bool) -> int:
-    """Tell what went wrong; the exit code."""
-    match fault:
-        case CycloptsError():
-            hint = "`autopack --help` and `autopack COMMAND --help` name every option"
-            code, message, exit_code = "usage", str(fault), USAGE
-        case Fault():
-            code, message, hint, exit_code = fault.code, fault.what, fault.hint, fault.exit_code
-        case KeyboardInterrupt():
-            code, message, hint, exit_code = "interrupted", "interrupted", "", INTERRUPTED
-        case OSError() if fault.errno in REFUSALS:
-            hint = "free or open what the message names"
-            code, message, exit_code = EnvironmentFault.code, str(fault), EnvironmentFault.exit_code
-        case _:
-            where = _keep_traceback(fault)
-            hint = f"a defect of Autopack; please report it with {where}"
-            message = f"unexpected: {type(fault).__name__}: {fault}"
-            code, exit_code = OwnFault.code, OwnFault.exit_code
-    render.fault(code, message, hint, as_json=as_json)
-    return exit_code
-
-
-def _keep_traceback(fault: BaseException) -> str:
-    """Write the traceback into a file of its own; where."""
-    import tempfile
-    import traceback
-
-    from autopack.settings import load
-
-    try:
-        folder = load(Path.cwd(), os.environ).folders.logs
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, OperatorFault):
-        folder = Path(tempfile.gettempdir())
-    handle, name = tempfile.mkstemp(prefix="crash-", suffix=".log", dir=folder)
-    with os.fdopen(handle, "w") as file:
-        file.write(f"autopack {__version__}: {sys.argv[1:]}\n")
-        traceback.print_exception(fault, file=file)
-    return name
 
 
 if __name__ == "__main__":

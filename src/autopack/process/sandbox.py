@@ -185,13 +185,18 @@ class Unfenced:
             )  # fmt: skip
 
 
-def probe(path: str | None = None) -> Sandbox:
-    """Find bubblewrap on `path` (default: PATH) and see it work once; SandboxMissing if not."""
+def find(path: str | None = None) -> Sandbox:
+    """Bubblewrap on `path` (default: PATH), not yet tried; SandboxMissing when there is none."""
     found = shutil.which("bwrap", path=path)
     if found is None:
         hint = 'install it (apt install bubblewrap, dnf install bubblewrap) or set sandbox = "none"'
         raise SandboxMissing("bubblewrap (bwrap) is not installed", hint)
-    sandbox = Sandbox(Path(found), default_identity())
+    return Sandbox(Path(found), default_identity())
+
+
+def probe(path: str | None = None) -> Sandbox:
+    """Find bubblewrap on `path` (default: PATH) and see it work once; SandboxMissing if not."""
+    sandbox = find(path)
     with tempfile.TemporaryDirectory(prefix="autopack-probe-") as work:
         give(Path(work), sandbox.identity)
         try:
