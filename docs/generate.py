@@ -135,6 +135,32 @@ def _family(root: type[Fault]) -> Iterator[type[Fault]]:
             yield from _family(child)
 
 
+def exit_codes_page() -> str:
+    """Every exit code, and what it means for a command that says more."""
+    from autopack.cli.exits import COMMANDS, MEANINGS
+
+    codes = (
+        (str(code), meaning, ", ".join(f"`{error}`" for error in names))
+        for code, (meaning, names) in MEANINGS.items()
+    )
+    commands = (
+        (f"`{command}`", str(code), meaning)
+        for command, meanings in COMMANDS.items()
+        for code, meaning in meanings.items()
+    )
+    parts = [
+        "# Exit codes",
+        NOTICE,
+        "Made from `autopack.cli.exits`. Every class of error with its code: [errors](errors.md).",
+        _table(("code", "meaning", "errors"), codes),
+        "With `--json` an error is one line on standard error, and a warning too, under `warning`:",
+        '`{"code": …, "message": …, "hint": …}`. Data stays on standard output.',
+        "## Where a command says more",
+        _table(("command", "code", "meaning"), commands),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def plan_schema() -> str:
     """The JSON Schema of a plan in TOML or JSON."""
     from autopack.core.plan_data import plan_schema as schema
@@ -228,6 +254,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "states.md": states_page,
     "settings.md": settings_page,
     "errors.md": errors_page,
+    "exit-codes.md": exit_codes_page,
     "plan.schema.json": plan_schema,
     "settings.schema.json": settings_schema,
 }

@@ -17,6 +17,7 @@ import pytest
 from cyclopts import App
 from jsonschema import Draft202012Validator
 
+from autopack.cli import exits
 from autopack.cli.main import app
 from autopack.core import errors, machine, strategy
 from autopack.core.project import Project, parse_project
@@ -57,7 +58,8 @@ def generator() -> ModuleType:
 
 
 GENERATED = [
-    "cli.md", "states.md", "settings.md", "errors.md", "plan.schema.json", "settings.schema.json",
+    "cli.md", "states.md", "settings.md", "errors.md", "exit-codes.md", "plan.schema.json",
+    "settings.schema.json",
 ]  # fmt: skip
 
 
@@ -134,17 +136,24 @@ def test_every_event_and_command_is_in_the_reference() -> None:
 def test_every_culprit_and_exit_code_is_in_the_documents() -> None:
     text = page("docs/reference/exit-codes.md")
     for fault in (
-        errors.Fault,
         errors.OperatorFault,
         errors.AgentFault,
         errors.EnvironmentFault,
         errors.OwnFault,
     ):
-        assert f"`{fault.__name__}`" in text
-        assert f"`{fault.code}`" in text
-        assert f"| {fault.exit_code} |" in text
-    for code in (0, 130):
+        meaning, names = exits.MEANINGS[fault.exit_code]
+        assert fault.code in names
+        assert f"| {fault.exit_code} | {meaning} |" in text
+        assert f"`{fault.__name__}`" in page("docs/reference/errors.md")
+    for code in (exits.DONE, exits.INTERRUPTED):
         assert f"| {code} |" in text
+
+
+def test_a_command_says_more_of_known_codes_only() -> None:
+    for command, meanings in exits.COMMANDS.items():
+        assert meanings.keys() <= exits.MEANINGS.keys()
+        words = command.removesuffix(" PLAN")
+        assert f"autopack {words}" in page("docs/reference/cli.md"), command
 
 
 def test_every_error_says_what_happened() -> None:

@@ -205,8 +205,8 @@ def supervisor_log(loaded: Loaded) -> Path:
     return loaded.folders.logs / "supervisor.log"
 
 
-def check_agents(loaded: Loaded, builder: str, auditor: str) -> None:
-    """See that a run's agents can do their part; OperatorFault names the key that is wrong."""
+def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) -> None:
+    """See that a run's agents can do their part; `prepares`: its environment may bring programs."""
     agents = _agents(loaded, (builder, auditor), _unfenced(), lambda _: None)
     for role, name, able in (
         ("builder", builder, agents.builders),
@@ -215,6 +215,8 @@ def check_agents(loaded: Loaded, builder: str, auditor: str) -> None:
         if name and name not in able:
             what = f"agents.{name}: its type cannot be a run's {role}"
             raise OperatorFault(what, f"choose another {role}")
+        if check := getattr(able.get(name), "check", None):
+            check(fenced=loaded.settings.sandbox == "bubblewrap", prepares=prepares)
 
 
 @contextmanager

@@ -127,6 +127,29 @@ def unset_key(world: World) -> None:
     )  # fmt: skip
 
 
+def no_agent(world: World) -> None:
+    world.toy(SETTINGS.replace('type = "scripted"\npatches = "../patches"',
+                               'command = ["no-such-agent", "{prompt_file}"]'))  # fmt: skip
+
+
+def agent_elsewhere(world: World) -> None:
+    """A program on the user's PATH, in a folder that no agent is shown."""
+    program = world.root / "own" / "our-agent"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    world.env["PATH"] += f":{program.parent}"
+    world.toy(SETTINGS.replace('type = "scripted"\npatches = "../patches"',
+                               'command = ["our-agent"]'))  # fmt: skip
+
+
+def agent_outside_the_fence(world: World) -> None:
+    agent_elsewhere(world)
+    settings = (world.repo / "autopack.toml").read_text()
+    whole = settings.replace('"our-agent"', f'"{world.root}/own/our-agent"')
+    world.commit({"autopack.toml": whole})
+
+
 CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
     "no repository": (no_repository, USAGE, ("no git repository", "git init")),
     "empty": (empty, USAGE, ("empty repository", "commit something first")),
@@ -137,6 +160,9 @@ CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
     "bad project part": (bad_project, USAGE, ("comands", "commands")),
     "bad machine part": (bad_machine, USAGE, ("bulider", "did you mean 'builder'")),
     "unknown builder": (unknown_builder, USAGE, ("recorder", "did you mean 'recorded'")),
+    "agent not installed": (no_agent, ENVIRONMENT, ("agents.recorded.command", "no-such-agent")),
+    "agent not on its PATH": (agent_elsewhere, ENVIRONMENT, ("our-agent", "read_only = [")),
+    "agent not shown": (agent_outside_the_fence, ENVIRONMENT, ("our-agent", "read_only = [")),
     "broken agent": (broken_agent, USAGE, ("agents.recorded.patches",)),
     "variable not set": (unset_key, USAGE, ("NOT_SET_ANYWHERE",)),
     "branch in the way": (branch_in_the_way, USAGE, ("branch autonomous", "git branch -m")),
@@ -153,11 +179,12 @@ CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_refused_and_nothing_left_behind(world: World, case: str) -> None:
+@pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["start", "dry run"])
+def test_refused_and_nothing_left_behind(world: World, case: str, how: tuple[str, ...]) -> None:
     spoil, exit_code, words = CASES[case]
     spoil(world)
     before = contents(world.root)
-    done = world.autopack("run", str(world.plan))
+    done = world.autopack("run", str(world.plan), *how)
     said = done.stderr.decode()
     assert done.exit_code == exit_code, said
     for word in words:
@@ -175,6 +202,25 @@ def test_all_problems_at_once(world: World) -> None:
     said = world.autopack("run", str(world.plan)).stderr.decode()
     for word in ("lowish", "F9.9", "no builder", "branch autonomous"):
         assert word in said
+
+
+def test_a_program_that_the_environment_will_bring_or_the_clone_holds(world: World) -> None:
+    prepares = '[environment]\nprepare = ["true"]\ncache = [".venv"]\n'
+    for word, more in (("brought-later", prepares), ("./tools/agent", "")):
+        world.toy(SETTINGS.replace('type = "scripted"\npatches = "../patches"',
+                                   f'command = ["{word}"]') + more)  # fmt: skip
+        done = world.autopack("run", str(world.plan), "--dry-run")
+        assert done.exit_code == 0, done.stderr.decode()
+
+
+def test_a_dry_run_counts_audits_only_where_an_auditor_is(world: World) -> None:
+    world.toy()
+    said = world.autopack("run", str(world.plan), "--dry-run").stdout.decode()
+    assert "tokens, 2 attempts, 0 audits, 2 CI runs" in said
+    assert "1 phase in 1 tier on" in said
+    world.env["AUTOPACK_AUDITOR"] = "recorded"
+    said = world.autopack("run", str(world.plan), "--dry-run").stdout.decode()
+    assert "2 attempts, 1 audit, 3 CI runs" in said
 
 
 def test_a_name_that_is_taken(world: World) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from autopack.cli import exits
 from autopack.process.sandbox import SandboxMissing, probe
 from tests.cli.world import SETTINGS, World, contents
 
@@ -61,18 +63,86 @@ def test_an_agent_that_is_not_installed(world: World) -> None:
     world.toy(SETTINGS.replace('type = "scripted"\npatches = "../patches"',
                                'command = ["no-such-agent", "x"]'))  # fmt: skip
     agents = checks(world, exit_code=3)["agents"]
-    assert "no-such-agent" in agents["message"]
+    assert "agents.recorded.command: no-such-agent is not found" in agents["message"]
+
+
+def test_an_agent_that_nobody_chose_is_a_warning(world: World) -> None:
+    world.toy(SETTINGS + '[agents.other]\ncommand = ["no-such-agent"]\n')
+    found = checks(world, exit_code=0)
+    assert found["agents"]["status"] == "ok"
+    assert found["agent other"]["status"] == "warn"
+    assert "no-such-agent" in found["agent other"]["message"]
+    chosen = world.autopack("doctor", "--json", cwd=world.repo)
+    assert chosen.exit_code == 0
+    world.env["AUTOPACK_AUDITOR"] = "other"
+    assert checks(world, exit_code=3)["agents"]["status"] == "fail"
+
+
+def a_setting(world: World) -> None:
+    world.toy('bulider = "x"\n' + SETTINGS)
+
+
+def no_builder(world: World) -> None:
+    world.toy(SETTINGS.replace('builder = "recorded"', ""))
+
+
+def no_repository(world: World) -> None:
+    (world.repo / "a.py").write_text("")
+
+
+def a_base_without_settings(world: World) -> None:
+    world.commit({"a.py": ""})
+    (world.repo / "autopack.toml").write_text(SETTINGS)
+
+
+def a_folder_inside(world: World) -> None:
+    world.toy()
+    world.env["AUTOPACK_DATA_DIR"] = str(world.repo / "data")
+
+
+def no_sandbox(world: World) -> None:
+    world.toy()
+    world.env["PATH"] = world.path_with("git")
+
+
+def no_sandbox_and_no_builder(world: World) -> None:
+    no_builder(world)
+    world.env["PATH"] = world.path_with("git")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (a_setting, exits.USAGE),
+        (no_builder, exits.USAGE),
+        (no_repository, exits.USAGE),
+        (a_base_without_settings, exits.USAGE),
+        (a_folder_inside, exits.USAGE),
+        (no_sandbox, exits.ENVIRONMENT),
+        (no_sandbox_and_no_builder, exits.ENVIRONMENT),
+    ],
+)
+@pytest.mark.usefixtures("_sandbox")
+def test_its_exit_code_is_that_of_the_table_and_of_a_run(
+    world: World, spoil: Callable[[World], None], code: int
+) -> None:
+    assert code in exits.COMMANDS["doctor"]
+    spoil(world)
+    checks(world, exit_code=code)
+    if spoil is not no_sandbox_and_no_builder:  # a run stops at the first of the two
+        assert world.autopack("run", str(world.plan), "--dry-run").exit_code == code
 
 
 @pytest.mark.usefixtures("_sandbox")
 def test_the_bases_own_tests(world: World) -> None:
     world.toy()
-    red = checks(world, "--tests", exit_code=3)["tests"]
+    red = checks(world, "--tests", exit_code=1)["tests"]
     assert red["status"] == "fail"
     assert "AssertionError" in red["message"]
     world.commit({"a.py": "def add(a, b):\n    return a + b\n"})
     green = checks(world, "--tests", exit_code=0)["tests"]
-    assert "green" in green["message"]
-    assert "exit code" in green["message"]
+    assert green["status"] == "warn"
+    assert "green by exit code alone: tests not counted" in green["message"]
+    assert "junit" in green["fix"]
     assert list((world.root / "state" / "clones").iterdir()) == []
     assert world.git("for-each-ref", "refs/heads/autonomous") == ""

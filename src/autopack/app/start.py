@@ -125,6 +125,7 @@ def new_run(
         safety,
         settings.phases_max or defaults.phases_max,
         settings.token_cap or defaults.token_cap,
+        auditor=bool(machine.auditor),
     )
     plan = compile_plan(draft, options)
     audited: tuple[str, ...] = ()

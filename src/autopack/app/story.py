@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from autopack.app.sentences import count
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -101,7 +102,8 @@ def _tested(
     match event:
         case CandidateTested():
             detail, findings = _evidence(event.evidence)
-            notes = [f"{event.tests_run} tests"]
+            counted = event.tests_run or not event.weak
+            notes = [count(event.tests_run, "test") if counted else "tests not counted"]
             notes += ["cached"] if event.cached else []
             notes += ["by exit code alone"] if event.weak else []
             what = f"CI: {event.verdict.value} ({', '.join(notes)})"

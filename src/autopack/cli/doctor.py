@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from autopack.app.sentences import count
+from autopack.cli.exits import DONE, ENVIRONMENT, FAILED, USAGE
 from autopack.cli.options import Json, Repo
-from autopack.core.errors import EnvironmentFault, Fault
+from autopack.core.errors import Fault
 
 if TYPE_CHECKING:
     from autopack.settings import Loaded
@@ -26,12 +28,16 @@ MARKS: Final = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 @dataclass(frozen=True)
 class Result:
-    """One check: `status` is ok, warn or fail; `fix` what to do unless it is ok."""
+    """One check: `status` is ok, warn or fail; `fix` what to do unless it is ok.
+
+    `exit_code`: what a failure makes the command leave with.
+    """
 
     check: str
     status: str
     message: str
     fix: str = ""
+    exit_code: int = USAGE
 
 
 def doctor(
@@ -42,7 +48,7 @@ def doctor(
     ] = False,
     json: Json = False,
 ) -> int:
-    """See what a run would miss here; leave with 3 when something is missing."""
+    """See what a run would miss here; leave with the gravest code of what failed."""
     from autopack.cli import render
 
     folder = repo or Path.cwd()
@@ -53,10 +59,16 @@ def doctor(
             render.out(f"{MARKS[result.status]} {result.check}: {_one_line(result.message)}")
             if result.fix:
                 render.out(f"     fix: {_one_line(result.fix)}")
-    failed = any(result.status == "fail" for result in results)
+    failed = [result.exit_code for result in results if result.status == "fail"]
     if json:
-        render.data({"ok": not failed, "checks": [asdict(result) for result in results]})
-    return EnvironmentFault.exit_code if failed else 0
+        render.data({"ok": not failed, "checks": [_row(result) for result in results]})
+    return max(failed, default=DONE)
+
+
+def _row(result: Result) -> dict[str, str]:
+    row = asdict(result)
+    del row["exit_code"]  # of failures only, and the command leaves with the gravest
+    return row
 
 
 def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
@@ -66,14 +78,17 @@ def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
     try:
         loaded = load(folder, os.environ)
     except Fault as fault:
-        yield Result("settings", "fail", fault.what, fault.hint)
+        yield _failed("settings", fault)
         return
     yield Result("settings", "ok", "`autopack config show` lists them")
     yield _check("git", lambda: _git(loaded))
     yield _check("sandbox", lambda: _sandbox(loaded))
     yield _check("store", lambda: _store(loaded))
     yield _disk(loaded)
-    yield _check("agents", lambda: _agents(loaded))
+    prepares = _prepares(loaded, folder)
+    yield _check("agents", lambda: _agents(loaded, prepares=prepares))
+    for name in sorted(loaded.settings.agents.keys() - _chosen(loaded)):
+        yield _other_agent(loaded, name, prepares=prepares)
     yield _check("repository", lambda: _repository(loaded, folder))
     if tests:
         yield _check("tests", lambda: _tests(loaded, folder))
@@ -83,14 +98,19 @@ def _check(name: str, look: Callable[[], Result]) -> Result:
     try:
         return look()
     except Fault as fault:
-        return Result(name, "fail", fault.what, fault.hint)
+        return _failed(name, fault)
+
+
+def _failed(name: str, fault: Fault) -> Result:
+    hint = fault.hint or "correct what the message names"
+    return Result(name, "fail", fault.what, hint, fault.exit_code)
 
 
 def _python() -> Result:
     told = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info >= PYTHON_MIN:
         return Result("python", "ok", f"{told} in {sys.prefix}")
-    return Result("python", "fail", told, "install Python 3.11 or newer")
+    return Result("python", "fail", told, "install Python 3.11 or newer", ENVIRONMENT)
 
 
 def _git(loaded: Loaded) -> Result:
@@ -118,7 +138,7 @@ def _store(loaded: Loaded) -> Result:
         if store is None:
             return Result("store", "ok", f"none yet; {database} will be made")
         open_runs = len(store.runs(ended=False, limit=1000))
-    return Result("store", "ok", f"{database}, {open_runs} runs under way")
+    return Result("store", "ok", f"{database}, {count(open_runs, 'run')} under way")
 
 
 def _disk(loaded: Loaded) -> Result:
@@ -132,7 +152,26 @@ def _disk(loaded: Loaded) -> Result:
     return Result("disk", "ok", message)
 
 
-def _agents(loaded: Loaded) -> Result:
+def _chosen(loaded: Loaded) -> set[str]:
+    return {loaded.settings.builder, loaded.settings.auditor}
+
+
+def _prepares(loaded: Loaded, folder: Path) -> bool:
+    """Whether runs from here make an environment; what hinders them is another check's."""
+    from autopack import wiring
+    from autopack.app.start import find_base, read_project
+
+    try:
+        source = wiring.checkout(loaded, folder)
+        return read_project(source, *find_base(source, "")).environment is not None
+    except Fault:
+        return False
+
+
+def _agents(loaded: Loaded, *, prepares: bool) -> Result:
+    """The default builder and auditor: without them no run starts."""
+    from autopack import wiring
+
     settings = loaded.settings
     if not settings.builder:
         known = ", ".join(sorted(settings.agents)) or "none configured"
@@ -143,19 +182,22 @@ def _agents(loaded: Loaded) -> Result:
             return Result(
                 "agents", "fail", f"{role} {name}: no [agents.{name}]", f"add it as {role}"
             )
-    from autopack import wiring
-
-    wiring.check_agents(loaded, settings.builder, settings.auditor)
-    path = loaded.environ.get("PATH", os.defpath)
-    for name, agent in sorted(settings.agents.items()):
-        argv = agent.command.split() if isinstance(agent.command, str) else agent.command
-        if argv and shutil.which(argv[0], path=path) is None:
-            what = f"{name}: {argv[0]} is not found"
-            return Result("agents", "fail", what, "install it, or write its whole path")
+    wiring.check_agents(loaded, settings.builder, settings.auditor, prepares=prepares)
     if not settings.auditor:
         what = f"builder {settings.builder}, no auditor: phases that need one are refused"
         return Result("agents", "ok", what)
     return Result("agents", "ok", f"builder {settings.builder}, auditor {settings.auditor}")
+
+
+def _other_agent(loaded: Loaded, name: str, *, prepares: bool) -> Result:
+    """An agent that only a flag would choose: what it lacks hinders no other run."""
+    from autopack import wiring
+
+    try:
+        wiring.check_agents(loaded, name, "", prepares=prepares)
+    except Fault as fault:
+        return Result(f"agent {name}", "warn", fault.what, fault.hint)
+    return Result(f"agent {name}", "ok", "is there, and not chosen by default")
 
 
 def _repository(loaded: Loaded, folder: Path) -> Result:
@@ -181,12 +223,16 @@ def _tests(loaded: Loaded, folder: Path) -> Result:
     from autopack.core.event import CiVerdict
 
     tested = wiring.try_base(loaded, wiring.checkout(loaded, folder))
+    if tested.verdict is CiVerdict.PASS and tested.weak and not tested.tests_run:
+        what = "green by exit code alone: tests not counted, so none may have run"
+        return Result("tests", "warn", what, 'let a command write JUnit: report = "junit"')
     if tested.verdict is CiVerdict.PASS:
-        weak = "; by exit code alone, which is weak evidence" if tested.weak else ""
-        return Result("tests", "ok", f"green, {tested.tests_run} tests{weak}")
+        weak = ", and a command by exit code alone" if tested.weak else ""
+        return Result("tests", "ok", f"green, {count(tested.tests_run, 'test')}{weak}")
     said = tested.error or (tested.evidence.summary if tested.evidence else tested.verdict.value)
     fix = "a run starts from this base: make it green there first"
-    return Result("tests", "fail", f"{tested.verdict.value}: {said}", fix)
+    code = ENVIRONMENT if tested.error else FAILED
+    return Result("tests", "fail", f"{tested.verdict.value}: {said}", fix, code)
 
 
 def _one_line(text: str) -> str:

@@ -17,17 +17,19 @@ from autopack import wiring
 from autopack.app.plan import DryRun, dry_run
 from autopack.app.ports import Store
 from autopack.app.report import RunView, run_view
-from autopack.app.start import Machine, Ready, Wish, new_run, successor
+from autopack.app.sentences import count
+from autopack.app.start import Machine, Ready, Source, Wish, new_run, read_project, successor
 from autopack.app.supervise import create_run
 from autopack.cli import render, view, wire
+from autopack.cli.exits import DONE, FAILED, INTERRUPTED
 from autopack.cli.watch import follow
 from autopack.core.errors import OperatorFault
 from autopack.core.run import Run, RunSpec
 from autopack.core.words import nearest
 from autopack.settings import Loaded, load
 
-FAILED: Final = 1
-INTERRUPTED: Final = 130
+ANSWERS_MAX: Final = 3
+"""How often Ctrl-C's question is asked before silence is taken as `detach`."""
 COMMANDS: Final = ("list", "view", "watch", "cancel", "retry", "deliver")
 
 
@@ -55,10 +57,10 @@ def start(
                         wiring.KnownRuns(store))  # fmt: skip
     if not how.as_json:
         render.note(*(f"warning: {warning}" for warning in ready.warnings))
-    _check_world(loaded, ready.spec)
+    _check_world(loaded, ready.spec, source)
     if how.dry_run:
         _print_dry_run(ready, as_json=how.as_json)
-        return 0
+        return DONE
     return _begin(loaded, ready.spec, how)
 
 
@@ -74,7 +76,7 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
         source = wiring.checkout(loaded, repository)
         loaded.folders.check_outside(source.top)
         spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto)
-    _check_world(loaded, spec)
+    _check_world(loaded, spec, source)
     return _begin(loaded, spec, how)
 
 
@@ -125,7 +127,7 @@ def deliver(run_id: str, *, as_json: bool) -> int:
 
         run = _ensured(loaded, store, run_id, answered)
         _tell(loaded, store, run, as_json=as_json)
-    return 0 if run.delivered == run.tip else FAILED
+    return DONE if run.delivered == run.tip else FAILED
 
 
 def machine(loaded: Loaded) -> Machine:
@@ -154,10 +156,12 @@ def _wish(wish: Wish, loaded: Loaded) -> Wish:
     )
 
 
-def _check_world(loaded: Loaded, spec: RunSpec) -> None:
-    """What would fail the run at its first command: the sandbox, the agents' configuration."""
+def _check_world(loaded: Loaded, spec: RunSpec, source: Source) -> None:
+    """What would fail the run at its first command: sandbox, agents' configuration and programs."""
     wiring.check_sandbox(spec.sandbox)
-    wiring.check_agents(loaded, spec.builder, spec.auditor)
+    project = read_project(source, spec.base_ref, spec.base_commit)
+    prepares = project.environment is not None
+    wiring.check_agents(loaded, spec.builder, spec.auditor, prepares=prepares)
 
 
 def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
@@ -189,16 +193,8 @@ def _ensured(loaded: Loaded, store: Store, run_id: str, rests: Callable[[Run], b
 
 
 def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
-    """What Ctrl-C means: a terminal is asked once; without one the run goes on alone."""
-    choice = "d"
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        render.note("", "the run goes on in the background unless you cancel it")
-        try:
-            sys.stderr.write("[d]etach, [c]ancel the run, [w]atch on? (d) ")
-            sys.stderr.flush()
-            choice = sys.stdin.readline().strip().lower()[:1] or "d"
-        except KeyboardInterrupt:
-            choice = "d"
+    """What Ctrl-C means: a terminal is asked; without one the run goes on alone."""
+    choice = _choice() if sys.stdin.isatty() and sys.stderr.isatty() else "d"
     if choice == "w":
         return True
     if choice == "c":
@@ -212,9 +208,26 @@ def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
     return False
 
 
+def _choice() -> str:
+    """`d`, `c` or `w` as somebody answers; `d` too for silence and after too many other answers."""
+    render.note("", "the run goes on in the background unless you cancel it")
+    for left in reversed(range(ANSWERS_MAX)):
+        try:
+            sys.stderr.write("[d]etach, [c]ancel the run, [w]atch on? (d) ")
+            sys.stderr.flush()
+            said = sys.stdin.readline().strip().lower()
+        except KeyboardInterrupt:
+            return "d"
+        for word in ("detach", "cancel", "watch"):
+            if word.startswith(said or "d"):
+                return word[0]
+        render.note(f"{said!r} is no answer" + ("" if left else "; detaching"))
+    return "d"
+
+
 def _tell_end(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> int:
     ended = _tell(loaded, store, run, as_json=as_json)
-    return FAILED if ended.failure or ended.undelivered else 0
+    return FAILED if ended.failure or ended.undelivered else DONE
 
 
 def _tell(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> RunView:
@@ -236,7 +249,8 @@ def _print_dry_run(ready: Ready, *, as_json: bool) -> None:
 
 def _course(spec: RunSpec, course: DryRun) -> list[str]:
     where = f"{spec.base_ref} ({spec.base_commit[:12]}), {spec.parallel_max} at a time"
-    lines = [f"{spec.run_id}: {course.phases} phases in {course.tiers} tiers on {where}"]
+    size = f"{count(course.phases, 'phase')} in {count(course.tiers, 'tier')}"
+    lines = [f"{spec.run_id}: {size} on {where}"]
     header = ("", "PHASE", "CATEGORY", "COMPLEXITY", "ATTEMPTS", "TOKENS", "NEEDS", "SCOPE")
     for wave in course.waves:
         lines += ["", f"{wave.tier_id} {wave.tier_name}"]
@@ -247,12 +261,18 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
             for phase in wave.phases
         ]  # fmt: skip
         lines += render.table(header, rows)
-    tries = f"{course.builder_attempts_max} attempts, {course.auditor_attempts_max} audits"
+    tries = ", ".join(
+        (
+            count(course.builder_attempts_max, "attempt"),
+            count(course.auditor_attempts_max, "audit"),
+            count(course.ci_runs_max, "CI run"),
+        )
+    )
     lines += [
         "",
         f"order: {' '.join(course.order)}",
         f"critical path: {' '.join(course.critical_path)} ({course.critical_path_tokens:,} tokens)",
-        f"at worst: {course.tokens_max:,} tokens, {tries}, {course.ci_runs_max} CI runs",
+        f"at worst: {course.tokens_max:,} tokens, {tries}",
     ]
     if course.incident_tokens > course.tokens_max:
         lines.append(

@@ -34,6 +34,8 @@ class PlanOptions:
     safety_profile: SafetyProfile = SafetyProfile.NORMAL
     phases_max: int = 25
     token_cap: int = 5_000_000
+    auditor: bool = True
+    """Whether the run has one: without it nothing is audited, and costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -238,18 +240,23 @@ def _worst_case(
         tokens=min(tokens, options.token_cap),
         incident_tokens=tokens,
         builder_attempts=sum(phase.builder_attempts_max for phase in phases),
-        auditor_attempts=sum(phase.auditor_attempts_max for phase in phases),
-        ci_runs=sum(_ci_runs(tier, phases, options.safety_profile) for tier in tiers),
+        auditor_attempts=sum(_audits(phase, options) for phase in phases),
+        ci_runs=sum(_ci_runs(tier, phases, options) for tier in tiers),
     )
 
 
-def _ci_runs(tier: TierSpec, phases: Sequence[PhaseSpec], safety: SafetyProfile) -> int:
+def _audits(phase: PhaseSpec, options: PlanOptions) -> int:
+    return phase.auditor_attempts_max if options.auditor else 0
+
+
+def _ci_runs(tier: TierSpec, phases: Sequence[PhaseSpec], options: PlanOptions) -> int:
     runs = sum(
-        phase.builder_attempts_max + phase.auditor_attempts_max
+        phase.builder_attempts_max + _audits(phase, options)
         for phase in phases
         if phase.tier_id == tier.tier_id
     )
-    return min(runs, tier.ci_run_cap) if safety is SafetyProfile.SAFETY_CRITICAL else runs
+    bound = options.safety_profile is SafetyProfile.SAFETY_CRITICAL
+    return min(runs, tier.ci_run_cap) if bound else runs
 
 
 def _warnings(draft: PlanDraft) -> tuple[PlanProblem, ...]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from autopack.adapters.agents.answers import read_usage, read_verdict
 from autopack.adapters.agents.options import Options
+from autopack.adapters.agents.program import check_program
 from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
 from autopack.adapters.agents.registry import AgentContext
 from autopack.app.ports import Attempt, Audited, AuditTask, Built, Cancel, Clone
@@ -23,8 +24,8 @@ from autopack.core.event import Outcome, Recommendation
 from autopack.core.words import plain
 from autopack.process.fence import MaskRefused
 from autopack.process.folders import activity, borrowed_objects, clear, write_log
-from autopack.process.limits import Ended, Finished, Limits
-from autopack.process.workbench import Job, PlaceTaken, host_toolchain
+from autopack.process.limits import Ended, Finished, Limits, ProgramMissing
+from autopack.process.workbench import PLACE, Job, PlaceTaken, host_toolchain
 
 MASKED: Final = (
     ".codex", ".opencode", "opencode.json", "opencode.jsonc", ".mcp.json", ".claude",
@@ -59,6 +60,24 @@ class CommandAgent:
 
     options: CommandOptions
     context: AgentContext
+    name: str = ""
+
+    def check(self, *, fenced: bool, prepares: bool) -> None:
+        """ProgramMissing when its program is not there.
+
+        `fenced`: a sandbox hides the rest of the machine. `prepares`: the run makes an environment,
+        whose programs are not there yet.
+        """
+        program, key = self.options.command[0], f"agents.{self.name}.command"
+        later = program.startswith(f"{PLACE}/") or "/" not in program
+        search = self.options.env.get("PATH", "")
+        try:
+            check_program(
+                key, program, self.options.read_only, search, self.context.environ, fenced=fenced
+            )
+        except ProgramMissing:
+            if not (prepares and later):
+                raise
 
     def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built:
         """One attempt; SUBMITTED is the program's exit code 0 and no more."""
@@ -179,7 +198,7 @@ def factory(name: str, given: Mapping[str, object], context: AgentContext) -> Co
     options.finish()
     if missing:
         raise options.fault("pass_env", f"{missing[0]} is not set", "set it, or do not name it")
-    return CommandAgent(parsed, context)
+    return CommandAgent(parsed, context, name)
 
 
 def _limits(options: Options) -> Limits:

@@ -1,7 +1,8 @@
 """From configuration to agents: each `[agents.NAME]` becomes what its type's factory makes of it.
 
 A factory is `factory(name, options, context)`, found by entry point, and returns an object with
-`build` (a Builder), `audit` (an Auditor) or both. Nothing is started here.
+`build` (a Builder), `audit` (an Auditor) or both; it may have `check(fenced=…, prepares=…)`, asked
+before a run begins. Nothing is started here.
 """
 
 from __future__ import annotations

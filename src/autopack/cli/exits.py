@@ -1,0 +1,46 @@
+"""The exit codes, in one table: the program leaves with them, the reference page is made of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from autopack.core.errors import AgentFault, EnvironmentFault, OperatorFault, OwnFault
+
+DONE: Final = 0
+FAILED: Final = AgentFault.exit_code
+USAGE: Final = OperatorFault.exit_code
+ENVIRONMENT: Final = EnvironmentFault.exit_code
+OWN: Final = OwnFault.exit_code
+INTERRUPTED: Final = 130
+"""As a shell tells of a program that Ctrl-C ended."""
+MEANINGS: Final[dict[int, tuple[str, tuple[str, ...]]]] = {
+    DONE: ("done", ()),
+    FAILED: (
+        "it came out badly: a run failed or is not delivered, a log is damaged, tests are red",
+        ("agent",),
+    ),
+    USAGE: (
+        "usage, plan, repository or configuration is wrong; nothing was started",
+        ("operator", "usage"),
+    ),
+    ENVIRONMENT: (
+        "the environment refused: sandbox, disk, git, database, a missing tool",
+        ("environment",),
+    ),
+    OWN: ("a defect of Autopack; the message names a file with the traceback", ("own",)),
+    INTERRUPTED: ("interrupted; a run that was watched goes on", ("interrupted",)),
+}
+"""What each code says, and the errors (with `--json`) that end with it."""
+COMMANDS: Final[dict[str, dict[int, str]]] = {
+    "run PLAN": {FAILED: "the run failed, or its branch is not delivered"},
+    "run watch": {FAILED: "the run failed, or its branch is not delivered"},
+    "run retry": {FAILED: "the successor failed, or its branch is not delivered"},
+    "run deliver": {FAILED: "your repository refused the branch again"},
+    "events verify": {FAILED: "a log is damaged"},
+    "doctor": {
+        FAILED: "nothing is missing, but the base's tests are red (`--tests`)",
+        USAGE: "the repository or the configuration would be refused",
+        ENVIRONMENT: "the machine lacks something, whatever else is wrong",
+    },
+}
+"""What a code means for one command, where it says more than the table."""
