@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from autopack.adapters.git import patch as module
 from autopack.adapters.git.repository import BareRepository
 from autopack.app.ports import Refused
+from autopack.core.names import folded
 from autopack.core.patch import EXECUTABLE, FILE, GITLINK, SYMLINK
 from autopack.core.policy import Rules, judge
 from tests.repos import bare, git, refs, user_repository
@@ -195,3 +197,39 @@ def test_the_index_cache_is_bounded_and_right(tmp_path: Path) -> None:
     assert len(list((repository.folder / "autopack-indexes").iterdir())) == 8
     names = {c.path for c in repository.diff(base, repository.tree(parent)).changes}
     assert names == {f"f{number}".encode() for number in range(12)}
+
+
+def test_clashes_are_those_of_comparing_every_path_with_every_other(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    repository, base = ready(tmp_path, {"A/x": "1", "a/y": "2", "b/B/c": "3"})
+    told = 0
+    for _ in range(60):
+        paths = {_path(rng) for _ in range(rng.randint(1, 3))}
+        tree = repository.apply(base, b"".join(new(f"a/{path}") for path in sorted(paths)))
+        if isinstance(tree, Refused):  # it is there already
+            continue
+        diff = repository.diff(base, tree)
+        before, after = (_with_folders(repository, where) for where in (base, tree))
+        added = after - before
+        want = {
+            frozenset((one, other))
+            for one in added
+            for other in after
+            if one != other and folded(one) == folded(other)
+        }
+        assert {frozenset(pair) for pair in diff.clashes} == want, paths
+        told += bool(want)
+    assert told > 10
+
+
+def _path(rng: random.Random) -> str:
+    folders = [rng.choice(["a", "A", "b", "é", "É"]) for _ in range(rng.randint(0, 2))]
+    return "/".join([*folders, rng.choice(["x", "X", "y", "ü", "Ü"])])
+
+
+def _with_folders(repository: BareRepository, tree: str) -> set[bytes]:
+    found = set()
+    for path in git(repository.folder, "ls-tree", "-rz", "--name-only", tree).split("\0"):
+        parts = path.encode().split(b"/")
+        found |= {b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+    return found - {b""}

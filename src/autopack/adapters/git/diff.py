@@ -22,7 +22,10 @@ def diff(store: Store, parent: str, tree: str) -> TreeDiff:
         "--no-ext-diff", "--no-textconv", "--no-color", parent, tree,
     )  # fmt: skip
     raw, lines = _parse(said)
-    sizes = _sizes(store, [oid for _, _, mode, oid in raw if mode not in (ABSENT, GITLINK)])
+    added = {prefix for path, old, _, _ in raw if old == ABSENT for prefix in _prefixes(path)}
+    sizes, siblings = _look_up(
+        store, tree, [oid for _, _, mode, oid in raw if mode not in (ABSENT, GITLINK)], added
+    )
     links = [
         oid for _, _, mode, oid in raw if mode == SYMLINK and sizes.get(oid, 0) <= TARGET_BYTES_MAX
     ]
@@ -38,7 +41,8 @@ def diff(store: Store, parent: str, tree: str) -> TreeDiff:
         )
         for path, old, new, oid in raw
     )
-    return TreeDiff(parent, tree, changes, _clashes(store, parent, tree, changes))
+    clashes = _clashes(store, parent, tree, added) if _same(added, siblings) else ()
+    return TreeDiff(parent, tree, changes, clashes)
 
 
 def tree_paths(store: Store, tree: str, *, folders: bool = False) -> list[bytes]:
@@ -66,16 +70,53 @@ def _parse(said: bytes) -> tuple[list[_Raw], dict[bytes, int]]:
     return raw, lines
 
 
-def _sizes(store: Store, oids: list[str]) -> dict[str, int]:
-    if not oids:
-        return {}
-    asked = "".join(f"{oid}\n" for oid in oids).encode()
-    said = store.output("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=asked)
-    pairs = (line.split() for line in said.decode().splitlines())
-    sizes = {oid: int(size) for oid, size in pairs if size.isdigit()}
-    if len(sizes) != len(set(oids)):
-        raise GitFailed("git cat-file did not tell the size of every blob", "check the repository")
-    return sizes
+def _look_up(
+    store: Store, tree: str, oids: list[str], added: set[bytes]
+) -> tuple[dict[str, int], list[bytes]]:
+    """Blobs' sizes and everything beside the added paths, from one process.
+
+    A path that another folds to has, at some depth, a sibling that a part of it folds to.
+    """
+    wanted = list(dict.fromkeys(oids))
+    folders = sorted({path.rpartition(b"/")[0] for path in added})
+    if not wanted and not folders:
+        return {}, []
+    asked = [b"info " + oid.encode() for oid in wanted]
+    asked += [b"contents " + tree.encode() + b":" + folder for folder in folders]
+    said = store.output(
+        "cat-file", "--batch-command=%(objecttype) %(objectsize)", "--buffer", "-z",
+        stdin=b"".join(line + b"\0" for line in asked),
+    )  # fmt: skip
+    sizes: dict[str, int] = {}
+    siblings: list[bytes] = []
+    at = 0
+    for oid in wanted:
+        sizes[oid], at = _header(said, at, b"blob")
+    for folder in folders:
+        size, at = _header(said, at, b"tree")
+        above = folder + b"/" if folder else b""
+        siblings += [above + name for name in _names(said[at : at + size])]
+        at += size + 1
+    return sizes, siblings
+
+
+def _header(said: bytes, at: int, kind: bytes) -> tuple[int, int]:
+    """The size that a header tells, and where what follows it begins."""
+    end = said.find(b"\n", at)
+    words = said[at:end].split(b" ")
+    if end < 0 or len(words) != 2 or words[0] != kind or not words[1].isdigit():
+        what = f"git cat-file did not tell a {kind.decode()} that the tree names"
+        raise GitFailed(what, "check the repository: git fsck")
+    return int(words[1]), end + 1
+
+
+def _names(content: bytes) -> Iterator[bytes]:
+    """The names in a tree object: mode, space, name, NUL, 20 bytes of id; again."""
+    at = 0
+    while at < len(content):
+        end = content.index(b"\0", at)
+        yield content[content.index(b" ", at) + 1 : end]
+        at = end + 21
 
 
 def _targets(store: Store, oids: list[str]) -> dict[str, str]:
@@ -95,17 +136,9 @@ def _targets(store: Store, oids: list[str]) -> dict[str, str]:
 
 
 def _clashes(
-    store: Store, parent: str, tree: str, changes: tuple[Change, ...]
+    store: Store, parent: str, tree: str, added: set[bytes]
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Pairs of an added path (or a folder of one) and another path that folds to the same."""
-    added = {
-        prefix
-        for change in changes
-        if change.old_mode == ABSENT
-        for prefix in _prefixes(change.path)
-    }
-    if not added:
-        return ()
     pairs = _same(added, tree_paths(store, tree, folders=True))
     if not pairs:
         return ()
@@ -115,6 +148,8 @@ def _clashes(
 
 
 def _same(added: set[bytes], names: list[bytes]) -> set[tuple[bytes, bytes]]:
+    if not added:
+        return set()
     wanted: dict[bytes, list[bytes]] = {}
     for path in added:
         wanted.setdefault(folded(path), []).append(path)
