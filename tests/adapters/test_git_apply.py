@@ -203,7 +203,7 @@ def test_clashes_are_those_of_comparing_every_path_with_every_other(tmp_path: Pa
     rng = random.Random(7)
     repository, base = ready(tmp_path, {"A/x": "1", "a/y": "2", "b/B/c": "3"})
     told = 0
-    for _ in range(60):
+    for _ in range(20):
         paths = {_path(rng) for _ in range(rng.randint(1, 3))}
         tree = repository.apply(base, b"".join(new(f"a/{path}") for path in sorted(paths)))
         if isinstance(tree, Refused):  # it is there already
@@ -219,7 +219,7 @@ def test_clashes_are_those_of_comparing_every_path_with_every_other(tmp_path: Pa
         }
         assert {frozenset(pair) for pair in diff.clashes} == want, paths
         told += bool(want)
-    assert told > 10
+    assert told > 4
 
 
 def _path(rng: random.Random) -> str:
