@@ -263,21 +263,51 @@ def test_a_verdict_behind_a_link_is_invalid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "tokens"),
     [
+        ('{"tokens": 0}', 0),
         ('{"tokens": 12, "model": "m"}', 12),
-        ('{"tokens": -1}', 0),
-        ('{"tokens": true}', 0),
-        ('{"tokens": 1.5}', 0),
-        ('{"tokens": 1e400}', 0),
-        ('{"tokens": NaN}', 0),
         ('{"tokens": 99999999999999999999}', 10**9),
-        ("{}", 0),
-        ("no", 0),
     ],
 )
-def test_usage_is_bounded_and_never_negative(tmp_path: Path, content: str, tokens: int) -> None:
+def test_usage_is_what_the_agent_says_and_bounded(
+    tmp_path: Path, content: str, tokens: int
+) -> None:
     path = tmp_path / "usage.json"
     path.write_text(content)
-    assert read_usage(path) == tokens
+    assert read_usage(path).charged(500) == (tokens, "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"tokens": -1}', '{"tokens": true}', '{"tokens": 1.5}', '{"tokens": 1e400}',
+     '{"tokens": NaN}', '{"tokens": 1, "tokens": 2}', "{}", '{"tokns": 5}', "no", "", "[1]"],
+)  # fmt: skip
+def test_usage_that_cannot_be_read_costs_all_that_the_try_had(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "usage.json"
+    path.write_text(content)
+    tokens, said = read_usage(path).charged(500)
+    assert tokens == 500
+    assert "usage report cannot be read" in said
+
+
+def test_no_usage_is_no_claim_but_a_link_or_folder_is_a_report(tmp_path: Path) -> None:
+    assert read_usage(tmp_path / "none").charged(500) == (0, "")
+    (tmp_path / "link").symlink_to(tmp_path / "none")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "folder"):
+        assert read_usage(tmp_path / name).charged(500)[0] == 500
+
+
+def test_an_auditor_pays_for_a_report_that_cannot_be_read(tmp_path: Path, bench: Workbench) -> None:
+    source = (
+        "import json, os\n"
+        "open(os.environ['AUTOPACK_USAGE_FILE'], 'w').write('many')\n"
+        "value = {'recommendation': 'approve', 'notes': 'fine'}\n"
+        "json.dump(value, open(os.environ['AUTOPACK_VERDICT_FILE'], 'w'))\n"
+    )
+    task = audit_task(tmp_path)
+    audited = auditor(tmp_path, bench, source).audit(task, clone(tmp_path), NEVER)
+    assert (audited.recommendation, audited.tokens) == (Recommendation.APPROVE, task.tokens_max)
+    assert audited.notes.startswith("fine; its usage report cannot be read")
 
 
 @pytest.mark.parametrize("mode", sorted(MODES))

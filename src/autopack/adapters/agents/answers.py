@@ -6,6 +6,7 @@ Anything but exactly what was asked for is no answer: an auditor's silence is ne
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,25 @@ class Verdict:
     patch: bytes | None = None
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What an agent says that it used; `problem`: why what it wrote cannot be read."""
+
+    tokens: int = 0
+    problem: str = ""
+
+    def charged(self, tokens_max: int) -> tuple[int, str]:
+        """The tokens to count, and a sentence when they are not the agent's own number.
+
+        A report that cannot be read must not be cheaper than an honest one, so that it costs all
+        that the attempt might have used.
+        """
+        if not self.problem:
+            return self.tokens, ""
+        why = f"its usage report cannot be read ({self.problem})"
+        return tokens_max, f"{why}: all {tokens_max:,} tokens that it had are counted"
+
+
 class AnswerRefused(ValueError):
     """There is no answer that can be used, and why."""
 
@@ -41,15 +61,17 @@ def read_verdict(path: Path) -> Verdict:
         return Verdict(Recommendation.INVALID, f"no valid verdict: {fault}")
 
 
-def read_usage(path: Path) -> int:
-    """Tokens as reported by the agent, from `{"tokens": N}`; 0 when it does not say."""
+def read_usage(path: Path) -> Usage:
+    """Tokens as reported by the agent, from `{"tokens": N}`; no file is no claim, so 0."""
+    if not os.path.lexists(path):
+        return Usage()
     try:
-        tokens = _object(path).get("tokens", 0)
-    except AnswerRefused:
-        return 0
+        tokens = _object(path).get("tokens")
+    except AnswerRefused as fault:
+        return Usage(problem=str(fault))
     if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:
-        return 0
-    return min(tokens, TOKENS_MAX)
+        return Usage(problem='it has no whole number "tokens" of at least 0')
+    return Usage(min(tokens, TOKENS_MAX))
 
 
 def _verdict(answer: dict[str, object]) -> Verdict:

@@ -19,7 +19,7 @@ from autopack.adapters.agents.program import check_program
 from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
 from autopack.adapters.agents.registry import AgentContext
 from autopack.app.ports import Attempt, Audited, AuditTask, Built, Cancel, Clone
-from autopack.core.errors import EnvironmentFault
+from autopack.core.errors import EnvironmentFault, refusal
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.words import plain
 from autopack.process.fence import MaskRefused
@@ -87,15 +87,16 @@ class CommandAgent:
             "AUTOPACK_ATTEMPT": str(attempt.number),
         }
         prompt = builder_prompt(attempt, self.context.prompts)
-        answers = attempt.log_folder / "answers"
         try:
             job = self._job(prompt, clone, attempt.log_folder, ids)
             finished = self._run(job, attempt.run_id, cancel, attempt.log_folder)
-        except (EnvironmentFault, MaskRefused, PlaceTaken, OSError) as fault:
+        except (EnvironmentFault, MaskRefused, PlaceTaken) as fault:
             return Built(Outcome.FAILED, error=str(fault))
-        tokens = read_usage(answers / "usage.json")
+        except OSError as fault:
+            return Built(Outcome.FAILED, error=str(refusal(fault, attempt.log_folder)))
+        tokens, said = _charged(attempt.log_folder, attempt.tokens_max)
         outcome, note = _outcome(finished)
-        return Built(outcome, tokens, plain(note, NOTE_CHARACTERS_MAX))
+        return Built(outcome, tokens, plain(_joined(note, said), NOTE_CHARACTERS_MAX))
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited:
         """One audit; only a valid verdict of a program that ended well counts."""
@@ -116,12 +117,14 @@ class CommandAgent:
             finished = self._run(job, task.run_id, cancel, task.log_folder)
         except (MaskRefused, PlaceTaken) as fault:  # the candidate's doing
             return Audited(Recommendation.INVALID, notes=str(fault))
-        except (EnvironmentFault, OSError) as fault:
+        except EnvironmentFault as fault:
             return Audited(Recommendation.INVALID, error=str(fault))
-        tokens = read_usage(answers / "usage.json")
+        except OSError as fault:
+            return Audited(Recommendation.INVALID, error=str(refusal(fault, task.log_folder)))
+        tokens, said = _charged(task.log_folder, task.tokens_max)
         outcome, note = _outcome(finished)
         if outcome is not Outcome.SUBMITTED:
-            notes = plain(f"the auditor {note}", NOTE_CHARACTERS_MAX)
+            notes = plain(_joined(f"the auditor {note}", said), NOTE_CHARACTERS_MAX)
             return Audited(Recommendation.INVALID, tokens, notes)
         verdict = read_verdict(answers / "verdict.json")
         return Audited(verdict.recommendation, tokens, verdict.notes, verdict.patch)
@@ -173,6 +176,19 @@ def _outcome(finished: Finished) -> tuple[Outcome, str]:
     if finished.ok:
         return Outcome.SUBMITTED, ""
     if finished.ended in ENDS:
+def _charged(folder: Path, tokens_max: int) -> tuple[int, str]:
+    """The tokens of a try, and what its log says too when they are not the agent's own number."""
+    tokens, said = read_usage(folder / "answers" / "usage.json").charged(tokens_max)
+    if said:
+        with (folder / "agent.log").open("a", encoding="utf-8") as log:
+            log.write(f"# {said}\n")
+    return tokens, said
+
+
+def _joined(note: str, said: str) -> str:
+    return "; ".join(part for part in (note, said) if part)
+
+
         return ENDS[finished.ended]
     said = (finished.stderr or finished.stdout)[-NOTE_CHARACTERS_MAX:].decode(errors="replace")
     return Outcome.FAILED, f"ended with exit code {finished.exit_code}: {said}"
