@@ -127,7 +127,8 @@ class CommandAgent:
             notes = plain(_joined(f"the auditor {note}", said), NOTE_CHARACTERS_MAX)
             return Audited(Recommendation.INVALID, tokens, notes)
         verdict = read_verdict(answers / "verdict.json")
-        return Audited(verdict.recommendation, tokens, verdict.notes, verdict.patch)
+        notes = _joined(verdict.notes, said)
+        return Audited(verdict.recommendation, tokens, notes, verdict.patch)
 
     def _job(self, prompt: str, clone: Clone, folder: Path, ids: Mapping[str, str]) -> Job:
         answers, prompt_file = folder / "answers", folder / "prompt.md"
@@ -171,11 +172,6 @@ class CommandAgent:
         return finished
 
 
-def _outcome(finished: Finished) -> tuple[Outcome, str]:
-    """How an attempt ended, and a note that goes on from "the agent"."""
-    if finished.ok:
-        return Outcome.SUBMITTED, ""
-    if finished.ended in ENDS:
 def _charged(folder: Path, tokens_max: int) -> tuple[int, str]:
     """The tokens of a try, and what its log says too when they are not the agent's own number."""
     tokens, said = read_usage(folder / "answers" / "usage.json").charged(tokens_max)
@@ -189,6 +185,11 @@ def _joined(note: str, said: str) -> str:
     return "; ".join(part for part in (note, said) if part)
 
 
+def _outcome(finished: Finished) -> tuple[Outcome, str]:
+    """How an attempt ended, and a note that goes on from "the agent"."""
+    if finished.ok:
+        return Outcome.SUBMITTED, ""
+    if finished.ended in ENDS:
         return ENDS[finished.ended]
     said = (finished.stderr or finished.stdout)[-NOTE_CHARACTERS_MAX:].decode(errors="replace")
     return Outcome.FAILED, f"ended with exit code {finished.exit_code}: {said}"
