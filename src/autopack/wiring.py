@@ -65,6 +65,7 @@ def reading(loaded: Loaded) -> Iterator[Store | None]:
 def writing(loaded: Loaded) -> Iterator[SqlStore]:
     """The store, made when there is none, with the folders around it."""
     loaded.folders.make()
+    loaded.folders.check_room()
     with _open(loaded) as store:
         yield store
 
@@ -152,6 +153,7 @@ def ensure_supervisor(loaded: Loaded) -> int | None:
     if free is None:
         return None
     free.release()
+    loaded.folders.check_room()
     return spawn_supervisor(loaded)
 
 
@@ -276,6 +278,7 @@ class _Host:
     def _performer(self, spec: RunSpec) -> Performer:
         from autopack.adapters.ci.environment import Environments
         from autopack.adapters.ci.registry import VerifierContext, load_verifier
+        from autopack.adapters.files.starts import FileStarts
         from autopack.app.perform import Performer, World
 
         here = load(Path(spec.repository), self._loaded.environ)
@@ -295,7 +298,9 @@ class _Host:
             agents=_agents(here, (spec.builder, spec.auditor), workbench, prepared),
             verifier=load_verifier("local", context),
             clock=clock(self._loaded),
+            starts=FileStarts(),
             scratch=folders.clones,
+            quarantine=folders.state / "quarantine",
             logs=folders.logs / RUN_LOGS,
         )
         return Performer(world)

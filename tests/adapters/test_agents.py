@@ -191,6 +191,17 @@ def test_what_an_earlier_try_left_is_not_this_tries_answer(
     assert "was not written" in audited.notes or "missing" in audited.notes
 
 
+def test_a_try_that_died_is_asked_for_what_it_had_reported(
+    tmp_path: Path, unfenced: Workbench
+) -> None:
+    it = auditor(tmp_path, unfenced, "pass")
+    assert it.spent(tmp_path / "log") == 0
+    left = tmp_path / "log/answers"
+    left.mkdir(parents=True)
+    (left / "usage.json").write_text('{"tokens": 5}')
+    assert it.spent(tmp_path / "log") == 5
+
+
 def test_an_auditor_reads_a_clone_that_it_cannot_change(tmp_path: Path, bench: Workbench) -> None:
     source = (
         "import json, os\n"

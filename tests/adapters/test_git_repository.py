@@ -64,18 +64,19 @@ def test_prepare_fetches_only_the_base_and_is_idempotent(tmp_path: Path) -> None
     assert b"src/deep/er.py" in repository.paths(base)
 
 
-def test_prepare_leaves_a_branch_that_has_moved_on(tmp_path: Path) -> None:
+def test_prepare_refuses_a_branch_that_has_moved_on(tmp_path: Path) -> None:
     repository, base = ready(tmp_path)
     commit = candidate(repository, base)
     repository.land(BRANCH, commit, base, "autonomous/r1/tier-T/phase-p", "m", 5)
-    repository.prepare(str(tmp_path / "user"), "main", base, BRANCH)
+    with pytest.raises(EnvironmentFault, match="stands at"):
+        repository.prepare(str(tmp_path / "user"), "main", base, BRANCH)
     assert repository.resolve(f"refs/heads/{BRANCH}") == commit
 
 
 def test_prepare_refuses_a_branch_of_another_history(tmp_path: Path) -> None:
     repository, _ = ready(tmp_path)
     other = user_repository(tmp_path / "other", {"x": "1"})
-    with pytest.raises(EnvironmentFault, match="does not descend"):
+    with pytest.raises(EnvironmentFault, match="stands at"):
         repository.prepare(str(tmp_path / "other"), "main", other, BRANCH)
 
 
@@ -127,7 +128,7 @@ def test_the_same_input_gives_the_same_commit(tmp_path: Path) -> None:
     assert git(repository.folder, "log", "-1", "--format=%an %ae %at %ct", first) == (
         "Autopack autopack@localhost 1000 1000"
     )
-    assert repository.message(first) == "message\n"
+    assert repository.facts(first).message == "message\n"
 
 
 def test_a_ref_that_exists_keeps_its_commit(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class World:
         clone = self.repository.clone(self.base, self.tmp_path / "clone")
         write(clone.folder, files or {})
         built = Built(outcome, tokens=7, note="said", patch=patch)
-        return capture_attempt(self.repository, self.spec, build, built, clone, 1_000)
+        return capture_attempt(self.repository, self.spec, build, built, clone, 1_000, 1)
 
     def check(self, candidate: Candidate, phase_id: str = "F1.1") -> tuple[GateVerdict, set[str]]:
         rules = rules_for(self.spec.phase(phase_id), PolicySettings())
@@ -115,9 +115,9 @@ def test_the_message_has_its_trailers(world: World) -> None:
 
 def test_a_crash_after_the_commit_finds_it_again(world: World) -> None:
     build = Build("F1.1", 1, world.base, 100)
-    assert known_attempt(world.repository, world.spec, build) is None
+    assert known_attempt(world.repository, world.spec, build, 1) is None
     ended = world.attempt(patch=GOOD)
-    assert known_attempt(world.repository, world.spec, build) == ended
+    assert known_attempt(world.repository, world.spec, build, 1) == ended
 
 
 def test_a_patch_that_does_not_apply_is_kept_and_refused(world: World) -> None:
@@ -130,7 +130,7 @@ def test_a_patch_that_does_not_apply_is_kept_and_refused(world: World) -> None:
     ]
     kept = refs(world.repository.folder)["refs/autopack/r1/F1.1/1"]
     assert world.repository.read(kept, "autopack-rejected.patch") == patch
-    known = known_attempt(world.repository, world.spec, Build("F1.1", 1, world.base, 100))
+    known = known_attempt(world.repository, world.spec, Build("F1.1", 1, world.base, 100), 1)
     assert known is not None
     assert (known.outcome, known.candidate) == (Outcome.REFUSED, ended.candidate)
 

@@ -126,10 +126,23 @@ class TestPrepare:
         assert repository.read(world.base, "README.md") == b"a project\n"
         assert repository.read(world.base, "nothing") is None
 
-    def test_leaves_a_branch_that_moved_on_alone(self, world: World) -> None:
+    def test_refuses_a_branch_that_is_elsewhere_and_leaves_it_alone(self, world: World) -> None:
         made = world.landed()
-        world.ready()
+        with pytest.raises(EnvironmentFault, match=f"{BRANCH}.*stands at {made}"):
+            world.ready()
         assert world.repository.resolve(f"refs/heads/{BRANCH}") == made
+
+    def test_a_run_s_refs_are_told_and_nobody_else_s(self, world: World) -> None:
+        world.ready()
+        assert world.repository.refs_of("r1") == {f"refs/heads/{BRANCH}": world.base}
+        made = world.landed()
+        assert world.repository.refs_of("r1") == {
+            f"refs/heads/{BRANCH}": made,
+            f"refs/tags/{TAG}": made,
+            "refs/autopack/r1/P1/1": made,
+        }
+        assert not world.repository.refs_of("r")
+        assert not world.repository.refs_of("r11")
 
     def test_a_source_that_is_none_is_refused(self, world: World, tmp_path: Path) -> None:
         with pytest.raises(OperatorFault):
@@ -171,6 +184,19 @@ class TestClones:
         assert isinstance(tree, str)
         paths = [change.path for change in repository.diff(world.base, tree).changes]
         assert paths == [b".gitignore", b"wanted.log"]
+
+    def test_a_clone_is_set_aside_where_it_is_free(self, world: World, tmp_path: Path) -> None:
+        repository, to = world.ready(), tmp_path / "aside" / "r1" / "attempt-1"
+        for name in ("attempt-1", "attempt-1-2"):
+            clone = repository.clone(world.base, tmp_path / "clone")
+            write(clone.folder, {"work": name})
+            place = repository.set_aside(clone.folder, to, name.encode())
+            assert place == to.with_name(name)
+            assert (place / "work").read_text() == name
+            assert place.with_name(f"{name}.patch").read_text() == name
+            assert not clone.folder.exists()
+        repository.discard(tmp_path / "clone")
+        assert (to / "work").exists()
 
     def test_a_clone_that_is_gone_is_refused(self, world: World, tmp_path: Path) -> None:
         repository = world.ready()
@@ -248,7 +274,10 @@ class TestCommits:
         assert world.candidate(world.base, EDIT) == first
         assert world.candidate(world.base, NEW) == first
         assert repository.resolve("refs/autopack/r1/P1/1") == first
-        assert repository.message(first).strip() == "work"
+        facts = repository.facts(first)
+        assert (facts.parent, facts.message.strip()) == (world.base, "work")
+        assert facts.tree == repository.tree(first)
+        assert repository.facts(world.base).parent == ""
         assert repository.tree(first) == repository.apply(world.base, EDIT)
 
     def test_the_same_work_under_two_names_is_one_commit(self, world: World) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from autopack.app.ports import (
     Attempt,
@@ -117,6 +118,10 @@ class Agents:
         if self.rng.random() < 0.2:
             patch = b"no patch at all\n"
         return Audited(self.rng.choice([*Recommendation]), tokens, "notes", patch)
+
+    def spent(self, log_folder: Path) -> int:
+        """None: what a dead try used is its secret."""
+        return 0
 
     def prepare(self, run: RunSpec, cancel: Cancel) -> str:
         """The environment's digest."""

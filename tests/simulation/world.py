@@ -20,7 +20,14 @@ from autopack.core.errors import Fault, OwnFault
 from autopack.core.event import Event, Happened
 from autopack.core.policy import Rules
 from autopack.core.run import PhaseSpec, Run, RunSpec
-from autopack.testing import FakeClock, MemoryRepository, MemoryStore, Objects, UserRepository
+from autopack.testing import (
+    FakeClock,
+    MemoryRepository,
+    MemoryStarts,
+    MemoryStore,
+    Objects,
+    UserRepository,
+)
 from tests.simulation.agents import PROTECTED, SHARED, Agents, Ledger
 from tests.simulation.engine import SimulatedEngine, State
 from tests.simulation.faults import Crash, Process, Rates
@@ -35,7 +42,7 @@ TEN_YEARS = 10 * 365 * 86400
 STORE = ("load", "save", "runs", "events", "requests", "answered", "ask")
 REPOSITORY = (
     "prepare", "read", "paths", "clone", "discard", "capture", "apply", "keep_patch", "commit",
-    "resolve", "tree", "message", "diff", "reapply", "land", "deliver",
+    "resolve", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "set_aside",
 )  # fmt: skip
 NOWHERE = Path("/nowhere")
 
@@ -64,6 +71,7 @@ class Simulation:
         self.store = doubles.store(self.rng)
         self.repository = doubles.repository({"user": self.user})
         self.engine = SimulatedEngine(durable=seed % 2 == 0)
+        self.starts = MemoryStarts()
         self.ledger = Ledger()
         self.agents = Agents(
             self.rng, self.rates.misbehave, self.repository, self.clock, self.ledger, self.meanwhile
@@ -96,7 +104,9 @@ class Simulation:
             agents=ports.Agents({"scripted": self.agents}, {"auditor": self.agents}),
             verifier=self.agents,
             clock=self.clock,
+            starts=self.process.port(self.starts, ["noted", "note"]),
             scratch=NOWHERE,
+            quarantine=NOWHERE,
             logs=NOWHERE,
             backoff_seconds=0.0,
         )

@@ -7,10 +7,12 @@ or a branch; landing is one call of the port, made by `app.perform`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from autopack.app.ports import Built, Clone, Refused, Repository
+from autopack.app.ports import Built, Clone, CommitFacts, Refused, Repository
 from autopack.core import policy
 from autopack.core.command import Audit, Build, Reapply
+from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import (
     AttemptEnded,
     CandidateChecked,
@@ -18,38 +20,104 @@ from autopack.core.event import (
     Outcome,
     ReapplyConflicted,
 )
-from autopack.core.ids import candidate_ref
+from autopack.core.ids import candidate_ref, parked_name
 from autopack.core.policy import Rules
 from autopack.core.run import Candidate, Evidence, Finding, RunSpec
 
-SUMMARY_CHARS_MAX = 72
+SUMMARY_CHARACTERS_MAX = 72
 """Git's convention for a commit's first line."""
+REFS_TOLD_MAX = 5
+"""Refs in the way that an error names."""
 _TRAILER = re.compile(r"^Autopack-(\w+): (.*)$", re.MULTILINE)
 
 
-def known_attempt(repository: Repository, spec: RunSpec, build: Build) -> AttemptEnded | None:
+def check_unused(repository: Repository, spec: RunSpec) -> None:
+    """Refuse a run whose id another run had: what that one made would be taken for its own.
+
+    For a run that has made nothing yet. A branch at its base is what a lost answer left of this
+    very command.
+    """
+    start = (f"refs/heads/{spec.branch}", spec.base_commit)
+    found = sorted(repository.refs_of(spec.run_id).items())
+    taken = [ref for ref, commit in found if (ref, commit) != start]
+    if taken:
+        more = f" and {len(taken) - REFS_TOLD_MAX} more" if len(taken) > REFS_TOLD_MAX else ""
+        raise OperatorFault(
+            f"the run id {spec.run_id} was used before: Autopack's own repository has "
+            f"{', '.join(taken[:REFS_TOLD_MAX])}{more}",
+            "choose another id with --run-id; the old work stays under those refs",
+        )
+
+
+def known_attempt(
+    repository: Repository, spec: RunSpec, build: Build, park: int
+) -> AttemptEnded | None:
     """The answer of an attempt that was kept before a crash; None when nothing was kept.
 
-    However it ended: a second agent's work under the same number would be lost.
+    However it ended: a second agent's work under the same number would be lost. `park` is the
+    number that the phase's next parking would have.
     """
-    name = str(build.attempt)
-    commit = repository.resolve(candidate_ref(spec.run_id, build.phase_id, name))
-    if commit is None:
-        return None
-    trailers = dict(_TRAILER.findall(repository.message(commit)))
+    for name in (str(build.attempt), parked_name(build.attempt, park)):
+        commit = repository.resolve(candidate_ref(spec.run_id, build.phase_id, name))
+        if commit is not None:
+            return _kept(repository, spec, build, name, commit)
+    return None
+
+
+def _kept(
+    repository: Repository, spec: RunSpec, build: Build, name: str, commit: str
+) -> AttemptEnded:
+    facts = _own_facts(repository, spec, build.phase_id, name, commit, build.parent)
+    trailers = dict(_TRAILER.findall(facts.message))
     outcome = Outcome(trailers["Outcome"])
-    candidate = Candidate(name, commit, repository.tree(commit), build.parent)
     evidence = None
     if outcome is not Outcome.SUBMITTED:
         evidence = Evidence("builder", _say(outcome, "its findings were lost in a crash"))
-    tokens = int(trailers["Tokens"])
-    return AttemptEnded(build.phase_id, build.attempt, outcome, tokens, candidate, evidence)
+    return AttemptEnded(
+        build.phase_id,
+        build.attempt,
+        outcome,
+        int(trailers["Tokens"]),
+        Candidate(name, commit, facts.tree, build.parent),
+        evidence,
+        float(trailers.get("Until", 0)),
+    )
+
+
+def _own_facts(
+    repository: Repository, spec: RunSpec, phase_id: str, name: str, commit: str, parent: str
+) -> CommitFacts:
+    """What a kept commit says, once it is seen to be what this command would have made."""
+    facts = repository.facts(commit)
+    trailers = dict(_TRAILER.findall(facts.message))
+    said = tuple(trailers.get(key) for key in ("Run", "Phase", "Attempt"))
+    if (facts.parent, *said) != (parent, spec.run_id, phase_id, name):
+        ref = candidate_ref(spec.run_id, phase_id, name)
+        raise EnvironmentFault(
+            f"{ref} in Autopack's own repository is {commit}, which this run did not make on "
+            f"{parent}",
+            "start the work again under another run id; what is there stays",
+        )
+    return facts
 
 
 def capture_attempt(
-    repository: Repository, spec: RunSpec, build: Build, built: Built, clone: Clone, at: int
+    repository: Repository,
+    spec: RunSpec,
+    build: Build,
+    built: Built,
+    clone: Clone,
+    at: int,
+    park: int,
 ) -> AttemptEnded:
-    """Capture what an attempt left and keep it; git, not the agent, says what it is."""
+    """Capture what an attempt left and keep it; git, not the agent, says what it is.
+
+    A parked attempt stays parked whatever it left, and is kept as the phase's parking `park`.
+    """
+    name = str(build.attempt)
+    if built.outcome is Outcome.PARKED:
+        name = parked_name(build.attempt, park)
+    keep = _Keep(repository, spec, build, built, name, at)
     phase = spec.phase(build.phase_id)
     tree: str | Refused | None
     if built.patch is None:
@@ -57,41 +125,61 @@ def capture_attempt(
     else:
         tree = repository.apply(build.parent, built.patch) if built.patch.strip() else None
     if isinstance(tree, Refused):
-        return _refused(repository, spec, build, built, tree.findings, at)
+        return keep.refused(tree.findings)
     if tree is None or tree == repository.tree(build.parent):
         outcome = Outcome.EMPTY if built.outcome is Outcome.SUBMITTED else built.outcome
-        return _ended(build, built, outcome, None, Evidence("builder", _say(outcome, built.note)))
-    candidate = _keep(repository, spec, build, built, tree, built.outcome, at)
+        return keep.ended(outcome, None, Evidence("builder", _say(outcome, built.note)))
+    candidate = keep.commit(tree, built.outcome)
     if built.outcome is Outcome.SUBMITTED:
-        return _ended(build, built, Outcome.SUBMITTED, candidate, None)
+        return keep.ended(Outcome.SUBMITTED, candidate, None)
     evidence = Evidence("builder", _say(built.outcome, built.note))
-    return _ended(build, built, built.outcome, candidate, evidence)
+    return keep.ended(built.outcome, candidate, evidence)
 
 
-def _refused(
-    repository: Repository,
-    spec: RunSpec,
-    build: Build,
-    built: Built,
-    findings: tuple[Finding, ...],
-    at: int,
-) -> AttemptEnded:
-    candidate = None
-    if built.patch is not None:  # the work itself is kept, as a file in a commit of its own
-        tree = repository.keep_patch(build.parent, built.patch)
-        candidate = _keep(repository, spec, build, built, tree, Outcome.REFUSED, at)
-    evidence = Evidence("gate", "the work cannot become a candidate", findings)
-    return _ended(build, built, Outcome.REFUSED, candidate, evidence)
+@dataclass(frozen=True)
+class _Keep:
+    """One attempt, and the name under which its work is kept."""
 
+    repository: Repository
+    spec: RunSpec
+    build: Build
+    built: Built
+    name: str
+    at: int
 
-def _ended(
-    build: Build,
-    built: Built,
-    outcome: Outcome,
-    candidate: Candidate | None,
-    evidence: Evidence | None,
-) -> AttemptEnded:
-    return AttemptEnded(build.phase_id, build.attempt, outcome, built.tokens, candidate, evidence)
+    def commit(self, tree: str, outcome: Outcome) -> Candidate:
+        trailers = {"Outcome": str(outcome), "Tokens": str(self.built.tokens)}
+        if outcome is Outcome.PARKED:
+            trailers["Until"] = str(self.built.parked_until)
+        phase_id, parent = self.build.phase_id, self.build.parent
+        message = _message(self.spec, phase_id, self.name, self.spec.builder, trailers)
+        return _commit(
+            self.repository, self.spec, phase_id, self.name, tree, parent, message, self.at
+        )
+
+    def refused(self, findings: tuple[Finding, ...]) -> AttemptEnded:
+        parked = self.built.outcome is Outcome.PARKED
+        outcome = Outcome.PARKED if parked else Outcome.REFUSED
+        candidate = None
+        if self.built.patch is not None:  # the work itself is kept, as a file in a commit
+            tree = self.repository.keep_patch(self.build.parent, self.built.patch)
+            candidate = self.commit(tree, outcome)
+        evidence = Evidence("gate", "the work cannot become a candidate", findings)
+        return self.ended(outcome, candidate, evidence)
+
+    def ended(
+        self, outcome: Outcome, candidate: Candidate | None, evidence: Evidence | None
+    ) -> AttemptEnded:
+        build, built = self.build, self.built
+        return AttemptEnded(
+            build.phase_id,
+            build.attempt,
+            outcome,
+            built.tokens,
+            candidate,
+            evidence,
+            built.parked_until,
+        )
 
 
 def _say(outcome: Outcome, note: str) -> str:
@@ -100,31 +188,17 @@ def _say(outcome: Outcome, note: str) -> str:
         Outcome.FAILED: "the builder failed",
         Outcome.TIMED_OUT: "the builder ran out of time",
         Outcome.CANCELLED: "the attempt was cancelled",
+        Outcome.PARKED: "the attempt met a usage limit",
     }
     said = words.get(outcome, f"the attempt ended {outcome}")
     return f"{said}: {note}" if note else said
-
-
-def _keep(
-    repository: Repository,
-    spec: RunSpec,
-    build: Build,
-    built: Built,
-    tree: str,
-    outcome: Outcome,
-    at: int,
-) -> Candidate:
-    name = str(build.attempt)
-    trailers = {"Outcome": str(outcome), "Tokens": str(built.tokens)}
-    message = _message(spec, build.phase_id, name, spec.builder, trailers)
-    return _commit(repository, spec, build.phase_id, name, tree, build.parent, message, at)
 
 
 def _message(
     spec: RunSpec, phase_id: str, name: str, agent: str, more: dict[str, str] | None = None
 ) -> str:
     phase = spec.phase(phase_id)
-    title = " ".join(f"[autopack] {phase_id}: {phase.name}".split())[:SUMMARY_CHARS_MAX]
+    title = " ".join(f"[autopack] {phase_id}: {phase.name}".split())[:SUMMARY_CHARACTERS_MAX]
     trailers = {"Run": spec.run_id, "Phase": phase_id, "Attempt": name, "Agent": agent}
     lines = [f"Autopack-{key}: {value}" for key, value in (trailers | (more or {})).items()]
     return "\n".join([title.rstrip(), "", *lines, ""])
@@ -142,7 +216,8 @@ def _commit(
 ) -> Candidate:
     ref = candidate_ref(spec.run_id, phase_id, name)
     commit = repository.commit(tree, parent, message, at, ref)
-    return Candidate(name, commit, repository.tree(commit), parent)
+    facts = _own_facts(repository, spec, phase_id, name, commit, parent)
+    return Candidate(name, commit, facts.tree, parent)
 
 
 def check_candidate(

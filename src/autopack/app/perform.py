@@ -6,8 +6,9 @@ that performing a command again after a crash does nothing twice. Never changes 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -15,14 +16,17 @@ from autopack.app import apply
 from autopack.app.ports import (
     Agents,
     Attempt,
+    Audited,
     AuditTask,
     Built,
     Clock,
     Clone,
     Repository,
+    Starts,
     TestTask,
     Verifier,
 )
+from autopack.app.starts import begin
 from autopack.app.supervise import Cancellation, CutOff
 from autopack.core.command import (
     Audit,
@@ -56,6 +60,7 @@ from autopack.core.event import (
 from autopack.core.policy import Rules
 from autopack.core.run import Candidate, Evidence, PhaseSpec, Run, RunSpec
 
+_log = logging.getLogger(__name__)
 CAPTURE_TRIES_MAX = 3
 """Tries to capture what an attempt left before its clone is given up."""
 BACKOFF_SECONDS_MAX = 60.0
@@ -74,8 +79,11 @@ class World:
     agents: Agents
     verifier: Verifier
     clock: Clock
+    starts: Starts
     scratch: Path
     """Clones, reports and prompts live below it, by run and phase."""
+    quarantine: Path
+    """Clones whose work could not be captured, by run and phase; kept. On the disk of `scratch`."""
     logs: Path
     """What agents and CI printed, by run and phase; kept."""
     backoff_seconds: float = 5.0
@@ -99,13 +107,13 @@ class Performer:
                 _leave_if_cut_off(cancel)
                 return EnvironmentPrepared(digest)
             case Build() as build:
-                return self._build(run, build, pending.issued_at, cancel)
+                return self._build(run, build, pending, cancel)
             case Wait() as wait:
                 return self._wait(wait, cancel)
             case Check() as check:
                 return self._check(run, check)
             case Audit() as audit:
-                return self._audit(run, audit, pending.issued_at, cancel)
+                return self._audit(run, audit, pending, cancel)
             case Test() as test:
                 return self._test(run, test, cancel)
             case Reapply() as reapply:
@@ -130,14 +138,15 @@ class Performer:
     def _prepare_base(self, run: Run) -> Event:
         spec = run.spec
         repository = self._world.repository(spec)
+        apply.check_unused(repository, spec)
         repository.prepare(spec.repository, spec.base_ref, spec.base_commit, spec.branch)
         return BasePrepared()
 
-    def _build(self, run: Run, build: Build, at: int, cancel: Cancellation) -> Event:
+    def _build(self, run: Run, build: Build, pending: Pending, cancel: Cancellation) -> Event:
         repository = self._world.repository(run.spec)
         folder = self._folder(run, build.phase_id, f"attempt-{build.attempt}")
         repository.discard(folder)  # what a crash left, also when the answer is known
-        known = apply.known_attempt(repository, run.spec, build)
+        known = apply.known_attempt(repository, run.spec, build, _park(run, build))
         if known is not None:  # it was captured, and the answer was lost in a crash
             return known
         builder = self._world.agents.builders.get(run.spec.builder)
@@ -145,15 +154,46 @@ class Performer:
             raise _no_agent("builder", run.spec.builder)
         phase = run.phase(build.phase_id).spec
         logs = self._logs(run, build.phase_id, f"attempt-{build.attempt}")
-        attempt = Attempt(run.run_id, phase, build.attempt, build.tokens_max, build.evidence, logs)
+        lost = self._begin(run, pending, logs, build.tokens_max, builder.spent)
+        if isinstance(lost, CommandFailed):
+            return lost
+        tokens_max = build.tokens_max - lost
+        attempt = Attempt(run.run_id, phase, build.attempt, tokens_max, build.evidence, logs)
         try:
             clone = repository.clone(build.parent, folder)
             built = builder.build(attempt, clone, cancel)
             if built.outcome is Outcome.CANCELLED:
                 _leave_if_cut_off(cancel)
-            return self._captured(run, build, built, clone, at, cancel)
+            built = replace(built, tokens=built.tokens + lost)
+            return self._captured(run, build, built, clone, pending.issued_at, cancel)
+        except Fault as fault:
+            return _failed(fault, lost)
         finally:
             repository.discard(folder)
+
+    def _begin(
+        self,
+        run: Run,
+        pending: Pending,
+        logs: Path,
+        tokens_max: int,
+        spent: Callable[[Path], int],
+    ) -> int | CommandFailed:
+        """Tokens of tries that a dead supervisor lost; a failure when there may be no other try.
+
+        A command that ends its supervisor each time would otherwise spend without end.
+        """
+        starts_max = run.spec.infra_retries_max + 1
+        allowed, lost = begin(
+            self._world.starts, logs, pending.number, starts_max, lambda: spent(logs)
+        )
+        if not allowed:
+            what = f"the agent was started {starts_max} times, and each time the supervisor ended"
+            return CommandFailed(f"{what} before it answered; see {logs}", lost)
+        if lost and lost >= tokens_max:
+            what = f"its {tokens_max:,} tokens were used by tries"
+            return CommandFailed(f"{what} whose answer was lost with their supervisor", lost)
+        return lost
 
     def _captured(
         self,
@@ -166,7 +206,8 @@ class Performer:
     ) -> Event:
         """What an attempt left, as its event. Finished work: a capture that fails is tried again.
 
-        Tokens count whatever becomes of it, so that failures cannot be paid for ever.
+        Given up, its clone is set aside. Tokens count whatever becomes of it, so that failures
+        cannot be paid for ever.
         """
         reason = built.error
         for tried in range(0 if reason else CAPTURE_TRIES_MAX):
@@ -178,23 +219,29 @@ class Performer:
                 reason = f"what the attempt left could not be captured: {fault}"
         if built.error:
             return CommandFailed(reason, built.tokens)
+        repository = self._world.repository(run.spec)
         try:  # it may be kept all the same, its answer lost: then its tokens count once, with it
-            known = apply.known_attempt(self._world.repository(run.spec), run.spec, build)
+            known = apply.known_attempt(repository, run.spec, build, _park(run, build))
         except Fault:
-            return CommandFailed(reason)
-        return known or CommandFailed(reason, built.tokens)
+            return CommandFailed(self._set_aside(run, build, built, clone, reason))
+        if known is not None:
+            return known
+        return CommandFailed(self._set_aside(run, build, built, clone, reason), built.tokens)
 
     def _capture(self, run: Run, build: Build, built: Built, clone: Clone, at: int) -> AttemptEnded:
-        if built.outcome is Outcome.PARKED:
-            return AttemptEnded(
-                build.phase_id,
-                build.attempt,
-                Outcome.PARKED,
-                built.tokens,
-                parked_until=built.parked_until,
-            )
-        repository = self._world.repository(run.spec)
-        return apply.capture_attempt(repository, run.spec, build, built, clone, at)
+        repository, park = self._world.repository(run.spec), _park(run, build)
+        return apply.capture_attempt(repository, run.spec, build, built, clone, at, park)
+
+    def _set_aside(self, run: Run, build: Build, built: Built, clone: Clone, reason: str) -> str:
+        """Keep a clone whose work could not be captured; the reason, with where it is."""
+        to = self._world.quarantine / run.run_id / build.phase_id / f"attempt-{build.attempt}"
+        try:
+            repository = self._world.repository(run.spec)
+            place = repository.set_aside(clone.folder, to, built.patch)
+        except Fault as fault:
+            return f"{reason}\nits clone is lost: {fault}"
+        _log.warning("%s of %s: %s\nits clone is in %s", build.phase_id, run.run_id, reason, place)
+        return f"{reason}\nits clone is kept in {place}"
 
     def _wait(self, wait: Wait, cancel: Cancellation) -> Event:
         clock = self._world.clock
@@ -217,7 +264,7 @@ class Performer:
             self._world.repository(run.spec), rules, check.phase_id, check.candidate
         )
 
-    def _audit(self, run: Run, audit: Audit, at: int, cancel: Cancellation) -> Event:
+    def _audit(self, run: Run, audit: Audit, pending: Pending, cancel: Cancellation) -> Event:
         auditor = self._world.agents.auditors.get(run.spec.auditor)
         if auditor is None:
             raise _no_agent("auditor", run.spec.auditor)
@@ -225,29 +272,41 @@ class Performer:
         name = f"audit-{audit.attempt}"
         folder = self._folder(run, audit.phase_id, name)
         repository.discard(folder)
+        logs = self._logs(run, audit.phase_id, name)
+        lost = self._begin(run, pending, logs, audit.tokens_max, auditor.spent)
+        if isinstance(lost, CommandFailed):
+            return lost
         task = AuditTask(
             run.run_id,
             run.phase(audit.phase_id).spec,
             audit.attempt,
             audit.candidate.commit,
             audit.reason,
-            audit.tokens_max,
-            self._logs(run, audit.phase_id, name),
+            audit.tokens_max - lost,
+            logs,
         )
         try:
             clone = repository.clone(audit.candidate.commit, folder)
             audited = auditor.audit(task, clone, cancel)
+        except Fault as fault:
+            return _failed(fault, lost)
         finally:
             repository.discard(folder)
         if audited.recommendation is Recommendation.INVALID:
             _leave_if_cut_off(cancel)
+        audited = replace(audited, tokens=audited.tokens + lost)
+        return self._audited(run, audit, audited, pending.issued_at)
+
+    def _audited(self, run: Run, audit: Audit, audited: Audited, at: int) -> Event:
+        """An auditor's answer as its event, with its patch as a candidate."""
         if audited.error:
             return CommandFailed(audited.error, audited.tokens)
         candidate: Candidate | None = None
         if audited.patch is not None:
+            repository = self._world.repository(run.spec)
             try:
                 made = apply.apply_audit_patch(repository, run.spec, audit, audited.patch, at)
-            except EnvironmentFault as fault:
+            except Fault as fault:
                 return CommandFailed(str(fault), audited.tokens)
             if isinstance(made, Evidence):
                 notes = f"{audited.notes}\nits patch was refused: {made.summary}".strip()
@@ -301,6 +360,18 @@ class Performer:
         repository = self._world.repository(run.spec)
         refused = repository.deliver(run.spec.repository, run.run_id, deliver.tip, run.delivered)
         return DeliveryRefused(deliver.tip, refused) if refused else Delivered(deliver.tip)
+
+
+def _park(run: Run, build: Build) -> int:
+    """The number of the parking that this attempt's would be."""
+    return run.phase(build.phase_id).parks_used + 1
+
+
+def _failed(fault: Fault, lost: int) -> CommandFailed:
+    """A fault as the answer that counts lost tokens; raised again when there are none."""
+    if not lost:
+        raise fault
+    return CommandFailed(str(fault), lost)
 
 
 def _leave_if_cut_off(cancel: Cancellation) -> None:

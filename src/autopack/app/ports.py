@@ -160,14 +160,27 @@ class Refused:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True)
+class CommitFacts:
+    """What a commit says: its tree, its first parent (empty for a root) and its message."""
+
+    tree: str
+    parent: str
+    message: str
+
+
 class Repository(Protocol):
     """The supervisor's own bare repository of one project. Idempotent on the names it is given."""
 
     def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
         """Fetch the base from the user's repository to `refs/source/*`; start the branch on it.
 
-        A branch that already descends from the commit is left alone.
+        EnvironmentFault, and the branch left alone, when it stands elsewhere already.
         """
+        ...
+
+    def refs_of(self, run_id: str) -> Mapping[str, str]:
+        """A run's branch, tags and attempts: full ref to the commit it stands for."""
         ...
 
     def read(self, commit: str, path: str) -> bytes | None:
@@ -184,6 +197,13 @@ class Repository(Protocol):
 
     def discard(self, folder: Path) -> None:
         """Remove a clone or what a crash left of one, whatever its modes; absent is fine."""
+        ...
+
+    def set_aside(self, folder: Path, to: Path, patch: bytes | None) -> Path:
+        """Move a clone whose work could not be captured, to keep it; where it is now.
+
+        A place that is taken gets a number behind its name. A patch goes to `<name>.patch` there.
+        """
         ...
 
     def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
@@ -208,7 +228,7 @@ class Repository(Protocol):
 
     def tree(self, commit: str) -> str: ...
 
-    def message(self, commit: str) -> str: ...
+    def facts(self, commit: str) -> CommitFacts: ...
 
     def diff(self, parent: str, tree: str) -> TreeDiff: ...
 
@@ -267,6 +287,13 @@ class Builder(Protocol):
 
     def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built: ...
 
+    def spent(self, log_folder: Path) -> int:
+        """Tokens that the last try with this log folder reported; it died without an answer.
+
+        0 when it reported none.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class AuditTask:
@@ -292,6 +319,22 @@ class Auditor(Protocol):
     """A second agent that reads a candidate and gives a verdict."""
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited: ...
+
+    def spent(self, log_folder: Path) -> int:
+        """As a builder's."""
+        ...
+
+
+class Starts(Protocol):
+    """Notes of agents' starts, by log folder and command number; they outlive the process."""
+
+    def noted(self, log_folder: Path, command: int) -> tuple[int, ...]:
+        """For each start so far the tokens that the try before it had used."""
+        ...
+
+    def note(self, log_folder: Path, command: int, tokens: int) -> None:
+        """Note one more start; durable on return."""
+        ...
 
 
 @dataclass(frozen=True)

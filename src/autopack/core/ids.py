@@ -24,6 +24,11 @@ def candidate_ref(run_id: str, phase_id: str, name: str) -> str:
     return f"refs/autopack/{run_id}/{phase_id}/{name}"
 
 
+def parked_name(attempt: int, park: int) -> str:
+    """The name under which a parked attempt's work is kept; its number is used again."""
+    return f"{attempt}.p{park}"
+
+
 def snapshot_tag(run_id: str, tier_id: str, phase_id: str) -> str:
     """The annotated tag of a landed phase, without `refs/tags/`."""
     return f"autonomous/{run_id}/tier-{tier_id}/phase-{phase_id}"

@@ -3,6 +3,7 @@
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
 from autopack.testing.clock import FakeClock
 from autopack.testing.repository import MemoryRepository, Objects, UserRepository
+from autopack.testing.starts import MemoryStarts
 from autopack.testing.store import MemoryStore, MemoryTransaction
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "FakeClock",
     "FakeVerifier",
     "MemoryRepository",
+    "MemoryStarts",
     "MemoryStore",
     "MemoryTransaction",
     "Objects",

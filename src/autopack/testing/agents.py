@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from autopack.app.ports import (
     Attempt,
@@ -57,6 +58,7 @@ class FakeBuilder:
         self.script = dict(script or {})
         self.default = default or Built(Outcome.EMPTY)
         self.attempts: list[Attempt] = []
+        self.reported: dict[Path, int] = {}
 
     def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built:
         """The scripted answer; CANCELLED when told to end before it began."""
@@ -75,6 +77,10 @@ class FakeBuilder:
                 path.write_bytes(content)
         return answer.built
 
+    def spent(self, log_folder: Path) -> int:
+        """The tokens that a test put there for the log folder."""
+        return self.reported.get(log_folder, 0)
+
 
 class FakeAuditor:
     """An Auditor: script by (phase id, number of the audit)."""
@@ -87,6 +93,7 @@ class FakeAuditor:
         self.script = dict(script or {})
         self.default = default or Audited(Recommendation.APPROVE)
         self.tasks: list[AuditTask] = []
+        self.reported: dict[Path, int] = {}
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited:
         """The scripted verdict; INVALID when told to end before it began."""
@@ -95,6 +102,10 @@ class FakeAuditor:
         if cancel.is_set():
             return Audited(Recommendation.INVALID, notes="cancelled")
         return self.script.get((task.phase.phase_id, task.number), self.default)
+
+    def spent(self, log_folder: Path) -> int:
+        """The tokens that a test put there for the log folder."""
+        return self.reported.get(log_folder, 0)
 
 
 class FakeVerifier:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from autopack.app.ports import Clone, Refused
+from autopack.app.ports import Clone, CommitFacts, Refused
 from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
 from autopack.core.names import folded, printable
 from autopack.core.patch import ABSENT, FILE, Change, TreeDiff
@@ -122,9 +122,16 @@ class MemoryRepository:
             raise EnvironmentFault(what, f"check that {base_ref} has it")
         self.refs[f"refs/source/commits/{commit}"] = commit
         there = self.refs.setdefault(f"refs/heads/{branch}", commit)
-        if not self.objects.is_ancestor(commit, there):
-            what = f"refs/heads/{branch} stands at {there}, which does not descend from {commit}"
+        if there != commit:
+            what = f"refs/heads/{branch} stands at {there}, not at the run's base {commit}"
             raise EnvironmentFault(what, "give the run another id")
+
+    def refs_of(self, run_id: str) -> dict[str, str]:
+        """A run's branch, tags and attempts, each with the commit it stands for."""
+        branch = f"refs/heads/autonomous/{run_id}"
+        below = (f"refs/tags/autonomous/{run_id}/", f"refs/autopack/{run_id}/")
+        known = {**self.refs, **{ref: tag.commit for ref, tag in self.tags.items()}}
+        return {ref: at for ref, at in known.items() if ref == branch or ref.startswith(below)}
 
     # --- trees ----------------------------------------------------------------------------------
 
@@ -152,6 +159,19 @@ class MemoryRepository:
         """Delete a clone; absent is fine."""
         if self._checkouts and folder.exists():
             shutil.rmtree(folder)
+
+    def set_aside(self, folder: Path, to: Path, patch: bytes | None) -> Path:
+        """Move a clone to a place that is free, a patch beside it."""
+        place, number = to, 1
+        while place.exists():
+            number += 1
+            place = to.with_name(f"{to.name}-{number}")
+        if self._checkouts:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(place)
+            if patch is not None:
+                place.with_name(f"{place.name}.patch").write_bytes(patch)
+        return place
 
     def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
         """The clone's files as a tree; ignore rules are the base's, `force` added anyway."""
@@ -234,10 +254,11 @@ class MemoryRepository:
         self.objects.files(commit)
         return self.objects.commits[commit].tree
 
-    def message(self, commit: str) -> str:
-        """The message of a commit."""
+    def facts(self, commit: str) -> CommitFacts:
+        """Tree, parent and message of a commit; EnvironmentFault when there is none."""
         self.objects.files(commit)
-        return self.objects.commits[commit].message
+        made = self.objects.commits[commit]
+        return CommitFacts(made.tree, made.parent, made.message)
 
     def land(self, branch: str, commit: str, expected: str, tag: str, message: str, at: int) -> str:
         """Move the branch and make the tag, both or neither; the branch's commit afterwards."""

@@ -67,6 +67,11 @@ class ScriptedAgent:
             patch=_bytes(base, ".patch"),
         )
 
+    def spent(self, log_folder: Path) -> int:
+        """None: a recording uses its tokens when it answers."""
+        del log_folder
+        return 0
+
 
 def factory(name: str, given: Mapping[str, object], context: AgentContext) -> ScriptedAgent:
     """`[agents.NAME] type = "scripted"`: option `patches`, a folder."""

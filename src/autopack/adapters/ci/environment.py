@@ -66,7 +66,7 @@ class Environments:
         return environment_key(spec, contents, self._host() if spec else "")
 
     def find(self, digest: str) -> Prepared | None:
-        """An environment that is built; None when there is none of that digest, or a damaged one."""
+        """An environment that is built and whole; None when there is none of that digest."""
         folder = self.root / digest
         kept = _read_marker(folder / MARKER)
         if kept is None or not all(_is_folder(folder / "work" / path) for path in kept):

@@ -5,6 +5,7 @@ A clone has no remote, no hook and no credential; nothing in it is hard-linked t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -81,6 +82,27 @@ def discard(folder: Path) -> None:
     except OSError as fault:
         what = f"{folder} could not be deleted: {fault}"
         raise EnvironmentFault(what, "delete it by hand") from fault
+
+
+def set_aside(folder: Path, to: Path, patch: bytes | None) -> Path:
+    """Move a clone with its saved index to a place that is free, a patch beside it.
+
+    EnvironmentFault when it cannot be moved.
+    """
+    place, number = to, 1
+    while os.path.lexists(place):
+        number += 1
+        place = to.with_name(f"{to.name}-{number}")
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.rename(place)
+        with contextlib.suppress(FileNotFoundError):
+            saved_index(folder).rename(saved_index(place))
+        if patch is not None:
+            place.with_name(f"{place.name}.patch").write_bytes(patch)
+    except OSError as fault:
+        raise EnvironmentFault(f"{folder} could not be moved to {place}: {fault}") from fault
+    return place
 
 
 def saved_index(folder: Path) -> Path:

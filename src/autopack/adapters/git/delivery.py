@@ -9,8 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from autopack.adapters.git.landing import is_ancestor
-from autopack.adapters.git.source import OURS, TRANSFER, local_path
+from autopack.adapters.git.landing import OURS, is_ancestor
+from autopack.adapters.git.source import TRANSFER, local_path
 from autopack.adapters.git.wrapper import Store, Trust, other_side, printable_lines, protocol_of
 from autopack.process.limits import Extra
 

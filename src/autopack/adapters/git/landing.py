@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from autopack.adapters.git.wrapper import GitFailed, failed, oid_of
-from autopack.app.ports import Refused
+from autopack.app.ports import CommitFacts, Refused
 from autopack.core.errors import EnvironmentFault, OwnFault
 from autopack.core.names import printable
 from autopack.core.run import Finding
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "Autopack"
 EMAIL: Final = "autopack@localhost"
+OURS: Final = "autonomous"  # the first part of every branch and tag that is delivered
 FINDINGS_MAX: Final = 20
 
 
@@ -41,17 +42,34 @@ def is_ancestor(store: Store, old: str, new: str) -> bool:
 
 
 def start_branch(store: Store, branch: str, commit: str) -> None:
-    """Create the branch at the commit; one that already descends from it is left alone."""
+    """Create the branch at the commit, or find it there; EnvironmentFault when it is elsewhere."""
     ref = f"refs/heads/{branch}"
     said = _transaction(store, [f"create {ref} {commit}"])
     there = resolve(store, ref)
     if there is None:
         raise failed(f"creating {ref}", said)
-    if there != commit and not is_ancestor(store, commit, there):
+    if there != commit:
         raise EnvironmentFault(
-            f"{ref} stands at {there}, which does not descend from the run's base {commit}",
+            f"{ref} in {store.folder} stands at {there}, not at the run's base {commit}",
             "give the run another id",
         )
+
+
+def refs_of(store: Store, run_id: str) -> dict[str, str]:
+    """A run's branch, tags and attempts, each with the commit it stands for."""
+    names = (f"refs/heads/{OURS}/{run_id}", f"refs/tags/{OURS}/{run_id}", f"refs/autopack/{run_id}")
+    said = store.output("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", *names)
+    rows = (line.split(" ") for line in said.decode("utf-8", "surrogateescape").splitlines())
+    return {ref: peeled or found for ref, found, peeled in rows}
+
+
+def facts(store: Store, commit: str) -> CommitFacts:
+    """Tree, first parent and message of a commit."""
+    head, _, message = store.output("cat-file", "commit", commit).partition(b"\n\n")
+    tree, second = head.split(b"\n")[:2]
+    parent = second.removeprefix(b"parent ") if second.startswith(b"parent ") else b""
+    text = message.decode("utf-8", "replace")
+    return CommitFacts(tree.removeprefix(b"tree ").decode(), parent.decode(), text)
 
 
 def commit_tree(store: Store, tree: str, parent: str, message: str, at: int, ref: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from autopack.app.ports import Clone, Refused
+    from autopack.app.ports import Clone, CommitFacts, Refused
     from autopack.core.patch import TreeDiff
     from autopack.process.limits import Identity
 
@@ -94,6 +94,10 @@ class BareRepository:
         _fetch(self._store, source, base_ref, commit)
         landing.start_branch(self._store, branch, commit)
 
+    def refs_of(self, run_id: str) -> dict[str, str]:
+        """A run's branch, tags and attempts, each with the commit it stands for."""
+        return landing.refs_of(self._store, run_id)
+
     def read(self, commit: str, path: str) -> bytes | None:
         """A plain file of a commit; None when it is not there, or is a link or a folder."""
         return self._known.of(
@@ -114,6 +118,10 @@ class BareRepository:
         Its name is free at once, its files are deleted by a thread of ours.
         """
         self._discards.discard(folder)
+
+    def set_aside(self, folder: Path, to: Path, patch: bytes | None) -> Path:
+        """Move a clone to where nobody deletes it, with what belongs to it."""
+        return clone.set_aside(folder, to, patch)
 
     def capture(self, clone: Clone, force: Sequence[str]) -> str | Refused:
         """The clone's work tree as a tree id, or why it cannot be one."""
@@ -145,10 +153,9 @@ class BareRepository:
             lambda: self._store.oid("rev-parse", "-q", "--verify", f"{commit}^{{tree}}"),
         )
 
-    def message(self, commit: str) -> str:
-        """The message of a commit."""
-        said = self._store.output("cat-file", "commit", commit)
-        return said.partition(b"\n\n")[2].decode("utf-8", "replace")
+    def facts(self, commit: str) -> CommitFacts:
+        """Tree, first parent and message of a commit; GitFailed when there is none."""
+        return landing.facts(self._store, commit)
 
     def diff(self, parent: str, tree: str) -> TreeDiff:
         """What a tree changes against a commit."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
-from autopack.adapters.git.landing import is_ancestor, resolve
+from autopack.adapters.git.landing import OURS, is_ancestor, resolve
 from autopack.adapters.git.wrapper import (
     LONG_SECONDS_MAX,
     OUTPUT_BYTES_MAX,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 TRANSFER: Final = Limits(LONG_SECONDS_MAX, output_bytes_max=OUTPUT_BYTES_MAX)
-OURS: Final = "autonomous"  # the first part of every branch and tag that is delivered
 
 
 @dataclass(frozen=True)
