@@ -100,6 +100,12 @@ def plan_with_faults(world: World) -> None:
     world.plan.write_text(PLAN.replace("low", "lowish").replace("scope: a.py", "needs: F9.9"))
 
 
+def plan_in_json(world: World) -> None:
+    world.toy()
+    world.plan_name = "plan.json"
+    world.plan.write_text('{"tiers": [{"id": "T1", "phases": [{"id": "F1", "tsk": "x"}]}]}')
+
+
 def plan_needs_auditor(world: World) -> None:
     world.toy()
     world.plan.write_text(PLAN.replace("category: tests", "category: schema_contract_change"))
@@ -171,6 +177,7 @@ CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
     "plan not text": (plan_not_text, USAGE, ("plan.md:1", "UTF-8")),
     "plan is a folder": (plan_is_folder, USAGE, ("regular file",)),
     "plan with faults": (plan_with_faults, USAGE, ("lowish", "F9.9", "scope")),
+    "plan in JSON": (plan_in_json, USAGE, ("did you mean 'task'", '`"scope": ["src/**"')),
     "plan needs an auditor": (plan_needs_auditor, USAGE, ("no auditor", "F1.1")),
     "no git": (no_git, ENVIRONMENT, ("git",)),
     "no bubblewrap": (no_bubblewrap, ENVIRONMENT, ("bubblewrap", 'sandbox = "none"')),

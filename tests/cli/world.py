@@ -59,6 +59,7 @@ class World:
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
+    plan_name: str = "plan.md"
 
     def __post_init__(self) -> None:
         for folder in (self.home, self.repo, self.root / "patches" / "F1.1"):
@@ -85,7 +86,7 @@ class World:
 
     @property
     def plan(self) -> Path:
-        return self.root / "plan.md"
+        return self.root / self.plan_name
 
     @property
     def lock(self) -> Path:

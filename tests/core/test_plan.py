@@ -126,9 +126,9 @@ def test_markdown_form_is_checked(text: str, expected: str) -> None:
 
 def test_misspelt_tier_and_lost_phase() -> None:
     problems = refused(parse_markdown("## Teir T1: x\n\n" + phase("F1"), "p.md"))
-    assert problems[0].startswith("p.md: the plan has no phases")
-    assert problems[1].startswith("p.md:1: heading 'Teir T1: x' is neither a tier nor a phase")
-    assert problems[2].startswith("p.md:3: phase F1 stands in no tier")
+    assert len(problems) == 2
+    assert problems[0].startswith("p.md:1: heading 'Teir T1: x' is neither a tier nor a phase")
+    assert problems[1].startswith("p.md:3: phase F1 stands in no tier")
 
 
 def test_carriage_returns_are_line_ends() -> None:
@@ -266,9 +266,7 @@ def test_toml_problems_have_key_and_line() -> None:
     assert [problem.split("; ")[0] for problem in refused(parse_toml(TOML, "p.toml"))] == [
         "p.toml:4: tiers[0].titel: unknown key",
         "p.toml:7: tiers[0].phases[0].scope: must be an array of strings, not a string",
-        "p.toml:7: tiers[0].phases[0].scope: is missing",
         "p.toml:12: tiers[0].phases[1].id: is missing",
-        "p.toml:12: tiers[0].phases[1].scope: is missing",
         "p.toml:13: tiers[0].phases[1].scpoe: unknown key",
         "p.toml:14: tiers[0].phases[1].needs[1]: must be a string, not a number",
         "p.toml:15: tiers[0].phases[1].complexity: must be a string, not a number",
@@ -313,7 +311,44 @@ def test_unreadable_json(text: str, said: str) -> None:
 @pytest.mark.parametrize("value", [3, "x", [3], {"id": "T1"}, None])
 def test_tiers_of_a_wrong_type(value: object) -> None:
     problems = refused(parse_json(json.dumps({"tiers": value}), "p"))
-    assert "p: tiers: must be an array of tables" in problems
+    assert problems == ["p: tiers: must be an array of objects"]
+    given = json.dumps({"tiers": [{"id": "T1", "phases": value}, GOOD]})
+    assert refused(parse_json(given, "p")) == ["p: tiers[0].phases: must be an array of objects"]
+
+
+GOOD = {"id": "T9", "phases": [{"id": "F9", "scope": ["a"], "task": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ({"task": 7}, ["task: must be a string, not a number"]),
+        ({"task": None}, ["task: must be a string, not null"]),
+        ({"scope": "a"}, ["scope: must be an array of strings, not a string"]),
+        ({"scope": [{}]}, ["scope[0]: must be a string, not an object"]),
+        ({"scope": ["../a", 3]},
+         ["scope[1]: must be a string, not a number", "scope: '../a' leaves the repository"]),
+        ({"id": 5}, ["id: must be a string, not a number"]),
+        ({"task": ""}, ['task: is empty; write what is to be done, as `"task": "…"`']),
+        ({"scope": []},
+         ['scope: is missing; say which files it may change, as in `"scope": ["src/**", "tests/**"]`']),
+        ({"scope": ["#a"]}, ["scope: '#a' matches nothing; write \"\\\\#\" for a #"]),
+    ],
+)  # fmt: skip
+def test_json_is_told_once_and_advised_in_json(phase: dict[str, object], said: list[str]) -> None:
+    whole = {"id": "F1", "scope": ["a"], "task": "x", **phase}
+    problems = refused(parse_json(json.dumps({"tiers": [{"id": "T1", "phases": [whole]}]}), "p"))
+    assert len(problems) == len(said), problems
+    for problem, start in zip(problems, said, strict=True):
+        assert problem.startswith(f"p: tiers[0].phases[0].{start}"), problem
+
+
+def test_a_misspelt_key_is_not_missing_too() -> None:
+    given = '{"tiers": [{"id": "T1", "phases": [{"id": "F1", "scpe": ["a"], "tsk": "x"}]}]}'
+    assert refused(parse_json(given, "p")) == [
+        "p: tiers[0].phases[0].scpe: unknown key; did you mean 'scope'?",
+        "p: tiers[0].phases[0].tsk: unknown key; did you mean 'task'?",
+    ]
 
 
 # --- one model ----------------------------------------------------------------------------------

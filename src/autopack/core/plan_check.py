@@ -14,6 +14,7 @@ from pathspec import GitIgnoreSpec
 
 from autopack.core.ids import id_problem
 from autopack.core.plan_draft import (
+    Form,
     PhaseDraft,
     Place,
     PlanDraft,
@@ -31,21 +32,54 @@ CYCLES_SHOWN_MAX = 20
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
+ADVICE: dict[str, dict[Form, str]] = {
+    "plan": {
+        Form.MARKDOWN: "write `## Tier T1: name`, below it `### Phase F1.1: name`",
+        Form.TOML: "write `[[tiers]]`, below it `[[tiers.phases]]`",
+        Form.JSON: 'write {"tiers": [{"id": "T1", "phases": [{"id": "F1.1", …}]}]}',
+    },
+    "task": {
+        Form.MARKDOWN: "write what is to be done under its heading",
+        Form.TOML: 'write what is to be done, as `task = "…"`',
+        Form.JSON: 'write what is to be done, as `"task": "…"`',
+    },
+    "scope": {
+        Form.MARKDOWN: "say which files it may change, as in `- scope: src/**, tests/**`",
+        Form.TOML: 'say which files it may change, as in `scope = ["src/**", "tests/**"]`',
+        Form.JSON: 'say which files it may change, as in `"scope": ["src/**", "tests/**"]`',
+    },
+    "hash": {
+        Form.MARKDOWN: "write `\\#` for a #",
+        Form.TOML: "write '\\#' for a #",
+        Form.JSON: 'write "\\\\#" for a #',
+    },
+}
+"""What to write instead, as it is written in each form."""
+
+
 @dataclass
 class Report:
     """Problems in the order found."""
 
     file: str
+    form: Form
     problems: list[PlanProblem] = field(default_factory=list)
 
+    def advice(self, topic: str) -> str:
+        return ADVICE[topic][self.form]
+
     def add(self, place: Place, key: str, message: str, hint: str = "") -> None:
+        if key in place.told:
+            return
         self.problems.append(PlanProblem(self.file, message, place.line(key), place.key(key), hint))
 
 
 def problems_of(draft: PlanDraft, phases_max: int) -> list[PlanProblem]:
     """Every problem of a readable draft beyond its reader's, in no particular order."""
-    report = Report(draft.file)
+    report = Report(draft.file, draft.form)
     phases = [phase for tier in draft.tiers for phase in tier.phases]
+    if not phases and not draft.problems:
+        report.add(Place(), "", "the plan has no phases", report.advice("plan"))
     _check_sizes(report, draft.tiers, len(phases), phases_max)
     _check_ids(report, draft.tiers, "tier")
     _check_ids(report, phases, "phase")
@@ -60,12 +94,9 @@ def problems_of(draft: PlanDraft, phases_max: int) -> list[PlanProblem]:
 
 
 def _check_sizes(report: Report, tiers: Sequence[TierDraft], phases: int, phases_max: int) -> None:
-    if not phases:
-        hint = "write `## Tier T1: name`, below it `### Phase F1.1: name`, or the same as data"
-        report.add(Place(), "", "the plan has no phases", hint)
     for tier in tiers:
-        if not tier.phases and phases:
-            report.add(tier.place, "", f"tier {tier.id} has no phases")
+        if not tier.phases and phases and "phases" not in tier.place.told:
+            report.add(tier.place, "", f"tier {tier.id} has no phases".replace("  ", " "))
         if len(tier.phases) > phases_max:
             message = f"tier {tier.id} has {len(tier.phases)} phases, at most {phases_max} may run"
             report.add(tier.place, "", message, "split the tier, or raise max_phases")
@@ -110,8 +141,7 @@ def _check_words(report: Report, phase: PhaseDraft) -> None:
             phase.place, "category", f"bad category {quoted(phase.category)}", "write one word"
         )
     if not phase.task.strip():
-        hint = "write what is to be done under its heading, or as `task`"
-        report.add(phase.place, "task", "is empty", hint)
+        report.add(phase.place, "task", "is empty", report.advice("task"))
     elif _unstorable(phase.task):
         report.add(phase.place, "task", "holds a NUL or a lone surrogate, which is no text")
     for pack in phase.packs:
@@ -166,8 +196,7 @@ def path_problem(path: str) -> str:
 def _scope(report: Report, phase: PhaseDraft, patterns: Sequence[str]) -> GitIgnoreSpec | None:
     """The scope that `patterns` make; None, and a problem, when they allow nothing."""
     if not phase.scope:
-        hint = "say which files it may change, as in `- scope: src/**, tests/**`"
-        report.add(phase.place, "scope", "is missing", hint)
+        report.add(phase.place, "scope", "is missing", report.advice("scope"))
         return None
     made: list[str] = []
     for pattern in patterns:
@@ -179,9 +208,8 @@ def _scope(report: Report, phase: PhaseDraft, patterns: Sequence[str]) -> GitIgn
         if any(each.include is not None for each in spec.patterns):
             made.append(pattern)
         else:
-            report.add(
-                phase.place, "scope", f"{quoted(pattern)} matches nothing", "write `\\#` for a #"
-            )
+            message = f"{quoted(pattern)} matches nothing"
+            report.add(phase.place, "scope", message, report.advice("hash"))
     if made and all(pattern.startswith("!") for pattern in made):
         report.add(phase.place, "scope", "only excludes, so nothing may be changed")
         return None

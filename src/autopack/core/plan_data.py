@@ -10,11 +10,13 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from autopack.core.ids import ID_PATTERN
 from autopack.core.plan_draft import (
     LIST_KEYS,
     TEXT_KEYS,
+    Form,
     PhaseDraft,
     Place,
     PlanDraft,
@@ -27,7 +29,7 @@ from autopack.core.plan_draft import (
 )
 from autopack.core.run import Complexity
 from autopack.core.strategy import MODES
-from autopack.core.words import syntax_fault
+from autopack.core.words import nearest, syntax_fault
 
 PLAN_KEYS = ("tiers", "$schema")
 TIER_KEYS = ("id", "name", "phases")
@@ -45,7 +47,7 @@ def parse_toml(text: str, file: str) -> PlanDraft:
     except ValueError as fault:
         line, message = syntax_fault(text, str(fault))
         return unreadable(file, f"not TOML: {message}", line)
-    return _Reader(file, _toml_lines(text)).plan(table)
+    return _Reader(file, Form.TOML, _toml_lines(text)).plan(table)
 
 
 def parse_json(text: str, file: str) -> PlanDraft:
@@ -60,7 +62,7 @@ def parse_json(text: str, file: str) -> PlanDraft:
         return unreadable(file, f"not a plan: {fault}")
     if not isinstance(table, dict):
         return unreadable(file, 'not a plan: write {"tiers": […]}', 1)
-    return _Reader(file, []).plan(table)
+    return _Reader(file, Form.JSON, []).plan(table)
 
 
 def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -75,23 +77,23 @@ def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
 class _Reader:
     """Collects problems while tables become records."""
 
-    def __init__(self, file: str, lines: list[tuple[Lines, list[Lines]]]) -> None:
+    def __init__(self, file: str, form: Form, lines: list[tuple[Lines, list[Lines]]]) -> None:
         self.file = file
+        self.form = form
         self.lines = lines
         self.problems: list[PlanProblem] = []
 
     def plan(self, table: Mapping[str, object]) -> PlanDraft:
-        self._known(table, Place(), PLAN_KEYS)
-        rows = self._tables(table, Place(), "tiers")
+        place = self._known(table, Place(), PLAN_KEYS)
+        rows = self._tables(table, place, "tiers")
         if not _fits(self.lines, rows):
             self.lines = []
         tiers = tuple(self._tier(row, number) for number, row in enumerate(rows))
-        return PlanDraft(self.file, tiers, tuple(self.problems))
+        return PlanDraft(self.file, tiers, tuple(self.problems), form=self.form)
 
     def _tier(self, table: Mapping[str, object], number: int) -> TierDraft:
         lines, phase_lines = self.lines[number] if self.lines else ({}, [])
-        place = Place(f"tiers[{number}]", lines)
-        self._known(table, place, TIER_KEYS)
+        place = self._known(table, Place(f"tiers[{number}]", lines), TIER_KEYS)
         phases = [
             self._phase(row, Place(place.key(f"phases[{i}]"), phase_lines[i] if self.lines else {}))
             for i, row in enumerate(self._tables(table, place, "phases"))
@@ -100,7 +102,7 @@ class _Reader:
         return TierDraft(self._id(table, place), name, tuple(phases), place)
 
     def _phase(self, table: Mapping[str, object], place: Place) -> PhaseDraft:
-        self._known(table, place, PHASE_KEYS)
+        place = self._known(table, place, PHASE_KEYS)
         return PhaseDraft(
             id=self._id(table, place),
             name=self._text(table, place, "name"),
@@ -118,14 +120,31 @@ class _Reader:
     def _report(self, place: Place, key: str, message: str, hint: str = "") -> None:
         self.problems.append(PlanProblem(self.file, message, place.line(key), place.key(key), hint))
 
-    def _known(self, table: Mapping[str, object], place: Place, known: tuple[str, ...]) -> None:
+    def _known(self, table: Mapping[str, object], place: Place, known: tuple[str, ...]) -> Place:
+        """The place with the keys that are told of: the wrong ones, and those they were meant for.
+
+        Unknown keys are reported here; keys of a wrong type where they are read.
+        """
+        told = {key for key in known if key in table and not self._reads(key, table[key])}
         for key in table:
             if key not in known:
                 hint = suggestion(key, known) or f"known are {', '.join(known)}"
                 self._report(place, quoted(key)[1:-1], "unknown key", hint)
+                told |= {nearest(key, known)} - table.keys() if suggestion(key, known) else set()
+        return replace(place, told=frozenset(told))
+
+    @staticmethod
+    def _reads(key: str, value: object) -> bool:
+        """Whether anything of a key's value can be read."""
+        if key in {*LIST_KEYS, "tiers", "phases"}:
+            kind = str if key in LIST_KEYS else dict
+            return isinstance(value, list) and (
+                not value or any(isinstance(v, kind) for v in value)
+            )
+        return isinstance(value, str)
 
     def _id(self, table: Mapping[str, object], place: Place) -> str:
-        if not table.get("id") and ("id" not in table or table["id"] == ""):
+        if table.get("id", "") == "" and "id" not in place.told:
             self._report(place, "id", "is missing")
         return self._text(table, place, "id")
 
@@ -133,17 +152,17 @@ class _Reader:
         value = table.get(key, "")
         if isinstance(value, str):
             return value
-        self._report(place, key, f"must be a string, not {_type_name(value)}")
+        self._report(place, key, f"must be a string, not {self._type_name(value)}")
         return ""
 
     def _list(self, table: Mapping[str, object], place: Place, key: str) -> tuple[str, ...]:
         value = table.get(key, [])
         if not isinstance(value, list):
-            self._report(place, key, f"must be an array of strings, not {_type_name(value)}")
+            self._report(place, key, f"must be an array of strings, not {self._type_name(value)}")
             return ()
         for number, item in enumerate(value):
             if not isinstance(item, str):
-                wrong = f"must be a string, not {_type_name(item)}"
+                wrong = f"must be a string, not {self._type_name(item)}"
                 self._report(place, f"{key}[{number}]", wrong)
         return tuple(item for item in value if isinstance(item, str))
 
@@ -151,20 +170,21 @@ class _Reader:
         self, table: Mapping[str, object], place: Place, key: str
     ) -> list[Mapping[str, object]]:
         value = table.get(key, [])
-        rows = value if isinstance(value, list) else [value]
+        rows = value if isinstance(value, list) else []
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in rows):
-            self._report(place, key, "must be an array of tables")
+            rows_are = "objects" if self.form is Form.JSON else "tables"
+            self._report(place, key, f"must be an array of {rows_are}")
         return [row for row in rows if isinstance(row, dict)]
+
+    def _type_name(self, value: object) -> str:
+        names = {str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+        names |= {list: "an array", dict: "an object" if self.form is Form.JSON else "a table"}
+        names |= {type(None): "null"}
+        return names.get(type(value), "something else")
 
 
 Lines = dict[str, int]
 """Line of each key of a table, its header's under the empty key."""
-
-
-def _type_name(value: object) -> str:
-    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    names |= {list: "an array", dict: "a table"}
-    return names.get(type(value), "something else")
 
 
 def _fits(lines: list[tuple[Lines, list[Lines]]], rows: list[Mapping[str, object]]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from autopack.core.words import nearest
 
@@ -20,6 +21,14 @@ TEXT_KEYS = ("category", "complexity", "mode")
 LIST_KEYS = ("scope", "needs", "packs", "deliver")
 ATTRIBUTE_KEYS = TEXT_KEYS + LIST_KEYS
 """What may stand in the list under a phase's heading, and beside `id`, `name`, `task` as data."""
+
+
+class Form(StrEnum):
+    """What a plan is written in: advice must fit it."""
+
+    MARKDOWN = "markdown"
+    TOML = "toml"
+    JSON = "json"
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,13 @@ class PlanProblem:
 class Place:
     """Where a tier or phase stands: its key path (empty in Markdown) and the lines of its keys.
 
-    The line under the empty key is that of the heading or table itself.
+    The line under the empty key is that of the heading or table itself. `told`: keys whose reader
+    has said already that nothing can be read there.
     """
 
     path: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
 
     def line(self, key: str = "") -> int:
         """The line of a key, or of the whole when the key has none."""
@@ -94,6 +105,7 @@ class PlanDraft:
     problems: tuple[PlanProblem, ...] = ()
     readable: bool = True
     """False: the text is not even Markdown, TOML or JSON of a plan; `problems` say why."""
+    form: Form = field(default=Form.MARKDOWN, compare=False)
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
