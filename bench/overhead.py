@@ -125,32 +125,33 @@ class _Queue(LocalEngine):
         super().start(begun)
 
 
-class _Host(wiring._Host):  # noqa: SLF001  the same composition, with timers around its ports
-    """Builds performers as the product does, then puts timers around what they were given."""
+@dataclasses.dataclass(frozen=True)
+class _Timed:
+    """Builds a run's world as the product does, then puts timers around what is in it."""
 
+    world_of: Any
     timers: Timers
 
-    def repository(self, spec: Any) -> Any:
+    def __call__(self, spec: Any) -> Any:
+        world = self.world_of(spec)
         names = ("clone", "discard", "capture", "apply", "commit", "diff", "tree", "resolve",
-                 "message", "read", "land", "deliver", "prepare")  # fmt: skip
-        return self.timers.around(super().repository(spec), *names)
+                 "facts", "read", "land", "deliver", "prepare", "refs_of")  # fmt: skip
 
-    def _performer(self, spec: Any) -> Any:
-        performer = super()._performer(spec)
-        world = performer._world  # noqa: SLF001  the timers go in where wiring put the world
+        def repository(spec: Any) -> Any:
+            return self.timers.around(world.repository(spec), *names)
+
         writer: Any = world.agents.builders["writer"]
         bench = self._timed_bench(writer.context.workbench)
         writer = dataclasses.replace(
             writer, context=dataclasses.replace(writer.context, workbench=bench)
         )
         verifier: Any = world.verifier
-        verifier = dataclasses.replace(verifier, workbench=bench)
+        verifier = dataclasses.replace(verifier, workbench=bench, repository_of=repository)
         agents = dataclasses.replace(
             world.agents, builders={"writer": self.timers.around(writer, "build")}
         )
         timed = self.timers.around(verifier, "test")
-        performer._world = dataclasses.replace(world, agents=agents, verifier=timed)  # noqa: SLF001  the timers go in where wiring put the world
-        return performer
+        return dataclasses.replace(world, repository=repository, agents=agents, verifier=timed)
 
     def _timed_bench(self, bench: Any) -> Any:
         sandbox = self.timers.around(bench.sandbox, "run", label="sandbox")
@@ -190,11 +191,12 @@ def measure(place: Path, files: int, phases: int) -> tuple[float, dict[str, floa
     timers = Timers()
     landed: list[float] = []
     with wiring.writing(loaded) as store:
-        _Queue.timers, _Queue.asked, _Host.timers = timers, {}, timers
+        _Queue.timers, _Queue.asked = timers, {}
         read = ("load", "requests", "runs", "events", "green", "remember_green")
         timed = timers.around(store, "save", *read)
         engine = _Queue(workers_max=loaded.settings.workers_max)
-        host = _Host(loaded, timed)
+        host = wiring.host(loaded, timed)
+        host = dataclasses.replace(host, world_of=_Timed(host.world_of, timers))
 
         def perform(run: Any, pending: Any, cancel: Any) -> Any:
             if pending.command.kind == "check":

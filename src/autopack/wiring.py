@@ -11,27 +11,26 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from autopack.core.errors import EnvironmentFault, OperatorFault
+from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded, load
 
 if TYPE_CHECKING:
     from autopack.adapters.files.artefacts import FileArtefacts
     from autopack.adapters.git.checkout import Checkout
-    from autopack.adapters.git.repository import BareRepository
+    from autopack.adapters.git.projects import Projects
     from autopack.adapters.git.wrapper import Git
     from autopack.adapters.store.lock import SupervisorLock
     from autopack.adapters.store.store import SqlStore
-    from autopack.app.perform import Performer
+    from autopack.app.host import Host
+    from autopack.app.perform import World
     from autopack.app.ports import Agents, Clock, Store, Tested
-    from autopack.app.supervise import Cancellation, Supervisor
-    from autopack.core.command import Pending
-    from autopack.core.event import Event
+    from autopack.app.supervise import Supervisor
     from autopack.core.plan_draft import PlanDraft
-    from autopack.core.policy import Rules
-    from autopack.core.run import PhaseSpec, Run, RunSpec
+    from autopack.core.run import RunSpec
     from autopack.process.workbench import Prepared, Workbench
 
 _log = logging.getLogger(__name__)
@@ -231,103 +230,66 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     with writing(loaded) as store:
         sweep(loaded.folders.clones)
         engine = LocalEngine(workers_max=loaded.settings.workers_max)
-        host = _Host(loaded, store, alone=True)
-        yield Supervisor(store, engine, clock(loaded), host.perform, host.render)
+        hosted = host(loaded, store, alone=True)
+        yield Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render)
 
 
-class _Host:
-    """What the supervisor's runs work with: built for each run when it is first met.
+def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:
+    """What the runs of a store work with. `alone`: the store's lock is ours."""
+    from autopack.app.host import Host
+    from autopack.app.report import log_of
 
-    A run's machine part is that of its own repository, as it is when the supervisor meets it.
-    """
+    world_of = _worlds(loaded, store, _projects(loaded, alone=alone))
+    return Host(world_of, partial(artefacts, loaded), partial(log_of, store))
 
-    def __init__(self, loaded: Loaded, store: SqlStore, *, alone: bool = False) -> None:
-        """`alone`: the store's lock is ours, so locks in its repositories are nobody's."""
-        self._loaded = loaded
-        self._alone = alone
-        self._store = store
-        self._lock = threading.Lock()
-        self._making = threading.Lock()
-        self._repositories: dict[Path, BareRepository] = {}
-        self._performers: dict[str, Performer] = {}
-        self._artefacts: dict[str, FileArtefacts] = {}
 
-    def perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
-        """Perform a command in the run's own world."""
-        with self._lock:
-            if run.run_id not in self._performers:
-                self._performers[run.run_id] = self._performer(run.spec)
-            performer = self._performers[run.run_id]
-        return performer(run, pending, cancel)
+def _projects(loaded: Loaded, *, alone: bool) -> Projects:
+    from autopack.adapters.git.projects import Projects
+    from autopack.process.sandbox import default_identity
 
-    def render(self, run: Run) -> None:
-        """Write the run's artefacts into its repository; one that cannot be reached is told of.
+    def folder_of(spec: RunSpec) -> Path:
+        return loaded.folders.repository(spec.project_id, spec.repository)
 
-        A deleted repository or a full disk must not end the runs of others: the files are made
-        again with the next event.
-        """
-        from autopack.app.report import log_of
+    return Projects(folder_of, git(loaded), default_identity(), alone=alone)
 
-        try:
-            if run.run_id not in self._artefacts:
-                self._artefacts[run.run_id] = artefacts(self._loaded, run.spec)
-            self._artefacts[run.run_id].render(run, log_of(self._store, run.run_id))
-        except (EnvironmentFault, OperatorFault, OSError) as fault:
-            _log.warning("the files of run %s were not written: %s", run.run_id, fault)
 
-    def _performer(self, spec: RunSpec) -> Performer:
-        from autopack.adapters.ci.environment import Environments
-        from autopack.adapters.ci.registry import VerifierContext, load_verifier
-        from autopack.adapters.files.starts import FileStarts
-        from autopack.app.perform import Performer, World
+def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[RunSpec], World]:
+    """Builds a run's world; its machine part is that of its own repository as it is then."""
+    from autopack.adapters.ci.environment import Environments
+    from autopack.adapters.ci.registry import VerifierContext, load_verifier
+    from autopack.adapters.files.starts import FileStarts
+    from autopack.app.apply import rules_of
+    from autopack.app.perform import World
 
-        here = load(Path(spec.repository), self._loaded.environ)
-        workbench = _workbench(spec.sandbox)
-        cache, folders = self._loaded.folders.environments, self._loaded.folders
-        variables = _given(self._loaded.environ, PREPARE_VARIABLES)
-        environments = Environments(cache, workbench, variables)
-        context = VerifierContext(self.repository, self._store, workbench, cache, variables)
+    folders = loaded.folders
+    variables = _given(loaded.environ, PREPARE_VARIABLES)
+    workbench_of = cache(_workbench)  # one for all runs, so that its fence is proven closed once
+
+    def world_of(spec: RunSpec) -> World:
+        workbench = workbench_of(spec.sandbox)
+        environments = Environments(folders.environments, workbench, variables)
+        context = VerifierContext(
+            projects.repository, store, workbench, folders.environments, variables
+        )
 
         def prepared(run_id: str) -> Prepared | None:
-            digest = self._store.load(run_id).environment_digest
+            digest = store.load(run_id).environment_digest
             return environments.find(digest) if digest else None
 
-        world = World(
-            repository=self.repository,
-            rules=self._rules,
+        here = load(Path(spec.repository), loaded.environ)
+        return World(
+            repository=projects.repository,
+            rules=lambda spec, phase: rules_of(projects.repository(spec), spec, phase),
             agents=_agents(here, (spec.builder, spec.auditor), workbench, prepared),
             verifier=load_verifier("local", context),
-            clock=clock(self._loaded),
+            clock=clock(loaded),
             starts=FileStarts(),
             scratch=folders.clones,
             quarantine=folders.state / "quarantine",
             logs=folders.logs / RUN_LOGS,
         )
-        return Performer(world)
 
-    def repository(self, spec: RunSpec) -> BareRepository:
-        from autopack.adapters.git.repository import BareRepository
-        from autopack.process.sandbox import default_identity
-
-        folder = self._loaded.folders.repository(spec.project_id, spec.repository)
-        with self._making:  # before a sibling's git runs in it, and only once
-            if folder not in self._repositories:
-                made = BareRepository.create(folder, git(self._loaded), default_identity())
-                if self._alone:
-                    made.clear_stale_locks()
-                self._repositories[folder] = made
-            return self._repositories[folder]
-
-    def _rules(self, spec: RunSpec, phase: PhaseSpec) -> Rules:
-        from autopack.core.policy import rules_for
-        from autopack.core.project import FILE_NAME, parse_project
-
-        text = self.repository(spec).read(spec.base_commit, FILE_NAME) or b""
-        project = parse_project(text.decode(errors="replace"), spec.project_id)
-        if isinstance(project, tuple):
-            said = "\n".join(str(problem) for problem in project)
-            raise OperatorFault(said, f"correct {FILE_NAME} on the base, and retry")
-        return rules_for(phase, project.policy)
+    return world_of
 
 
 def _agents(
@@ -366,13 +328,13 @@ def try_base(loaded: Loaded, source: Checkout) -> Tested:
         writing(loaded) as store,
         tempfile.TemporaryDirectory(prefix="doctor-", dir=loaded.folders.clones) as folder,
     ):
-        host = _Host(loaded, store)
-        repository = host.repository(spec)
+        projects = _projects(loaded, alone=False)
+        repository = projects.repository(spec)
         repository.prepare(spec.repository, base, commit, spec.branch)
         workbench = _workbench(loaded.settings.sandbox)
         variables = _given(loaded.environ, PREPARE_VARIABLES)
         context = VerifierContext(
-            host.repository, store, workbench, loaded.folders.environments, variables
+            projects.repository, store, workbench, loaded.folders.environments, variables
         )
         verifier, never = load_verifier("local", context), threading.Event()
         verifier.prepare(spec, never)

@@ -63,7 +63,7 @@ def main(when: str, number: int) -> None:
     with wiring.writing(loaded) as store:
         mortal: Any = MortalStore(store, when, number)
         engine = LocalEngine(workers_max=4)
-        host = wiring._Host(loaded, store)
+        host = wiring.host(loaded, store)
         Supervisor(mortal, engine, wiring.clock(loaded), host.perform, host.render).run(
             until_idle=True
         )

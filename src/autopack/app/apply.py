@@ -22,7 +22,8 @@ from autopack.core.event import (
 )
 from autopack.core.ids import candidate_ref, parked_name
 from autopack.core.policy import Rules
-from autopack.core.run import Candidate, Evidence, Finding, RunSpec
+from autopack.core.project import FILE_NAME, parse_project
+from autopack.core.run import Candidate, Evidence, Finding, PhaseSpec, RunSpec
 
 SUMMARY_CHARACTERS_MAX = 72
 """Git's convention for a commit's first line."""
@@ -218,6 +219,16 @@ def _commit(
     commit = repository.commit(tree, parent, message, at, ref)
     facts = _own_facts(repository, spec, phase_id, name, commit, parent)
     return Candidate(name, commit, facts.tree, parent)
+
+
+def rules_of(repository: Repository, spec: RunSpec, phase: PhaseSpec) -> Rules:
+    """The path policy of a phase, from the base commit's project file."""
+    text = repository.read(spec.base_commit, FILE_NAME) or b""
+    project = parse_project(text.decode(errors="replace"), spec.project_id)
+    if isinstance(project, tuple):
+        said = "\n".join(str(problem) for problem in project)
+        raise OperatorFault(said, f"correct {FILE_NAME} on the base, and retry")
+    return policy.rules_for(phase, project.policy)
 
 
 def check_candidate(

@@ -1,0 +1,106 @@
+"""A host builds each run's world once, whoever asks first; a bad repository ends nobody's run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from autopack.adapters.git.projects import Projects
+from autopack.adapters.git.wrapper import Git
+from autopack.app.host import Host
+from autopack.app.perform import World
+from autopack.app.ports import Agents, Recorded
+from autopack.app.supervise import Cancellation
+from autopack.core import machine
+from autopack.core.command import Pending, PrepareBase
+from autopack.core.errors import EnvironmentFault
+from autopack.core.event import BasePrepared
+from autopack.core.policy import Rules
+from autopack.core.run import Run, RunSpec
+from autopack.testing import FakeClock, FakeVerifier, MemoryStarts
+from tests.core.walk import phase_spec, run_spec
+from tests.repos import user_repository
+
+THREADS = 4
+
+
+class Files:
+    """Artefacts that are only counted, and fail for one run."""
+
+    def __init__(self) -> None:
+        self.rendered: list[str] = []
+
+    def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None:
+        if run.run_id == "gone":
+            raise EnvironmentFault("the repository is gone")
+        self.rendered.append(run.run_id)
+
+
+def project(folder: Path) -> tuple[Projects, RunSpec]:
+    """Where a run's repository is kept, and a run of a user's repository."""
+    base = user_repository(folder / "user")
+    spec = replace(run_spec(phase_spec("P1")), repository=str(folder / "user"), base_commit=base)
+    projects = Projects(lambda spec: folder / spec.project_id, Git(), None, alone=True)
+    return projects, spec
+
+
+def host_of(tmp_path: Path, projects: Projects, built: list[str], files: Files) -> Host:
+    def world_of(spec: RunSpec) -> World:
+        built.append(spec.run_id)
+        return World(
+            repository=projects.repository,
+            rules=lambda _spec, phase: Rules(scope=phase.scope),
+            agents=Agents({}, {}),
+            verifier=FakeVerifier(),
+            clock=FakeClock(),
+            starts=MemoryStarts(),
+            scratch=tmp_path / "clones",
+            quarantine=tmp_path / "quarantine",
+            logs=tmp_path / "logs",
+        )
+
+    return Host(world_of, lambda _spec: files, lambda _run_id: iter(()))
+
+
+def test_runs_of_one_repository_that_begin_together_share_one(tmp_path: Path) -> None:
+    projects, spec = project(tmp_path)
+    built: list[str] = []
+    host = host_of(tmp_path, projects, built, Files())
+    together = threading.Barrier(THREADS)
+    runs = [machine.create(replace(spec, run_id=name)).run for name in ("a", "a", "b", "b")]
+
+    def perform(run: Run) -> object:
+        together.wait(timeout=20)
+        return host.perform(run, Pending(1, PrepareBase()), Cancellation())
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert [*pool.map(perform, runs)] == [BasePrepared()] * THREADS
+    assert sorted(built) == ["a", "b"]
+    repository = projects.repository(spec)
+    assert projects.repository(replace(spec, run_id="b")) is repository
+    assert repository.resolve("refs/heads/autonomous/a") == spec.base_commit
+    assert repository.resolve("refs/heads/autonomous/b") == spec.base_commit
+
+
+def test_a_repository_is_opened_once_by_threads_that_ask_together(tmp_path: Path) -> None:
+    projects, spec = project(tmp_path)
+    together = threading.Barrier(THREADS)
+
+    def ask(_: int) -> object:
+        together.wait(timeout=20)
+        return projects.repository(spec)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert len(set(map(id, pool.map(ask, range(THREADS))))) == 1
+
+
+def test_files_that_cannot_be_written_stop_nobody(tmp_path: Path) -> None:
+    projects, spec = project(tmp_path)
+    files = Files()
+    host = host_of(tmp_path, projects, [], files)
+    for name in ("gone", "r", "r"):
+        host.render(machine.create(replace(spec, run_id=name)).run)
+    assert files.rendered == ["r", "r"]
