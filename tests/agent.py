@@ -56,6 +56,14 @@ for only, verb, rest in re.findall(r"^do(?: (\d+))?: (\w+) ?(.*)$", prompt, re.M
     elif verb == "nest":
         put(f"{path}/.git/HEAD", "ref: refs/heads/main")
         put(f"{path}/file", "inside")
+    elif verb == "noise":  # so many bytes that no compression makes fewer
+        put(path, "")
+        Path(path).write_bytes(os.urandom(int(text)))
+    elif verb == "fill":  # all that the disk takes; then it gives up as most programs would
+        put(path, "")
+        with Path(path).open("wb", buffering=0) as file:
+            while True:
+                file.write(os.urandom(1 << 16))
     elif verb == "tokens":
         Path(os.environ["AUTOPACK_USAGE_FILE"]).write_text(json.dumps({"tokens": int(rest)}))
     elif verb == "hang" and not Path(__file__).with_name("go").exists():

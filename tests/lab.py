@@ -61,8 +61,10 @@ def phase(phase_id: str, *task: str, **attributes: str) -> str:
 class Lab:
     """One project with everything around it below `root`."""
 
-    def __init__(self, root: Path, **variables: str) -> None:
+    def __init__(self, root: Path, disk: Path | None = None, **variables: str) -> None:
+        """`disk`: where our own folders are, when not below `root` like all else."""
         self.root = root
+        self.disk = disk or root
         self.project = root / "project"
         self.tools = root / "tools"
         self.variables = variables
@@ -113,9 +115,9 @@ class Lab:
             "HOME": str(self.root / "home"),
             "LC_ALL": "C.UTF-8",
             "USER": "tester",
-            "AUTOPACK_DATA_DIR": str(self.root / "data"),
-            "AUTOPACK_STATE_DIR": str(self.root / "state"),
-            "AUTOPACK_CACHE_DIR": str(self.root / "cache"),
+            "AUTOPACK_DATA_DIR": str(self.disk / "data"),
+            "AUTOPACK_STATE_DIR": str(self.disk / "state"),
+            "AUTOPACK_CACHE_DIR": str(self.disk / "cache"),
             "SOURCE_DATE_EPOCH": str(EPOCH),
             **self.variables,
         }
@@ -182,7 +184,7 @@ class Lab:
     @property
     def bare(self) -> Path:
         """The supervisor's own repository."""
-        (folder,) = (self.root / "data" / "projects").glob("lab-*")
+        (folder,) = (self.disk / "data" / "projects").glob("lab-*")
         return folder / "repo.git"
 
     def kept(self, run_id: str = "r") -> dict[str, str]:

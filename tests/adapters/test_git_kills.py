@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from autopack.adapters.git.locks import clear_stale_locks, orphans
+from autopack.adapters.git.locks import clear_stale_locks, drop_half_written, orphans
 from autopack.adapters.git.repository import BareRepository
-from autopack.adapters.git.wrapper import OWNER_VARIABLE, Git
+from autopack.adapters.git.wrapper import OWNER_VARIABLE, Git, environmental
 from autopack.app.ports import Clone
 from autopack.core.errors import EnvironmentFault
+from autopack.process.limits import Ended, Finished
 from autopack.process.runner import spawn_detached
 from tests.repos import git, refs, user_repository, write
 
@@ -84,3 +85,30 @@ def test_a_git_of_a_dead_supervisor_is_waited_for(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGKILL)
     clear_stale_locks(repository.folder)
     assert not lock.exists()
+
+
+def test_half_written_objects_go_unless_a_process_has_them_open(tmp_path: Path) -> None:
+    repository = BareRepository.create(tmp_path / "bare", Git())
+    folder = repository.folder / "objects" / "ab"
+    folder.mkdir()
+    dead, written = folder / "tmp_obj_dead", folder / "tmp_obj_written"
+    dead.touch()
+    with written.open("wb"):
+        drop_half_written(repository.folder)
+        assert (dead.exists(), written.exists()) == (False, True)
+    drop_half_written(repository.folder)
+    assert not written.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"fatal: sha1 file '/bare/scratch/index.lock' write error. Out of diskspace\n", True),
+        (b"error: file write error: No space left on device\n", True),
+        (b"error: 'write error. Out of diskspace' is not a path\n", False),
+        (b"fatal: sha1 file 'a\n' write error. Out of diskspace in it\n", False),
+    ],
+)
+def test_a_full_disk_is_told_from_names_that_speak_of_one(said: bytes, expected: bool) -> None:
+    finished = Finished(Ended.EXITED, 128, b"", said, 0.1)
+    assert environmental(finished) is expected

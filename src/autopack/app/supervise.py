@@ -16,7 +16,7 @@ from typing import Protocol
 from autopack.app.ports import Clock, Engine, Request, Store, Transaction
 from autopack.core import budget, machine
 from autopack.core.command import INLINE, Pending, command_id, split_command_id
-from autopack.core.errors import Fault, OperatorFault, OwnFault
+from autopack.core.errors import Fault, OperatorFault, OwnFault, refusal
 from autopack.core.event import (
     CancelRequested,
     CommandFailed,
@@ -267,6 +267,10 @@ class Supervisor:
         except Fault as fault:
             _log.warning("%s (%s): %s", name, pending.command.kind, fault)
             return CommandFailed(str(fault))
+        except OSError as fault:  # a full or closed disk, met where no adapter waits for it
+            told = refusal(fault, pending.command.kind)
+            _log.warning("%s (%s): %s", name, pending.command.kind, told, exc_info=True)
+            return CommandFailed(str(told))
         except Exception as error:  # noqa: BLE001  a defect ends its command, not the host
             _log.exception("%s (%s) met a defect of ours", name, pending.command.kind)
             return CommandFailed(f"internal error in {pending.command.kind}: {error!r}")

@@ -50,6 +50,13 @@ class EnvironmentFault(Fault):
     code = "environment"
 
 
+def refusal(fault: OSError, place: object) -> EnvironmentFault:
+    """What the system said of the file it names, else of `place`, and what to do."""
+    where = fault.filename or place
+    hint = "see that its disk has space and this user may write there; `autopack doctor` looks too"
+    return EnvironmentFault(f"{where}: {fault.strerror or fault}", hint)
+
+
 class OwnFault(Fault):
     """An invariant of Autopack does not hold: please report it."""
 

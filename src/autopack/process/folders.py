@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from autopack.core.errors import refusal
 from autopack.process.limits import Identity
 
 if TYPE_CHECKING:
@@ -127,13 +128,16 @@ def activity(folder: Path) -> tuple[int, int]:
 
 
 def write_log(path: Path, argv: Sequence[str], finished: Finished) -> None:
-    """Keep what a program said, the middle left out where it is long."""
+    """Keep what a program said, the middle left out where it is long. EnvironmentFault."""
     end = finished.ended if finished.exit_code is None else f"exit code {finished.exit_code}"
-    with path.open("wb") as log:
-        log.write(f"$ {' '.join(argv)}\n# {end}, {finished.seconds:.1f} s\n".encode())
-        for name, content in (("stdout", finished.stdout), ("stderr", finished.stderr)):
-            log.write(f"# {name}, {len(content)} bytes\n".encode())
-            log.write(_shortened(content) + b"\n")
+    try:
+        with path.open("wb") as log:
+            log.write(f"$ {' '.join(argv)}\n# {end}, {finished.seconds:.1f} s\n".encode())
+            for name, content in (("stdout", finished.stdout), ("stderr", finished.stderr)):
+                log.write(f"# {name}, {len(content)} bytes\n".encode())
+                log.write(_shortened(content) + b"\n")
+    except OSError as fault:
+        raise refusal(fault, path) from fault
 
 
 def _shortened(content: bytes) -> bytes:

@@ -6,12 +6,16 @@ Never creates a folder unless it is told to `make` them.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.settings.model import SQLITE, Settings
+
+ROOM_BYTES_MIN = 4 << 20
+"""A supervisor writes its log, the store's log, an index: with less it ends at its start."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,14 @@ class Folders:
                 what = f"the folder {folder} cannot be made: {fault.strerror}"
                 hint = "name others: AUTOPACK_DATA_DIR, AUTOPACK_STATE_DIR, AUTOPACK_CACHE_DIR"
                 raise EnvironmentFault(what, hint) from fault
+
+    def check_room(self) -> None:
+        """EnvironmentFault when a disk is so full that nothing could be written down."""
+        for folder in (self.database.parent, self.data, self.state):
+            free = shutil.disk_usage(folder).free
+            if free < ROOM_BYTES_MIN:
+                what = f"the disk of {folder} is full: {free:,} bytes are left"
+                raise EnvironmentFault(what, "free some space there and try again; nothing is lost")
 
     def check_outside(self, top: Path) -> None:
         """OperatorFault when one lies in this work tree: `git clean` there would delete runs."""

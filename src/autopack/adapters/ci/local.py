@@ -21,7 +21,7 @@ from autopack.adapters.ci.environment import (
 )
 from autopack.adapters.ci.junit import Counts, ReportRefused, read_report
 from autopack.app.ports import Cancel, Repository, Tested, TestTask
-from autopack.core.errors import EnvironmentFault, OperatorFault
+from autopack.core.errors import EnvironmentFault, OperatorFault, refusal
 from autopack.core.event import CiVerdict
 from autopack.core.project import (
     FILE_NAME,
@@ -96,7 +96,7 @@ class LocalVerifier:
         except (EnvironmentFault, OperatorFault) as fault:
             return Tested(CiVerdict.INFRA, error=str(fault))
         except OSError as fault:
-            return Tested(CiVerdict.INFRA, error=f"CI could not do its work: {fault}")
+            return Tested(CiVerdict.INFRA, error=str(refusal(fault, task.folder)))
 
     def _test(self, task: TestTask, cancel: Cancel) -> Tested:
         repository = self.repository_of(task.run)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from autopack.adapters.git.index import scratch
+from autopack.adapters.git.locks import drop_half_written
 from autopack.adapters.git.wrapper import environmental, failed, printable_lines
 from autopack.app.ports import Refused
 from autopack.core.names import folder_names, look_alike, printable
@@ -135,6 +136,7 @@ class _Work:
         if said.ok and _IGNORED not in said.stderr:
             return None
         if environmental(said) or said.exit_code is None:
+            drop_half_written(self.store.folder)  # room for what the next try writes
             raise failed("git update-index", said)
         text = printable_lines(said.stderr)
         return Refused((Finding("not-a-tree", f"git cannot take the work tree: {text}"),))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -23,6 +24,8 @@ GONE: Final = ".gone"
 """End of the names of clones that are being deleted."""
 PENDING_MAX: Final = 8
 """Clones that may wait for their deletion; with more, the caller deletes: the disk is finite."""
+SPARE_BYTES_MIN: Final = 64 << 20
+"""A fuller disk gets its clone's room back at once: what comes next must be written down."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +43,7 @@ class Discards:
         """Free the clone's name; EnvironmentFault when it cannot be freed."""
         gone = folder.with_name(folder.name + GONE)
         discard(gone)  # of a try before a crash, or still being deleted
-        if not os.path.lexists(folder) or not self._slots.acquire(blocking=False):
+        if not os.path.lexists(folder) or _tight(folder) or not self._slots.acquire(blocking=False):
             discard(folder)
             return
         try:
@@ -63,6 +66,10 @@ class Discards:
     def wait(self) -> None:
         """Return when all is deleted."""
         self._thread.submit(int).result()
+
+
+def _tight(folder: Path) -> bool:
+    return shutil.disk_usage(folder.parent).free < SPARE_BYTES_MIN
 
 
 def sweep(clones: Path) -> None:

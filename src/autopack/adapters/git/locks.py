@@ -1,7 +1,6 @@
 """What a killed git leaves in the supervisor's repository: lock files and half-written objects.
 
-Called only by who holds the store's lock, when nobody else writes; never in anybody else's
-repository.
+Never looks into anybody else's repository.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ _OBJECT_LEFTOVERS: Final = ("tmp_obj_*", "??/tmp_obj_*", "pack/tmp_*", "pack/.tm
 def clear_stale_locks(folder: Path, *, wait_seconds_max: float = ORPHAN_SECONDS_MAX) -> list[Path]:
     """Wait for a dead supervisor's git, then delete its locks and leftovers; the locks deleted.
 
+    Only for who holds the store's lock, when nobody else writes.
     EnvironmentFault when one still runs after the wait.
     """
     polls_left = round(wait_seconds_max / _POLL_SECONDS)
@@ -40,13 +40,31 @@ def clear_stale_locks(folder: Path, *, wait_seconds_max: float = ORPHAN_SECONDS_
     locks = [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]
     for lock in locks:
         lock.unlink(missing_ok=True)
-    for pattern in _OBJECT_LEFTOVERS:
-        for path in (folder / "objects").glob(pattern):
-            with contextlib.suppress(OSError):  # only room is lost when it stays
-                path.unlink()
+    drop_half_written(folder)
     for entry in (folder / "autopack-scratch").glob("*"):
         _drop(entry)
     return locks
+
+
+def drop_half_written(folder: Path) -> None:
+    """Delete half-written objects that no process has open: git leaves them on a full disk.
+
+    One that a git beside us closes in this instant may go too: that git fails, and is tried again.
+    """
+    leftovers = [path for name in _OBJECT_LEFTOVERS for path in (folder / "objects").glob(name)]
+    held = _open_files() if leftovers else set()
+    for path in leftovers:
+        if os.fspath(path.resolve()) not in held:
+            with contextlib.suppress(OSError):  # only room is lost when it stays
+                path.unlink()
+
+
+def _open_files() -> set[str]:
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # ended, or somebody else's
+            found.add(os.fspath(entry.readlink()))
+    return found
 
 
 def orphans(folder: Path) -> Iterator[int]:

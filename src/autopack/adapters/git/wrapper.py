@@ -226,7 +226,7 @@ def failed(what: str, finished: Finished) -> GitFailed:
     else:
         how = str(finished.ended)
     hint = "see what git says; check the disk and the repository with `autopack doctor`"
-    if "No space left on device" in said:
+    if "No space left on device" in said or "Out of diskspace" in said:
         hint = "free disk space, then run it again: nothing is lost"
     return GitFailed(f"{what} failed ({how}): {said or 'no message'}", hint)
 
@@ -279,6 +279,7 @@ _OTHER_SIDE: Final = {
 _ENVIRONMENTAL: Final = re.compile(
     rb": (?:No space left on device|Input/output error|Read-only file system|Disk quota exceeded|"
     rb"Too many open files)$|^fatal: unable to write new index file$|"
+    rb"^fatal: sha1 file '[^'\n]*' write error\. Out of diskspace$|"
     rb"^error: insufficient permission for adding an object to repository database",
     re.MULTILINE,
 )

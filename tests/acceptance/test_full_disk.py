@@ -1,0 +1,114 @@
+"""The disk fills in the middle of a run: it is told of, nothing is half written, and work goes on.
+
+The user's repository is on another disk. What is tried again waits 5 and 10 s in between, so most
+runs here may not try again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from autopack.core.run import RunState
+from tests.acceptance.disk import Disk, small_disk
+from tests.lab import Lab, phase, until
+from tests.process.ground import alive, new_mark
+from tests.repos import git
+
+ONE = "do: write src/one.txt one"
+BIG = "src/big.bin"
+
+
+def check_whole(lab: Lab) -> None:
+    """Logs, refs and both repositories are as if the disk had never been full."""
+    lab.check_sound()
+    lab.check_untouched()
+    for folder in (lab.project, lab.bare):
+        git(folder, "fsck", "--strict", "--no-dangling")
+    assert git(lab.project, "status", "--porcelain") == ""
+
+
+@small_disk(megabytes=24)
+def test_an_agent_that_fills_the_disk(disk: Disk, lab: Lab) -> None:
+    """Neither its log nor its work can be kept: the machine's failure, and its clone makes room."""
+    lab.make().record(phase("F1", f"do: fill {BIG}"), infra_retries_max=0)
+    done = lab.cli("run", "watch", "r")
+    assert done.code == 1, done.err
+    run = lab.load()
+    assert run.state is RunState.DONE_FAILED_ENVIRONMENT
+    assert run.failure
+    for word in (str(disk.folder), "No space left on device", "see that its disk has space"):
+        assert word in run.failure.reason
+    assert "No space left on device" in done.out
+    check_whole(lab)
+    assert not lab.delivered()
+
+    again = lab.cli("run", lab.plan(phase("F1", ONE)), "--run-id", "next")
+    assert again.code == 0, again.err
+
+
+@pytest.mark.slow  # a capture that fails is tried again, 5 and 10 s later
+@small_disk(megabytes=24)
+def test_a_candidate_that_does_not_fit(disk: Disk, lab: Lab) -> None:
+    """The agent's file fits once: git cannot store it beside the clone. No fault of the agent's."""
+    lab.make().record(phase("F1", f"do: noise {BIG} {14 << 20}"), infra_retries_max=0)
+    done = lab.cli("run", "watch", "r")
+    assert done.code == 1, done.err
+    run = lab.load()
+    assert run.state is RunState.DONE_FAILED_ENVIRONMENT, run.failure
+    assert run.failure
+    for word in ("could not be captured", "free disk space", "its clone is kept in"):
+        assert word in run.failure.reason
+    (kept,) = disk.folder.rglob(BIG)
+    assert kept.stat().st_size == 14 << 20
+    assert "attempt_ended" not in lab.kinds()
+    until(lab.idle, "the supervisor has ended")
+    check_whole(lab)
+
+    kept.unlink()
+    again = lab.cli("run", lab.plan(phase("F1", ONE)), "--run-id", "next")
+    assert again.code == 0, again.err
+    assert not list((lab.bare / "objects").rglob("tmp_obj_*"))
+
+
+@small_disk(megabytes=24)
+def test_a_store_that_cannot_write(disk: Disk, lab: Lab) -> None:
+    """The supervisor ends; every command tells why; with space again the run ends well."""
+    lab.disk = lab.root
+    lab.variables = {"AUTOPACK_DATABASE_URL": f"sqlite:///{disk.folder}/autopack.db"}
+    mark = new_mark()
+    lab.make().record(phase("F1", ONE, f"do 1: hang {mark}"))
+    supervisor = lab.start("supervise", "--until-idle")
+    until(lambda: alive(mark), "the agent works")
+    disk.fill()
+    before = lab.kinds()
+
+    asked = lab.cli("run", "cancel", "r")
+    assert asked.code == 3
+    assert "the disk is full; free space and try again" in asked.err
+    (lab.tools / "go").touch()
+    for pid in alive(mark):
+        os.kill(pid, signal.SIGTERM)
+    assert supervisor.wait(45) == 3
+    said = (lab.root / "started.log").read_text()
+    assert f"cannot write to the store {disk.folder}/autopack.db" in said
+    assert "the disk is full; free space and try again" in said
+    assert lab.kinds() == before
+
+    for command in (("run", "list"), ("run", "view", "r"), ("events", "verify")):
+        read = lab.cli(*command)
+        assert read.code == 0, (command, read.err)
+    for command in (("run", "watch", "r"), ("supervise", "--until-idle")):
+        refused = lab.cli(*command)
+        assert refused.code == 3, (command, refused.err)
+        assert f"the disk of {disk.folder}" in refused.err
+        assert "Traceback" not in refused.err
+
+    disk.relieve()
+    done = lab.cli("run", "watch", "r")
+    assert done.code == 0, done.err
+    assert lab.load().state is RunState.DONE_SUCCESS
+    assert git(lab.project, "show", "autonomous/r:src/one.txt") == "one"
+    check_whole(lab)
