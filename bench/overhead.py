@@ -42,7 +42,16 @@ PARTS = {
     "apply": ("capture", "apply", "commit", "diff", "tree", "resolve", "message", "read", "check"),
     "landing": ("land",),
     "delivery": ("deliver",),
-    "transitions": ("save", "load", "requests", "runs", "events", "green", "remember_green"),
+    "transitions": (
+        "save",
+        "load",
+        "requests",
+        "runs",
+        "open_ids",
+        "events",
+        "green",
+        "remember_green",
+    ),
     "queue": ("queue",),
     "sandbox": ("sandbox",),
     "artefacts": ("render",),
@@ -192,7 +201,7 @@ def measure(place: Path, files: int, phases: int) -> tuple[float, dict[str, floa
     landed: list[float] = []
     with wiring.writing(loaded) as store:
         _Queue.timers, _Queue.asked = timers, {}
-        read = ("load", "requests", "runs", "events", "green", "remember_green")
+        read = ("load", "requests", "runs", "open_ids", "events", "green", "remember_green")
         timed = timers.around(store, "save", *read)
         engine = _Queue(workers_max=loaded.settings.workers_max)
         host = wiring.host(loaded, timed)

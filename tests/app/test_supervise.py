@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autopack.app.supervise import Cancellation, Supervisor, create_run
 from autopack.core.command import Pending, command_id
 from autopack.core.event import BasePrepared, Event
@@ -25,3 +27,35 @@ def test_a_run_that_is_cancelled_before_it_was_adopted_still_ends() -> None:
     assert engine.named(State.QUEUED) == [first]
     supervisor.perform(first)
     assert store.load("r").ended
+
+
+class Counting(MemoryStore):
+    """A store that counts how often a run's record is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = 0
+
+    def load(self, run_id: str) -> Run:
+        self.read += 1
+        return super().load(run_id)
+
+    def runs(self, *, ended: bool | None = None, after: str = "", limit: int = 50) -> list[Run]:
+        self.read += 1
+        return super().runs(ended=ended, after=after, limit=limit)
+
+
+def test_a_turn_with_nothing_to_do_reads_no_run() -> None:
+    store, engine, clock = Counting(), SimulatedEngine(durable=True), FakeClock()
+    for number in range(60):
+        create_run(store, clock, replace(run_spec(phase_spec("P1")), run_id=f"r{number}"))
+    supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: None)
+    supervisor.tick()
+    assert len(engine.named(State.QUEUED)) == 60
+    store.read = 0
+    for _ in range(3):
+        supervisor.tick()
+    assert store.read == 0
+    create_run(store, clock, run_spec(phase_spec("P1")))
+    supervisor.tick()
+    assert len(engine.named(State.QUEUED)) == 61

@@ -82,6 +82,15 @@ class TestRuns:
         assert "open" in going
         assert ended == ({"stopping"} if walk()[-1][0].ended else set())
 
+    def test_the_open_ones_are_listed_newest_first(self, store: Store) -> None:
+        assert store.open_ids() == []
+        for run_id in ("b", "a", "c"):
+            record(store, run_id, events=1)
+        record(store, "stopping")
+        known = [run.run_id for run in store.runs(ended=False)]
+        assert store.open_ids() == known
+        assert known[-3:] == ["c", "a", "b"]
+
 
 class TestSave:
     def test_a_stale_version_writes_nothing(self, store: Store) -> None:

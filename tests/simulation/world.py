@@ -39,7 +39,7 @@ CALM_STEPS_MAX = 3000
 """Steps within which every run ends once nothing goes wrong any more."""
 NESTED_MAX = 4
 TEN_YEARS = 10 * 365 * 86400
-STORE = ("load", "save", "runs", "events", "requests", "answered", "ask")
+STORE = ("load", "save", "runs", "open_ids", "events", "requests", "answered", "ask")
 REPOSITORY = (
     "prepare", "read", "paths", "clone", "discard", "capture", "apply", "keep_patch", "commit",
     "resolve", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "set_aside",

@@ -93,6 +93,10 @@ class Store(Protocol):
         """Runs, newest first, after the run of id `after`; only (not) ended ones when asked."""
         ...
 
+    def open_ids(self) -> list[str]:
+        """Ids of the runs that have not ended, newest first; asked several times a second."""
+        ...
+
     def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]: ...
 
     def verify(self, run_id: str) -> list[str]:

@@ -20,7 +20,7 @@ from autopack.core.project import FILE_NAME, Project, RunSettings, parse_project
 from autopack.core.run import OnPhaseFailure, PhaseState, Run, RunScope, RunSpec, SafetyProfile
 from autopack.core.words import nearest
 
-STEM_CHARS_MAX: Final = 48
+STEM_CHARACTERS_MAX: Final = 48
 """Leaves room in an id's 64 for `-<n>` and a successor's `-r<n>`."""
 
 
@@ -320,7 +320,7 @@ def _name_problems(run_id: str, source: Source, known: Container[str]) -> list[s
 
 
 def _free_id(name: str, source: Source, known: Container[str]) -> str:
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:STEM_CHARS_MAX].strip("-_") or "run"
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:STEM_CHARACTERS_MAX].strip("-_") or "run"
     return _free(lambda number: f"{stem}-{number}", source, known)
 
 

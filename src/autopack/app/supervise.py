@@ -29,8 +29,6 @@ from autopack.core.event import (
 from autopack.core.run import Run, RunSpec, Stage
 
 _log = logging.getLogger(__name__)
-PAGE = 50
-"""Runs that the loop asks the store for at once."""
 ENDED_RENDERED = 10
 """Runs that ended last, whose artefacts are looked at again when a supervisor starts."""
 
@@ -134,8 +132,8 @@ class Supervisor:
 
     def _adopt(self) -> list[Run]:
         """Runs of the store that this supervisor does not host yet, with their inline commands."""
-        found = [run for run in self._all_open() if run.run_id not in self._adopted]
-        return [self._adopt_one(run.run_id) for run in found]
+        found = [run_id for run_id in self._store.open_ids() if run_id not in self._adopted]
+        return [self._adopt_one(run_id) for run_id in found]
 
     def _adopt_one(self, run_id: str) -> Run:
         """Host a run as it stands now: the engine may have moved it since it was listed."""
@@ -151,15 +149,6 @@ class Supervisor:
                 if _inline(pending):
                     self.perform(command_id(run_id, pending.number))
         return run
-
-    def _all_open(self) -> list[Run]:
-        runs: list[Run] = []
-        while True:
-            after = runs[-1].run_id if runs else ""
-            page = self._store.runs(ended=False, after=after, limit=PAGE)
-            runs += page
-            if len(page) < PAGE:
-                return runs
 
     def _carry_out(self, request: Request) -> None:
         try:

@@ -7,7 +7,7 @@ from typing import Final
 from autopack.app.ports import Recorded
 from autopack.app.story import told
 
-DETAIL_CHARS_MAX: Final = 240
+DETAIL_CHARACTERS_MAX: Final = 240
 """Three lines of a terminal; `run view` and the artefacts tell the rest."""
 
 
@@ -16,7 +16,7 @@ def line(recorded: Recorded) -> str:
     story = told(recorded.happened.event)
     said = story.detail or "; ".join(f"{f.path} {f.message}".strip() for f in story.findings[:3])
     detail = " ".join(said.split())
-    if len(detail) > DETAIL_CHARS_MAX:
-        detail = detail[: DETAIL_CHARS_MAX - 1] + "…"
+    if len(detail) > DETAIL_CHARACTERS_MAX:
+        detail = detail[: DETAIL_CHARACTERS_MAX - 1] + "…"
     words = f"{story.what}: {detail}" if detail else story.what
     return f"{story.phase_id}: {words}" if story.phase_id else words

@@ -85,6 +85,11 @@ class MemoryStore:
                 newest = newest[newest.index(self.load(after)) + 1 :]
         return [run for run in newest if ended is None or run.ended == ended][:limit]
 
+    def open_ids(self) -> list[str]:
+        """Ids of the runs that have not ended, newest first."""
+        with self._lock:
+            return [run.run_id for run in self._runs.values() if not run.ended][::-1]
+
     def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]:
         """A run's events in order, after the sequence number `after`."""
         with self._lock:

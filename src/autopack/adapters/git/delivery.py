@@ -17,7 +17,7 @@ from autopack.process.limits import Extra
 if TYPE_CHECKING:
     from autopack.process.limits import Finished
 
-SAID_CHARS_MAX: Final = 500
+SAID_CHARACTERS_MAX: Final = 500
 
 
 def deliver(store: Store, target: str, run_id: str, tip: str, expected: str) -> str:
@@ -145,4 +145,4 @@ def _reason(said: Finished, target: str) -> str:
 
 def _last(said: Finished) -> str:
     text = printable_lines(said.stderr).replace("\n", "; ")
-    return text[-SAID_CHARS_MAX:] or f"git ended ({said.ended})"
+    return text[-SAID_CHARACTERS_MAX:] or f"git ended ({said.ended})"

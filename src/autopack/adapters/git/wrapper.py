@@ -27,7 +27,7 @@ VERSION_FLOOR: Final = (2, 39, 2)  # merge-tree --write-tree (2.38); apply fixed
 SHORT_SECONDS_MAX: Final = 120.0  # a local call; 50,000 files check out in 10
 LONG_SECONDS_MAX: Final = 3600.0  # fetch, push, checkout
 OUTPUT_BYTES_MAX: Final = 128 << 20  # a listing of a million paths
-STDERR_CHARS_MAX: Final = 2000  # told of a failed call
+STDERR_CHARACTERS_MAX: Final = 2000  # told of a failed call
 OID: Final = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 OWNER_VARIABLE: Final = "AUTOPACK_REPOSITORY"
 """Set to the bare repository's folder in every git we start for it: finds orphans."""
@@ -220,7 +220,7 @@ def oid_of(what: str, finished: Finished) -> str:
 
 def failed(what: str, finished: Finished) -> GitFailed:
     """The fault for a call that had to work, with the end of what it said."""
-    said = printable_lines(finished.stderr)[-STDERR_CHARS_MAX:]
+    said = printable_lines(finished.stderr)[-STDERR_CHARACTERS_MAX:]
     if finished.ended is Ended.EXITED:
         how = f"exit code {finished.exit_code}"
     else:

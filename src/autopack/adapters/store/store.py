@@ -134,6 +134,12 @@ class SqlStore:
             rows = connection.execute(query).all()
         return [self._decoded(row.run_id, row.record) for row in rows]
 
+    def open_ids(self) -> list[str]:
+        """Ids of the runs that have not ended, newest first; reads no record."""
+        query = select(runs.c.run_id).where(runs.c.ended.is_(False)).order_by(runs.c.number.desc())
+        with self._read() as connection:
+            return list(connection.execute(query).scalars())
+
     def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]:
         """A run's events in order, after the sequence number `after`."""
         query = (
