@@ -6,15 +6,12 @@ runs here may not try again.
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 
 from autopack.core.run import RunState
 from tests.acceptance.disk import Disk, small_disk
 from tests.lab import Lab, phase, until
-from tests.process.ground import alive, new_mark
+from tests.process.ground import alive, end_sleeps, new_mark
 from tests.repos import git
 
 ONE = "do: write src/one.txt one"
@@ -89,8 +86,7 @@ def test_a_store_that_cannot_write(disk: Disk, lab: Lab) -> None:
     assert asked.code == 3
     assert "the disk is full; free space and try again" in asked.err
     (lab.tools / "go").touch()
-    for pid in alive(mark):
-        os.kill(pid, signal.SIGTERM)
+    end_sleeps(mark)
     assert supervisor.wait(45) == 3
     said = (lab.root / "started.log").read_text()
     assert f"cannot write to the store {disk.folder}/autopack.db" in said

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,18 +12,11 @@ from autopack.core.run import RunState
 from autopack.process.limits import Limits
 from autopack.process.runner import run
 from tests.lab import SECONDS_MAX, Lab, phase, processes, until
-from tests.process.ground import alive, new_mark
+from tests.process.ground import alive, end_sleeps, new_mark
 from tests.repos import git, refs, write
 
 BRANCH = "refs/heads/autonomous/r"
 ONE = phase("F1", "do: write src/one.txt one")
-
-
-def end_sleeps(mark: str) -> None:
-    """End what an agent waits for: it goes on as if it had slept enough."""
-    for pid in alive(mark):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
 
 
 def test_a_dirty_and_detached_checkout_is_a_warning(lab: Lab) -> None:

@@ -215,9 +215,12 @@ def _choice() -> str:
         try:
             sys.stderr.write("[d]etach, [c]ancel the run, [w]atch on? (d) ")
             sys.stderr.flush()
-            said = sys.stdin.readline().strip().lower()
+            line = sys.stdin.readline()
         except KeyboardInterrupt:
-            return "d"
+            line = ""
+        if not line:  # Ctrl-C once more, or the end of input: neither ends the line that was asked
+            render.note("")
+        said = line.strip().lower()
         for word in ("detach", "cancel", "watch"):
             if word.startswith(said or "d"):
                 return word[0]
