@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import stat
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from autopack.adapters.files.artefacts import FileArtefacts
-from autopack.adapters.files.escape import block, file_part, inline, printable
+from autopack.adapters.files.escape import block, file_part, inline
 from autopack.adapters.files.exclude import exclude
 from autopack.adapters.files.folder import TEMPORARY, anchored
 from autopack.app.ports import Recorded
@@ -297,13 +296,6 @@ def test_inline_text_is_one_plain_line(text: str) -> None:
         "list_item_open",
         "paragraph_open",
     ]
-
-
-@given(st.text())
-def test_printable_text_controls_no_terminal(text: str) -> None:
-    assert not re.search(
-        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", printable(text)
-    )
 
 
 @given(st.text())

@@ -96,7 +96,6 @@ def test_a_reader_that_leaves_is_no_error(world: World) -> None:
 
 
 def test_words_of_others_do_not_drive_the_terminal() -> None:
-    assert render.safe("a\x1b[2Jb\nc\u202e") == "a\\x1b[2Jb\\x0ac\\x202e"
     assert render.table(("A", "B"), [("x\x07", "y"), ("long", "")]) == [
         "A      B", "x\\x07  y", "long",
     ]  # fmt: skip

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from autopack.core.words import visible
+
 SCHEMA_VERSION: Final = 1
 
 
@@ -22,13 +24,13 @@ def data(record: Mapping[str, Any]) -> None:
 def out(*lines: str) -> None:
     """Text that was asked for."""
     for line in lines:
-        print(safe(line))
+        print(visible(line))
 
 
 def note(*lines: str) -> None:
     """Progress, warnings, advice."""
     for line in lines:
-        print(safe(line), file=sys.stderr, flush=True)
+        print(visible(line), file=sys.stderr, flush=True)
 
 
 def warn(warnings: Sequence[str], *, as_json: bool) -> None:
@@ -53,14 +55,9 @@ def fault(code: str, message: str, hint: str, *, as_json: bool) -> None:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Left-aligned columns two blanks apart."""
-    lines = [list(header), *([safe(cell) for cell in row] for row in rows)]
+    lines = [list(header), *([visible(cell) for cell in row] for row in rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-
-
-def safe(text: str) -> str:
-    """Without control characters: an agent's words must not drive the reader's terminal."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

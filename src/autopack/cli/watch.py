@@ -16,6 +16,7 @@ from autopack.cli import render, story
 from autopack.core.errors import EnvironmentFault
 from autopack.core.run import PhaseState, Run
 from autopack.core.tier import tiers
+from autopack.core.words import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -98,7 +99,7 @@ def _screen() -> Iterator[Callable[[Run, list[str]], None]]:
 
         def show(run: Run, news: list[str]) -> None:
             for each in news:
-                console.print(render.safe(each), markup=False, highlight=False)
+                console.print(visible(each), markup=False, highlight=False)
             live.update(_tiers(run), refresh=True)
 
         yield show
@@ -112,7 +113,7 @@ def _tiers(run: Run) -> RenderableType:
     title = f"{run.run_id} {run.state.value} {run.tokens_spent:,}/{run.spec.token_cap:,} tokens"
     grid.add_row(Text(title, style="bold"))
     for tier in tiers(run):
-        grid.add_row(Text(render.safe(f"{tier.spec.tier_id} {tier.spec.name}: {tier.state.value}")))
+        grid.add_row(Text(visible(f"{tier.spec.tier_id} {tier.spec.name}: {tier.state.value}")))
         for phase in tier.phases:
             attempts = f"attempt {phase.attempts_used}" if phase.attempts_used else ""
             words = f"  {MARKS[phase.state]} {phase.phase_id} {phase.step.value} {attempts}"

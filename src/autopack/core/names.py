@@ -9,6 +9,8 @@ import re
 import unicodedata
 from typing import Final
 
+from autopack.core.words import visible
+
 NAME_BYTES_MAX: Final = 255  # bytes of one component: NAME_MAX of every common file system
 _WINDOWS: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:[ .:].*)?", re.IGNORECASE
@@ -29,8 +31,7 @@ _REFUSED_CATEGORIES: Final = {
 
 def printable(path: bytes) -> str:
     """The path as text that a terminal, a log and JSON can carry; odd bytes are escaped."""
-    text = path.decode("utf-8", "backslashreplace")
-    return "".join(_escaped(char) for char in text)
+    return visible(path.decode("utf-8", "backslashreplace"))
 
 
 def folder_names(path: bytes) -> list[str]:
@@ -89,9 +90,3 @@ def _component_problem(name: str) -> str:
         (len(name.encode()) > NAME_BYTES_MAX, f"has a component over {NAME_BYTES_MAX} bytes"),
     )
     return next((problem for bad, problem in checks if bad), "")
-
-
-def _escaped(char: str) -> str:
-    if unicodedata.category(char) not in _REFUSED_CATEGORIES:
-        return char
-    return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from autopack.core.words import nearest
+from autopack.core.words import nearest, visible
 
 PLAN_BYTES_MAX = 1_000_000
 """A plan of 25 phases is about 50 kB; past this it is a mistake, not a plan."""
@@ -45,7 +45,7 @@ class PlanProblem:
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = f"{self.key}: {self.message}" if self.key else self.message
         said = f"{where}: {what}; {self.hint}" if self.hint else f"{where}: {what}"
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in said)
+        return visible(said)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable
 
 DISTANCE_MAX = 3
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode's categories of what a reader does not see, or sees in the wrong place."""
 
 
 def split(line: str) -> tuple[str, ...]:
@@ -78,8 +80,19 @@ def syntax_fault(text: str, message: str) -> tuple[int, str]:
     return text.count("\n") + 1 if "end of document" in message else 0, message
 
 
+def visible(text: str, keep: str = "") -> str:
+    """Text that drives no terminal and hides nothing: what is not seen (ANSI, bidi) as its code.
+
+    Line breaks too, unless they are among the characters to `keep`.
+    """
+    return "".join(
+        char if char in keep or unicodedata.category(char) not in HIDDEN else ascii(char)[1:-1]
+        for char in text
+    )
+
+
 def plain(text: str, characters_max: int) -> str:
-    """Text for people and prompts: no control characters, bounded, its head and its tail kept."""
+    """Text to keep and to prompt with: without control characters, bounded, head and tail kept."""
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C").strip()
     if len(kept) <= characters_max:
         return kept
