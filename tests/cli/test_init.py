@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[dict[str, str], str, list[str], list[str], tuple[str, ...
         "python",
         ['python -m pytest -q --junitxml={report} -m "not slow"'],
         ["pip install --quiet -r requirements.txt"],
-        ("requirements.txt",),
+        ("requirements.txt", "pyproject.toml"),
     ),
     "markers in pytest.ini": (
         {"pytest.ini": "[pytest]\nmarkers =\n    network: online\n", "test_a.py": ""},
@@ -35,6 +35,14 @@ KINDS: dict[str, tuple[dict[str, str], str, list[str], list[str], tuple[str, ...
         ['python -m pytest -q --junitxml={report} -m "not network"'],
         ["pip install --quiet pytest"],
         (),
+    ),
+    "a pyproject that builds nothing, requirements beside": (
+        {"pyproject.toml": "[tool.pytest.ini_options]\n", "dev-requirements.txt": "",
+         "requirements/test.txt": "", "setup.cfg": "", "test_a.py": ""},
+        "python",
+        ["python -m pytest -q --junitxml={report}"],
+        ["-r dev-requirements.txt", "-r requirements/test.txt"],
+        ("dev-requirements.txt", "requirements/test.txt", "pyproject.toml", "setup.cfg"),
     ),
     "uv": (
         {"pyproject.toml": PYTHON, "uv.lock": "", "test_a.py": ""},
@@ -61,7 +69,7 @@ KINDS: dict[str, tuple[dict[str, str], str, list[str], list[str], tuple[str, ...
     "nothing": ({"README": "hello"}, "unknown", [], [], ()),
     "broken files": (
         {"pyproject.toml": "not = = toml", "package.json": "{", "pytest.ini": "[[["},
-        "python", ["python -m pytest -q --junitxml={report}"], ["pytest"], (),
+        "python", ["python -m pytest -q --junitxml={report}"], ["pytest"], ("pyproject.toml",),
     ),
 }  # fmt: skip
 
@@ -128,6 +136,8 @@ def test_writes_one_file_and_never_overwrites(world: World) -> None:
     assert again.exit_code == 2
     assert contents(world.repo) == after
     Path(target).unlink()
+    for name in [word for word in after[target].decode().split() if "/" in word]:  # type: ignore[union-attr]  # a file
+        assert not name.endswith(".md"), f"{name} is none of this repository's files"
     told = world.read("init")
     assert told["language"] == "python"
     assert told["default_branch"] == "main"

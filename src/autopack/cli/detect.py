@@ -18,6 +18,8 @@ from typing import Any, Final
 FILE_BYTES_MAX: Final = 1_000_000
 SLOW_MARKERS: Final = ("slow", "integration", "network", "e2e", "external", "online")
 """Names under which projects declare tests that a quick profile leaves out."""
+PYTHON_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+"""Where a Python project says what it needs; any of them decides what an environment holds."""
 JUNIT: Final = "junit"
 EXIT_CODE: Final = "exit-code"
 
@@ -87,12 +89,11 @@ def _python_environment(project: dict[str, Any], files: set[str]) -> tuple[list[
     )  # fmt: skip
     install = "{cache}/bin/python -m pip install --quiet"
     prepare += [f"{install} -r {name}" for name in requirements]
-    inputs = list(requirements)
+    inputs = [*requirements, *(name for name in PYTHON_FILES if name in files)]
     if "build-system" in project or "setup.py" in files:
         extras = project.get("project", {}).get("optional-dependencies", {})
         wanted = [name for name in ("test", "tests", "testing", "dev") if name in extras][:1]
         prepare.append(f"{install} -e .{f'[{wanted[0]}]' if wanted else ''}")
-        inputs += [name for name in ("pyproject.toml", "setup.py", "setup.cfg") if name in files]
     return [*prepare, f"{install} pytest"], inputs
 
 

@@ -79,7 +79,7 @@ def text(
     identifier = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:64]
     project = identifier if identifier and not id_problem(identifier) else "project"
     parts = [
-        "# Autopack's settings for this repository; every key: docs/reference/configuration.md",
+        "# Autopack's settings for this repository; `autopack config show` lists the machine's.",
         "# Runs read [project], [ci], [environment], [policy] and [run] from their base commit:",
         "# commit this file.",
         "",

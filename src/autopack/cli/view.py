@@ -149,7 +149,9 @@ def _head(run: RunView) -> Iterator[str]:
 
 def _delivery(run: RunView) -> Iterator[str]:
     if run.delivery_refusal and run.undelivered:
-        yield f"  not delivered: {run.delivery_refusal}"
+        first, *rest = run.delivery_refusal.splitlines()
+        yield f"  not delivered: {first}"
+        yield from quoted("\n".join(rest))
     elif run.delivered:
         yield f"  branch: {run.branch} at {run.delivered[:12]}"
 
