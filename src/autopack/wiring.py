@@ -239,8 +239,13 @@ def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:
     from autopack.app.host import Host
     from autopack.app.report import log_of
 
-    world_of = _worlds(loaded, store, _projects(loaded, alone=alone))
-    return Host(world_of, partial(artefacts, loaded), partial(log_of, store))
+    projects = _projects(loaded, alone=alone)
+    return Host(
+        _worlds(loaded, store, projects),
+        partial(artefacts, loaded),
+        partial(log_of, store),
+        ended=lambda spec: projects.repository(spec).tend(),
+    )
 
 
 def _projects(loaded: Loaded, *, alone: bool) -> Projects:

@@ -19,7 +19,7 @@ from autopack.core.command import Pending, PrepareBase
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import BasePrepared
 from autopack.core.policy import Rules
-from autopack.core.run import Run, RunSpec
+from autopack.core.run import Run, RunSpec, Stage
 from autopack.testing import FakeClock, FakeVerifier, MemoryStarts
 from tests.core.walk import phase_spec, run_spec
 from tests.repos import user_repository
@@ -47,7 +47,15 @@ def project(folder: Path) -> tuple[Projects, RunSpec]:
     return projects, spec
 
 
-def host_of(tmp_path: Path, projects: Projects, built: list[str], files: Files) -> Host:
+def host_of(
+    tmp_path: Path,
+    projects: Projects,
+    built: list[str],
+    files: Files,
+    ended: list[RunSpec] | None = None,
+) -> Host:
+    ended = [] if ended is None else ended
+
     def world_of(spec: RunSpec) -> World:
         built.append(spec.run_id)
         return World(
@@ -62,7 +70,7 @@ def host_of(tmp_path: Path, projects: Projects, built: list[str], files: Files) 
             logs=tmp_path / "logs",
         )
 
-    return Host(world_of, lambda _spec: files, lambda _run_id: iter(()))
+    return Host(world_of, lambda _spec: files, lambda _run_id: iter(()), ended.append)
 
 
 def test_runs_of_one_repository_that_begin_together_share_one(tmp_path: Path) -> None:
@@ -104,3 +112,19 @@ def test_files_that_cannot_be_written_stop_nobody(tmp_path: Path) -> None:
     for name in ("gone", "r", "r"):
         host.render(machine.create(replace(spec, run_id=name)).run)
     assert files.rendered == ["r", "r"]
+
+
+def test_the_end_of_a_run_that_was_performed_here_is_told(tmp_path: Path) -> None:
+    projects, spec = project(tmp_path)
+    ended: list[RunSpec] = []
+    host = host_of(tmp_path, projects, [], Files(), ended)
+    run = machine.create(spec).run
+    done = replace(run, stage=Stage.DONE, pending=())
+    assert done.ended
+    host.render(done)
+    assert ended == []
+    host.perform(run, Pending(1, PrepareBase()), Cancellation())
+    host.render(run)
+    assert ended == []
+    host.render(done)
+    assert ended == [spec]

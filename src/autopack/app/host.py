@@ -30,6 +30,8 @@ class Host:
     artefacts_of: Callable[[RunSpec], Artefacts]
     log_of: Callable[[str], Iterator[Recorded]]
     """A run's events, all of them."""
+    ended: Callable[[RunSpec], None]
+    """Told when a run that was performed here has ended; returns at once."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _performers: dict[str, Performer] = field(default_factory=dict)
     _artefacts: dict[str, Artefacts] = field(default_factory=dict)
@@ -52,5 +54,7 @@ class Host:
             if run.run_id not in self._artefacts:
                 self._artefacts[run.run_id] = self.artefacts_of(run.spec)
             self._artefacts[run.run_id].render(run, self.log_of(run.run_id))
+            if run.ended and run.run_id in self._performers:
+                self.ended(run.spec)
         except (EnvironmentFault, OperatorFault, OSError) as fault:
             _log.warning("the files of run %s were not written: %s", run.run_id, fault)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from autopack.adapters.git import capture, clone, delivery, diff, landing, locks, patch, source
 from autopack.adapters.git.discard import Discards
 from autopack.adapters.git.known import Known
+from autopack.adapters.git.upkeep import Upkeep
 from autopack.adapters.git.wrapper import Git, Store, failed
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class BareRepository:
         self._identity, self._private_root = identity, private_root
         self._discards = Discards()
         self._known = Known()
+        self._upkeep = Upkeep(self._store)
 
     @classmethod
     def create(
@@ -88,6 +90,10 @@ class BareRepository:
     def clear_stale_locks(self) -> list[Path]:
         """Delete what killed gits left; only for the supervisor that holds the store's lock."""
         return locks.clear_stale_locks(self.folder)
+
+    def tend(self) -> None:
+        """Begin to pack loose objects when there are many; for when a run has ended."""
+        self._upkeep.begin()
 
     def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
         """Fetch the base and start the branch; OperatorFault for a source that cannot be one."""
