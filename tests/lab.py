@@ -23,13 +23,14 @@ from autopack.app.start import Wish, new_run
 from autopack.app.supervise import create_run
 from autopack.cli.launch import machine
 from autopack.core.run import Run
-from autopack.process.limits import Limits
+from autopack.process.limits import Extra, Identity, Limits
 from autopack.process.runner import run
 from autopack.settings import Loaded, load
 from tests.repos import refs, user_repository, write
 
 EPOCH: Final = 1_767_225_600
 SECONDS_MAX: Final = 45.0
+ROOT: Final = Path(__file__).parents[1]
 AGENT: Final = Path(__file__).with_name("agent.py").read_text(encoding="utf-8")
 CI: Final = Path(__file__).with_name("ci.py").read_text(encoding="utf-8")
 JUNIT: Final = 'commands = [{ run = "python3 ci.py {report}", report = "junit", seconds_max = 30 }]'
@@ -61,10 +62,17 @@ def phase(phase_id: str, *task: str, **attributes: str) -> str:
 class Lab:
     """One project with everything around it below `root`."""
 
-    def __init__(self, root: Path, disk: Path | None = None, **variables: str) -> None:
-        """`disk`: where our own folders are, when not below `root` like all else."""
+    def __init__(
+        self,
+        root: Path,
+        disk: Path | None = None,
+        identity: Identity | None = None,
+        **variables: str,
+    ) -> None:
+        """`disk`: where our own folders are, when not below `root`. `identity`: whose commands."""
         self.root = root
         self.disk = disk or root
+        self.identity = identity
         self.project = root / "project"
         self.tools = root / "tools"
         self.variables = variables
@@ -128,7 +136,9 @@ class Lab:
         """One command of ours to its end."""
         argv = [sys.executable, "-m", "autopack.cli.main", *map(str, arguments)]
         where = cwd or (self.project if self.project.exists() else self.root)
-        done = run(argv, env=self.environment, cwd=where, limits=Limits(SECONDS_MAX))
+        reach = {sys.prefix, sys.base_prefix, str(ROOT), str(self.root)} if self.identity else ()
+        done = run(argv, env=self.environment, cwd=where, limits=Limits(SECONDS_MAX),
+                   identity=self.identity, extra=Extra(reach=tuple(reach)))  # fmt: skip
         assert done.exit_code is not None, (arguments, done)
         return Done(done.exit_code, done.stdout.decode(), done.stderr.decode())
 
