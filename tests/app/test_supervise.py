@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.app.supervise import Cancellation, Supervisor, create_run
+from autopack.app.supervise import RENDER_SECONDS, Cancellation, Supervisor, create_run
 from autopack.core.command import Pending, command_id
 from autopack.core.event import BasePrepared, Event
 from autopack.core.run import Run
@@ -59,3 +59,25 @@ def test_a_turn_with_nothing_to_do_reads_no_run() -> None:
     create_run(store, clock, run_spec(phase_spec("P1")))
     supervisor.tick()
     assert len(engine.named(State.QUEUED)) == 61
+
+
+def test_artefacts_of_an_open_run_are_written_now_and_then_and_at_its_end() -> None:
+    store, engine, clock = MemoryStore(), SimulatedEngine(durable=False), FakeClock()
+    create_run(store, clock, run_spec(phase_spec("P1")))
+    written: list[int] = []
+    supervisor = Supervisor(
+        store, engine, clock, prepare_base, lambda run: written.append(run.version)
+    )
+    supervisor.tick()
+    supervisor.perform(command_id("r", 1))
+    supervisor.tick()
+    assert written == [1]
+    clock.advance(RENDER_SECONDS)
+    supervisor.tick()
+    assert written == [1, 2]
+    store.ask("r", "cancel", "somebody")
+    supervisor.tick()
+    supervisor.perform(command_id("r", 2))
+    supervisor.tick()
+    assert store.load("r").ended
+    assert written == [1, 2, store.load("r").version]

@@ -33,6 +33,10 @@ ENDED_RENDERED = 10
 """Runs that ended last, whose artefacts are looked at again when a supervisor starts."""
 
 
+RENDER_SECONDS = 0.5
+"""The artefacts of an open run are written at most this often: each event would cost a phase."""
+
+
 class Cancellation(threading.Event):
     """Set when a command should end early."""
 
@@ -80,6 +84,7 @@ class Supervisor:
         self._open: dict[str, Run] = {}
         self._adopted: set[str] = set()
         self._stale_artefacts: set[str] = set()
+        self._rendered: dict[str, float] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._cutting_off = False
@@ -123,12 +128,24 @@ class Supervisor:
         for run in self._adopt():
             self._engine.recover(_queued_ids(run))
         with self._lock:
-            hosted, stale = list(self._open.values()), sorted(self._stale_artefacts)
-            self._stale_artefacts.clear()
+            hosted, due = list(self._open.values()), self._due()
         for run in hosted:
             self._check_duration(run)
-        for run_id in stale:
+        for run_id in due:
             self._render(self._store.load(run_id))
+
+    def _due(self) -> list[str]:
+        """Runs whose artefacts are to be written now: ended, or not written for a while."""
+        now = self._clock.monotonic()
+        latest = now - RENDER_SECONDS
+        due = [
+            run_id
+            for run_id in sorted(self._stale_artefacts)
+            if run_id not in self._open or self._rendered.get(run_id, latest) <= latest
+        ]
+        self._stale_artefacts.difference_update(due)
+        self._rendered.update(dict.fromkeys(due, now))
+        return due
 
     def _adopt(self) -> list[Run]:
         """Runs of the store that this supervisor does not host yet, with their inline commands."""
