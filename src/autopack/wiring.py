@@ -224,7 +224,7 @@ def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) 
 def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     """A supervisor over the store and its engine; only for the holder of the store's lock."""
     from autopack.adapters.engine.local import LocalEngine
-    from autopack.adapters.git.discard import sweep
+    from autopack.adapters.git.discard import remove_empty, sweep
     from autopack.app.supervise import Supervisor
 
     with writing(loaded) as store:
@@ -232,6 +232,7 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
         engine = LocalEngine(workers_max=loaded.settings.workers_max)
         hosted = host(loaded, store, alone=True)
         yield Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render)
+        remove_empty(loaded.folders.clones)
 
 
 def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:
@@ -274,7 +275,12 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
         workbench = workbench_of(spec.sandbox)
         environments = Environments(folders.environments, workbench, variables)
         context = VerifierContext(
-            projects.repository, store, workbench, folders.environments, variables
+            projects.repository,
+            store,
+            workbench,
+            folders.environments,
+            variables,
+            partial(_environments_in_use, store),
         )
 
         def prepared(run_id: str) -> Prepared | None:
@@ -295,6 +301,10 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
         )
 
     return world_of
+
+
+def _environments_in_use(store: Store) -> set[str]:
+    return {store.load(run_id).environment_digest for run_id in store.open_ids()}
 
 
 def _agents(

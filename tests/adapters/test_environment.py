@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from autopack.adapters.ci.environment import Environments, PrepareCancelled, PrepareFailed
+from autopack.adapters.ci.eviction import evict
 from autopack.adapters.ci.local import LocalVerifier
+from autopack.app.ports import Clone
 from autopack.core.event import CiVerdict
 from autopack.core.project import EnvironmentSpec, Project, parse_project
 from autopack.process.limits import Limits, ProgramMissing
@@ -276,3 +278,111 @@ def test_a_phase_that_changes_the_inputs_gets_its_own(tmp_path: Path, bench: Wor
     assert test("own") is CiVerdict.PASS
     assert commits.clones == ["base", "same", "base", "own"]
     assert test("broken") is CiVerdict.FAIL
+
+
+def only(number: int) -> tuple[str, dict[str, str]]:
+    return f"c{number}", {"lock": str(number)}
+
+
+class Aging:
+    """An environment cache of three, whose marks of use are a second apart."""
+
+    def __init__(self, folder: Path, bench: Workbench) -> None:
+        self.commits = Commits(**dict(only(number) for number in range(9)))
+        self.root = folder / "cache"
+        self.in_use: set[str] = set()
+        self.built = Environments(self.root, bench, in_use=lambda: self.in_use, environments_max=3)
+        self.now = 1_000
+
+    def use(self, number: int) -> str:
+        prepared = self.built.build(self.commits.port, SPEC, f"c{number}", NEVER)
+        self.now += 1
+        os.utime(self.root / prepared.digest / "complete.json", (self.now, self.now))
+        return prepared.digest
+
+    def left(self) -> set[str]:
+        return {path.name for path in self.root.iterdir() if path.is_dir()}
+
+
+def test_the_cache_is_bounded_and_the_least_recently_used_goes(
+    tmp_path: Path, unfenced: Workbench
+) -> None:
+    aging = Aging(tmp_path, unfenced)
+    first, second, third = (aging.use(number) for number in range(3))
+    assert aging.use(0) == first
+    fourth = aging.use(3)
+    assert aging.left() == {first, third, fourth}
+    assert aging.built.find(second) is None
+    assert aging.use(1) == second
+    assert aging.left() == {first, second, fourth}
+
+
+def test_finding_an_environment_is_using_it(tmp_path: Path, unfenced: Workbench) -> None:
+    aging = Aging(tmp_path, unfenced)
+    first, second, third = (aging.use(number) for number in range(3))
+    assert aging.built.find(first) is not None
+    fourth = aging.use(3)
+    assert aging.left() == {first, third, fourth}
+    assert second not in aging.left()
+
+
+def test_what_an_open_run_needs_or_a_test_holds_is_never_evicted(
+    tmp_path: Path, unfenced: Workbench
+) -> None:
+    aging = Aging(tmp_path, unfenced)
+    needed, held, other = (aging.use(number) for number in range(3))
+    aging.in_use = {needed}
+    with aging.built.held(held):
+        more = [aging.use(number) for number in range(3, 6)]
+        assert {needed, held, more[-1]} <= aging.left()
+        assert other not in aging.left()
+    aging.in_use = set()
+    last = aging.use(6)
+    assert needed not in aging.left()
+    assert held not in aging.left()
+    assert last in aging.left()
+    assert len(aging.left()) == 3
+
+
+def test_a_deletion_that_a_crash_cut_short_is_finished(tmp_path: Path, unfenced: Workbench) -> None:
+    aging = Aging(tmp_path, unfenced)
+    (aging.root / "dead.gone" / "work").mkdir(parents=True)
+    kept = aging.use(0)
+    assert aging.left() == {kept}
+
+
+class Greedy(Commits):
+    """Somebody evicts all that may be evicted when a candidate's clone is made."""
+
+    def __init__(self, root: Path, **commits: dict[str, str | Path]) -> None:
+        super().__init__(**commits)
+        self.root = root
+        self.evicted: list[str] = []
+
+    def clone(self, commit: str, folder: Path) -> Clone:
+        if commit == "candidate":
+            self.evicted += evict(self.root, "complete.json", 0, ())
+        return super().clone(commit, folder)
+
+
+def test_an_environment_is_held_while_its_candidate_is_tested(
+    tmp_path: Path, unfenced: Workbench
+) -> None:
+    text = """
+[project]
+id = "toy"
+[environment]
+prepare = ["cp lock {cache}/lock"]
+cache = [".venv"]
+inputs = ["lock"]
+[ci.normal]
+commands = [{ run = "cat .venv/lock", report = "exit-code", seconds_max = 30 }]
+"""
+    files: dict[str, str | Path] = {"autopack.toml": text, "lock": "1"}
+    commits = Greedy(tmp_path / "cache", base=files, candidate={**files, "lock": "2"})
+    built = environments(tmp_path, unfenced)
+    verifier = LocalVerifier(lambda _: commits.port, Greens(), unfenced, built)
+    unused = verifier.prepare(RUN, NEVER)
+    tested = verifier.test(ci_task(tmp_path / "ci"), NEVER)
+    assert tested.verdict is CiVerdict.PASS, tested
+    assert commits.evicted == [unused]

@@ -12,14 +12,15 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import filelock
 
+from autopack.adapters.ci.eviction import ENVIRONMENTS_MAX, evict, held, touch
 from autopack.app.ports import Cancel, Repository
 from autopack.core.errors import EnvironmentFault
 from autopack.core.project import EnvironmentSpec, environment_key
@@ -52,12 +53,19 @@ class Environments:
     """The cache of built environments below `root`.
 
     `env`: variables that building may see, such as a proxy's address; a value that holds
-    credentials is never given to what a candidate changed.
+    credentials is never given to what a candidate changed. `in_use`: digests of open runs. With
+    more than `environments_max`, the one used least recently goes when another has been built.
     """
 
     root: Path
     workbench: Workbench
     env: Mapping[str, str] = field(default_factory=dict)
+    in_use: Callable[[], Collection[str]] = frozenset
+    environments_max: int = ENVIRONMENTS_MAX
+
+    def held(self, digest: str) -> AbstractContextManager[None]:
+        """Keep an environment while it is looked for, built and used."""
+        return held(self.root, digest)
 
     def key(self, repository: Repository, spec: EnvironmentSpec | None, commit: str) -> str:
         """The digest of the environment that a commit's inputs ask for."""
@@ -71,6 +79,7 @@ class Environments:
         kept = _read_marker(folder / MARKER)
         if kept is None or not all(_is_folder(folder / "work" / path) for path in kept):
             return None
+        touch(folder / MARKER)
         return Prepared(digest, folder / "work", kept)
 
     def build(
@@ -92,8 +101,7 @@ class Environments:
             return Prepared(digest)
         if found := self.find(digest):
             return found
-        self.root.mkdir(parents=True, exist_ok=True)
-        with self._locked(digest, cancel):
+        with self.held(digest), self._locked(digest, cancel):
             if found := self.find(digest):
                 return found
             folder = self.root / digest
@@ -108,6 +116,7 @@ class Environments:
             except BaseException:
                 clear(folder)
                 raise
+            evict(self.root, MARKER, self.environments_max, {digest, *self.in_use()})
             return Prepared(digest, folder / "work", spec.cache)
 
     def _host(self) -> str:

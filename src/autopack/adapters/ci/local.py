@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -109,16 +110,17 @@ class LocalVerifier:
             value = json.loads(known)
             passed = CiVerdict.PASS
             return Tested(passed, tests_run=value["tests_run"], weak=value["weak"], cached=True)
-        own = digest != self.environments.key(repository, spec, task.run.base_commit)
-        try:
-            prepared = self.environments.build(
-                repository, spec, task.run.base_commit, cancel, task.commit if own else ""
-            )
-        except PrepareFailed as fault:
-            if own:
-                return _red(CiVerdict.FAIL, f"the candidate's environment: {fault.what}")
-            raise
-        tested = self._commands(task, repository, commands, prepared, cancel)
+        with self.environments.held(digest) if spec else nullcontext():
+            own = digest != self.environments.key(repository, spec, task.run.base_commit)
+            try:
+                prepared = self.environments.build(
+                    repository, spec, task.run.base_commit, cancel, task.commit if own else ""
+                )
+            except PrepareFailed as fault:
+                if own:
+                    return _red(CiVerdict.FAIL, f"the candidate's environment: {fault.what}")
+                raise
+            tested = self._commands(task, repository, commands, prepared, cancel)
         if tested.verdict is CiVerdict.PASS:
             value = {"tests_run": tested.tests_run, "weak": tested.weak, "commit": task.commit}
             self.greens.remember_green(key, json.dumps(value))

@@ -5,7 +5,7 @@ A factory is `factory(context)` and returns a Verifier. Nothing is started here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class VerifierContext:
     """What a factory may use.
 
     `cache`: the folder of built environments. `prepare_env`: what building them may see of the
-    supervisor's environment, such as a proxy's address.
+    supervisor's environment, such as a proxy's address. `in_use`: digests that open runs need.
     """
 
     repository_of: Callable[[RunSpec], Repository]
@@ -30,6 +30,7 @@ class VerifierContext:
     workbench: Workbench
     cache: Path
     prepare_env: Mapping[str, str] = field(default_factory=dict)
+    in_use: Callable[[], Collection[str]] = frozenset
 
 
 def load_verifier(kind: str, context: VerifierContext) -> Verifier:
@@ -40,5 +41,7 @@ def load_verifier(kind: str, context: VerifierContext) -> Verifier:
 
 def local(context: VerifierContext) -> LocalVerifier:
     """The factory of `local`."""
-    environments = Environments(context.cache, context.workbench, context.prepare_env)
+    environments = Environments(
+        context.cache, context.workbench, context.prepare_env, context.in_use
+    )
     return LocalVerifier(context.repository_of, context.greens, context.workbench, environments)
