@@ -132,12 +132,14 @@ class Lab:
 
     # --- what the user does ---------------------------------------------------------------------
 
-    def cli(self, *arguments: str | Path, cwd: Path | None = None) -> Done:
+    def cli(
+        self, *arguments: str | Path, cwd: Path | None = None, seconds_max: float = SECONDS_MAX
+    ) -> Done:
         """One command of ours to its end."""
         argv = [sys.executable, "-m", "autopack.cli.main", *map(str, arguments)]
         where = cwd or (self.project if self.project.exists() else self.root)
         reach = {sys.prefix, sys.base_prefix, str(ROOT), str(self.root)} if self.identity else ()
-        done = run(argv, env=self.environment, cwd=where, limits=Limits(SECONDS_MAX),
+        done = run(argv, env=self.environment, cwd=where, limits=Limits(seconds_max),
                    identity=self.identity, extra=Extra(reach=tuple(reach)))  # fmt: skip
         assert done.exit_code is not None, (arguments, done)
         return Done(done.exit_code, done.stdout.decode(), done.stderr.decode())
