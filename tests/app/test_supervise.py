@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autopack.app.supervise import RENDER_SECONDS, Cancellation, Supervisor, create_run
-from autopack.core.command import Pending, command_id
-from autopack.core.event import BasePrepared, Event
+from autopack.core.command import Pending, PrepareBase, command_id
+from autopack.core.event import BasePrepared, CommandFailed, Event
 from autopack.core.run import Run
 from autopack.testing import FakeClock, MemoryStore
 from tests.core.walk import phase_spec, run_spec
@@ -14,7 +14,8 @@ from tests.simulation.engine import SimulatedEngine, State
 
 
 def prepare_base(run: Run, pending: Pending, cancel: Cancellation) -> Event:
-    return BasePrepared()
+    prepares_base = isinstance(pending.command, PrepareBase)
+    return BasePrepared() if prepares_base else CommandFailed("there is only a base")
 
 
 def test_a_run_that_is_cancelled_before_it_was_adopted_still_ends() -> None:
