@@ -6,6 +6,7 @@ that has its own name.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -79,3 +80,11 @@ def sweep(clones: Path) -> None:
             discard(gone)
         except EnvironmentFault as fault:
             _log.warning("%s was not deleted: %s", gone, fault)
+    remove_empty(clones)
+
+
+def remove_empty(clones: Path) -> None:
+    """Remove folders of phases and runs that hold no clone; only for who holds the store's lock."""
+    for folder in (*clones.glob("*/*"), *clones.glob("*")):
+        with contextlib.suppress(OSError):  # not empty, or no folder
+            folder.rmdir()
