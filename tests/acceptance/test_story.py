@@ -94,3 +94,54 @@ def test_a_broken_settings_file_hinders_no_reading_and_no_cancelling(lab: Lab) -
     assert '"code": "warning"' in watched.err
     started.wait(20)
     assert lab.cli("run", lab.plan(SCOPE)).code == 2
+
+
+def test_a_reason_is_told_once_and_a_tier_once(lab: Lab) -> None:
+    first = phase("F1", "do: write state/mode red")
+    second = phase("F2", "do: write src/two.txt two", needs="F1")
+    planned = lab.make().cli("run", lab.plan((first, second)), "--dry-run").out
+    assert planned.count("T1 part 1") == 1
+    assert planned.count("PHASE") == 1
+    assert lab.run((first, second)).code == 1
+    shown = lab.cli("run", "view", "r").out
+    assert shown.count("all 2 attempts are used") == 1
+    assert "it needs F1, which did not land" in shown
+    assert "0 attempts" in shown
+
+
+def test_a_delivery_asked_for_again_tells_only_what_is_new(lab: Lab) -> None:
+    assert lab.make().run(phase("F1", "do: write src/one.txt one")).code == 0
+    again = lab.cli("run", "deliver", "r")
+    assert again.code == 0, again.err
+    assert "delivery asked for" in again.err
+    assert "run created" not in again.err
+    assert "1 of 1 phase landed, 0 of 5,000,000 tokens, 1 CI run\n" in again.out
+
+
+def test_no_empty_folder_is_left_where_clones_were(lab: Lab) -> None:
+    assert lab.make().run(phase("F1", "do: write src/one.txt one")).code == 0
+    until(lab.idle, "the supervisor ends")
+    lab.cli("supervise", "--until-idle")  # deletes what the first may have left to the next
+    assert list((lab.root / "state" / "clones").iterdir()) == []
+
+
+def test_retry_and_cancel_say_why_they_cannot(lab: Lab) -> None:
+    mark = new_mark()
+    started = lab.make().start("run", lab.plan(phase("F1", f"do: hang {mark}")), "--run-id", "r")
+    until(lambda: alive(mark), "the agent works")
+    for command, run_id, words in (
+        ("retry", "r", "run r is still under way"),
+        ("deliver", "r", "run r has no snapshot to deliver"),
+        ("retry", "nobody", "there is no run nobody"),
+        ("cancel", "nobody", "there is no run nobody"),
+    ):
+        done = lab.cli("run", command, run_id)
+        assert done.code == 2, (command, done)
+        assert words in done.err
+        assert "hint: " in done.err
+        assert done.out == ""
+    assert lab.cli("run", "cancel", "r").code == 0
+    assert started.wait(20) == 1
+    ended = lab.cli("run", "cancel", "r", "--json")
+    assert ended.code == 2
+    assert "run r has ended: DONE_FAILED_REQUIRES_HUMAN_REVIEW" in ended.err

@@ -125,7 +125,7 @@ def deliver(run_id: str, *, as_json: bool) -> int:
             asked = any(request.run_id == run_id for request in store.requests())
             return now.ended and not asked
 
-        run = _ensured(loaded, store, run_id, answered)
+        run = _ensured(loaded, store, run_id, answered, seen=run.version)
         _tell(loaded, store, run, as_json=as_json)
     return DONE if run.delivered == run.tip else FAILED
 
@@ -188,8 +188,10 @@ def _watch(loaded: Loaded, store: Store, run_id: str, *, as_json: bool) -> int:
                 return INTERRUPTED
 
 
-def _ensured(loaded: Loaded, store: Store, run_id: str, rests: Callable[[Run], bool]) -> Run:
-    return follow(store, run_id, lambda: wiring.ensure_supervisor(loaded), rests)
+def _ensured(
+    loaded: Loaded, store: Store, run_id: str, rests: Callable[[Run], bool], seen: int = 0
+) -> Run:
+    return follow(store, run_id, lambda: wiring.ensure_supervisor(loaded), rests, seen)
 
 
 def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
@@ -255,12 +257,16 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
     size = f"{count(course.phases, 'phase')} in {count(course.tiers, 'tier')}"
     lines = [f"{spec.run_id}: {size} on {where}"]
     header = ("", "PHASE", "CATEGORY", "COMPLEXITY", "ATTEMPTS", "TOKENS", "NEEDS", "SCOPE")
-    for wave in course.waves:
-        lines += ["", f"{wave.tier_id} {wave.tier_name}"]
+    for tier_id, tier_name in dict.fromkeys(
+        (wave.tier_id, wave.tier_name) for wave in course.waves
+    ):
+        lines += ["", f"{tier_id} {tier_name}"]
         rows = [
             ("", phase.phase_id, phase.category, phase.complexity,
              str(phase.builder_attempts_max), f"{phase.incident_token_cap:,}",
              " ".join(phase.needs), " ".join(phase.scope))
+            for wave in course.waves
+            if wave.tier_id == tier_id
             for phase in wave.phases
         ]  # fmt: skip
         lines += render.table(header, rows)

@@ -124,7 +124,7 @@ def lines(run: RunView, places: Places | None) -> list[str]:
                 phase.state,
                 count(phase.attempts_used, "attempt"),
                 f"{phase.tokens_spent:,} tokens",
-                _cell(phase.failure.reason if phase.failure else phase.skipped_because),
+                _cell(_reason(run, phase)),
             )
             for phase in tier.phases
         ]
@@ -132,6 +132,14 @@ def lines(run: RunView, places: Places | None) -> list[str]:
     for phase in run.phases:
         shown += _story(phase)
     return [*shown, *_where(run, places)]
+
+
+def _reason(run: RunView, phase: PhaseView) -> str:
+    """Why a phase did not land, unless the run's own reason says the same already."""
+    if phase.failure is None:
+        return phase.skipped_because
+    told = run.failure is not None and run.failure.reason == phase.failure.reason
+    return "as above" if told else phase.failure.reason
 
 
 def _head(run: RunView) -> Iterator[str]:

@@ -40,11 +40,13 @@ MARKS: Final = {
 class Progress:
     """Where the watching stands: what was shown, and how long nothing happened."""
 
-    def __init__(self, store: Store, run_id: str, ensure: Callable[[], int | None]) -> None:
+    def __init__(
+        self, store: Store, run_id: str, ensure: Callable[[], int | None], seen: int
+    ) -> None:
         self._store = store
         self._run_id = run_id
         self._ensure = ensure
-        self._seen = 0
+        self._seen = seen
         self._idle_looks = 0
         self._starts = 0
 
@@ -71,10 +73,11 @@ def follow(
     store: Store,
     run_id: str,
     ensure: Callable[[], int | None],
-    rests: Callable[[Run], bool] = lambda run: run.ended,
+    rests: Callable[[Run], bool],
+    seen: int = 0,
 ) -> Run:
-    """Show what happens until the run rests; the run as it is then."""
-    progress = Progress(store, run_id, ensure)
+    """Show what happens after event `seen` until the run rests; the run as it is then."""
+    progress = Progress(store, run_id, ensure, seen)
     with _screen() as show:
         while True:
             news = progress.news()
