@@ -121,6 +121,27 @@ def no_bubblewrap(world: World) -> None:
     world.env["PATH"] = world.path_with("git")
 
 
+def old_git(world: World) -> None:
+    world.toy()
+    world.shadow("git", "echo git version 1.8.3")
+
+
+def broken_bubblewrap(world: World) -> None:
+    world.toy()
+    world.shadow("bwrap", "echo no namespaces here >&2; exit 1")
+
+
+def other_hash(world: World) -> None:
+    world.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+    world.toy()
+
+
+def damaged_store(world: World) -> None:
+    world.toy()
+    (world.root / "data").mkdir(mode=0o700)
+    (world.root / "data" / "autopack.db").write_bytes(b"certainly not a database\n" * 100)
+
+
 def foreign_database(world: World) -> None:
     world.toy()
     world.env["DATABASE_URL"] = "postgresql://user:secret@localhost/app"
@@ -179,8 +200,20 @@ CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
     "plan with faults": (plan_with_faults, USAGE, ("lowish", "F9.9", "scope")),
     "plan in JSON": (plan_in_json, USAGE, ("did you mean 'task'", '`"scope": ["src/**"')),
     "plan needs an auditor": (plan_needs_auditor, USAGE, ("no auditor", "F1.1")),
-    "no git": (no_git, ENVIRONMENT, ("git",)),
-    "no bubblewrap": (no_bubblewrap, ENVIRONMENT, ("bubblewrap", 'sandbox = "none"')),
+    "other hash": (other_hash, USAGE, ("sha256", "sha1")),
+    "no git": (no_git, ENVIRONMENT, ("git cannot be executed", "install git")),
+    "old git": (old_git, ENVIRONMENT, ("git is 1.8.3", "needs 2.", "install a newer git")),
+    "no bubblewrap": (
+        no_bubblewrap,
+        ENVIRONMENT,
+        ("bubblewrap (bwrap) is not installed", "apt install bubblewrap", 'sandbox = "none"'),
+    ),
+    "broken bubblewrap": (
+        broken_bubblewrap,
+        ENVIRONMENT,
+        ("no namespaces here", "user namespaces", 'sandbox = "none"'),
+    ),
+    "damaged store": (damaged_store, ENVIRONMENT, ("autopack.db", "not a database", "move it")),
     "foreign database": (foreign_database, USAGE, ("postgresql", "AUTOPACK_DATABASE_URL=sqlite")),
 }
 
@@ -239,6 +272,54 @@ def test_a_name_that_is_taken(world: World) -> None:
         assert done.exit_code == USAGE
         assert word in done.stderr.decode()
     assert contents(world.root) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("branch", "autonomous/mine/deeper"),
+        ("tag", "autonomous/mine"),
+        ("tag", "autonomous/mine/tier-T1"),
+        ("tag", "autonomous/mine/tier-T1/phase-F1.1"),
+    ],
+)
+def test_a_ref_that_stands_where_a_run_s_refs_must_go(world: World, kind: str, name: str) -> None:
+    world.toy()
+    world.git(kind, name)
+    before = contents(world.root)
+    done = world.autopack("run", str(world.plan), "--run-id", "mine")
+    assert done.exit_code == USAGE
+    said = done.stderr.decode()
+    assert f"the {kind} {name} stands where this run's refs must go" in said
+    assert "choose another --run-id" in said
+    assert contents(world.root) == before
+
+
+def test_a_line_break_in_the_path_is_told(world: World) -> None:
+    world.toy()
+    world.repo.rename(world.root / "to\ny")
+    done = world.autopack("run", str(world.plan), cwd=world.root / "to\ny")
+    assert done.exit_code == USAGE
+    assert "the path has a line break" in done.stderr.decode()
+
+
+def test_an_unborn_branch_beside_the_base_is_a_warning(world: World) -> None:
+    commit = world.toy()
+    world.git("checkout", "--quiet", "--orphan", "fresh")
+    done = world.autopack("run", str(world.plan), "--dry-run")
+    assert done.ok, done.stderr.decode()
+    assert "fresh is checked out; the run starts from main" in done.stderr.decode()
+    assert commit[:12] in done.stdout.decode()
+
+
+def test_a_linked_work_tree_is_as_good_as_its_repository(world: World) -> None:
+    commit = world.toy()
+    side = world.root / "side"
+    world.git("worktree", "add", "--quiet", str(side), "-b", "side")
+    done = world.autopack("run", str(world.plan), "--run-id", "mine", cwd=side)
+    assert done.ok, done.stderr.decode()
+    assert world.git("rev-parse", "autonomous/mine^") == commit
+    assert world.git("status", "--porcelain", cwd=side) == ""
 
 
 def test_dirty_and_detached_are_warnings(world: World) -> None:

@@ -134,6 +134,14 @@ class World:
         assert done.ok, done.stderr.decode()
         return dict(json.loads(done.stdout))
 
+    def shadow(self, program: str, script: str) -> None:
+        """A program of this name that does something else, first on PATH."""
+        folder = self.root / "bin"
+        folder.mkdir()
+        (folder / program).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / program).chmod(0o755)
+        self.env["PATH"] = f"{folder}:{self.env['PATH']}"
+
     def path_with(self, *programs: str) -> str:
         """A PATH with only these programs (and Python) on it."""
         folder = self.root / "bin"

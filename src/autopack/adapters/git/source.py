@@ -221,7 +221,10 @@ def _where(git: Git, path: Path) -> tuple[Path, Path, bool, bool, str]:
         "--is-shallow-repository", "--show-object-format", cwd=path, variables=ceiling,
     )  # fmt: skip
     lines = said.stdout.decode("utf-8", "surrogateescape").splitlines()
-    if not said.ok or len(lines) != 4:
+    if said.ok and len(lines) != 4:
+        what = f"{str(path)!r}: the path has a line break, which git's files cannot hold"
+        raise OperatorFault(what, "move the repository to a plainer path")
+    if not said.ok:
         raise OperatorFault(
             f"{path} is in no git repository: {printable_lines(said.stderr)}",
             "run it in a git repository, or make one with `git init` and a first commit",
