@@ -78,6 +78,19 @@ def test_an_agent_that_nobody_chose_is_a_warning(world: World) -> None:
     assert checks(world, exit_code=3)["agents"]["status"] == "fail"
 
 
+@pytest.mark.usefixtures("_sandbox")
+def test_wrong_settings_hide_nothing_else(world: World) -> None:
+    world.toy()
+    (world.repo / "autopack.toml").write_text("bulider = 'x'\nsandbox = 'docker'\n")
+    world.git("branch", "autonomous")
+    found = checks(world, exit_code=2)
+    assert "autopack.toml:1: bulider" in found["settings"]["message"]
+    assert "autopack.toml:2: sandbox" in found["settings"]["message"]
+    assert found["sandbox"]["status"] == "ok"
+    assert "a ref named 'autonomous'" in found["repository"]["message"]
+    assert "agents" not in found
+
+
 def a_setting(world: World) -> None:
     world.toy('bulider = "x"\n' + SETTINGS)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PYTHON_MIN: Final = (3, 11)
 DISK_BYTES_MIN: Final = 1_000_000_000
 """Clones, environments and logs of an ordinary run; less is a warning."""
+SETTINGS_OK: Final = "`autopack config show` lists them"
 MARKS: Final = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -72,26 +73,33 @@ def _row(result: Result) -> dict[str, str]:
 
 
 def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
-    from autopack.settings import load
-
     yield _python()
-    try:
-        loaded = load(folder, os.environ)
-    except Fault as fault:
-        yield _failed("settings", fault)
+    loaded, wrong = _settings(folder)
+    yield _failed("settings", wrong) if wrong else Result("settings", "ok", SETTINGS_OK)
+    if loaded is None:
         return
-    yield Result("settings", "ok", "`autopack config show` lists them")
     yield _check("git", lambda: _git(loaded))
     yield _check("sandbox", lambda: _sandbox(loaded))
     yield _check("store", lambda: _store(loaded))
     yield _disk(loaded)
-    prepares = _prepares(loaded, folder)
-    yield _check("agents", lambda: _agents(loaded, prepares=prepares))
-    for name in sorted(loaded.settings.agents.keys() - _chosen(loaded)):
-        yield _other_agent(loaded, name, prepares=prepares)
+    if wrong is None:
+        yield from _all_agents(loaded, folder)
     yield _check("repository", lambda: _repository(loaded, folder))
     if tests:
         yield _check("tests", lambda: _tests(loaded, folder))
+
+
+def _settings(folder: Path) -> tuple[Loaded | None, Fault | None]:
+    """The settings and what is wrong with them; with a broken file of the work tree passed over."""
+    from autopack.settings import load, load_for_store
+
+    try:
+        return load(folder, os.environ), None
+    except Fault as wrong:
+        try:
+            return load_for_store(folder, os.environ), wrong
+        except Fault:
+            return None, wrong
 
 
 def _check(name: str, look: Callable[[], Result]) -> Result:
@@ -152,8 +160,11 @@ def _disk(loaded: Loaded) -> Result:
     return Result("disk", "ok", message)
 
 
-def _chosen(loaded: Loaded) -> set[str]:
-    return {loaded.settings.builder, loaded.settings.auditor}
+def _all_agents(loaded: Loaded, folder: Path) -> Iterator[Result]:
+    settings, prepares = loaded.settings, _prepares(loaded, folder)
+    yield _check("agents", lambda: _agents(loaded, prepares=prepares))
+    for name in sorted(settings.agents.keys() - {settings.builder, settings.auditor}):
+        yield _other_agent(loaded, name, prepares=prepares)
 
 
 def _prepares(loaded: Loaded, folder: Path) -> bool:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from autopack import __version__
+from autopack.cli.exits import INTERRUPTED
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault, OwnFault
 
-INTERRUPTED: Final = 130
 REFUSALS: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 )

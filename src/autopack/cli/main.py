@@ -17,8 +17,7 @@ from cyclopts import App, CycloptsError
 from autopack import __version__
 from autopack.cli import render
 from autopack.cli.ending import answer
-
-USAGE: Final = 2
+from autopack.cli.exits import DONE, USAGE
 
 app = App(
     name="autopack",
@@ -47,7 +46,7 @@ def main() -> NoReturn:
 
 
 def perform(arguments: Sequence[str], program: App = app) -> int:
-    """Run one command; its exit code: 0 done, 1 failed, 2 usage, 3 environment, 130 interrupted."""
+    """Run one command; its exit code, as `cli.exits` lists them."""
     as_json = "--json" in arguments
     try:
         result = program(list(arguments))
@@ -55,14 +54,14 @@ def perform(arguments: Sequence[str], program: App = app) -> int:
     except BrokenPipeError:  # the reader, like `head`, has had enough
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return DONE
     except CycloptsError as fault:
         hint = "`autopack --help` and `autopack COMMAND --help` name every option"
         render.fault("usage", str(fault), hint, as_json=as_json)
         return USAGE
     except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001  the last place to answer
         return answer(fault, as_json=as_json)
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else DONE
 
 
 if __name__ == "__main__":
