@@ -157,7 +157,7 @@ def test_tokens_that_are_spent_end_the_run(
 def test_minutes_that_are_spent_end_the_run_and_its_agent(lab: Lab) -> None:
     mark = new_mark()
     task = ("do: write src/one.txt one", f"do: hang {mark}")
-    lab.make().record(phase("F1", *task), duration_seconds_max=1)
+    lab.make().record(phase("F1", *task), duration_seconds_max=4)  # time to start and to write
     done = lab.cli("run", "watch", "r")
     assert done.code == 1, done.err
     assert not alive(mark)

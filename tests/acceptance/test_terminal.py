@@ -63,6 +63,17 @@ def test_detached_it_goes_on_alone(watched: Watched, answer: str) -> None:
     watched.let_go()
 
 
+def test_after_three_other_answers_it_goes_on_alone(watched: Watched) -> None:
+    watched.interrupt()
+    for number, answer in enumerate(("x", "y", "z"), 1):
+        watched.terminal.expect(QUESTION, times=number)
+        watched.terminal.type(f"{answer}\n")
+    assert watched.terminal.wait() == 130
+    assert "'z' is no answer; detaching" in watched.terminal.shown
+    assert "r goes on in the background" in watched.terminal.shown
+    watched.let_go()
+
+
 def test_cancelled_it_ends_and_its_work_is_kept(watched: Watched) -> None:
     lab = watched.lab
     watched.interrupt()

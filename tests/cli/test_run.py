@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -122,53 +121,6 @@ def test_interrupted_without_a_terminal_the_run_goes_on(world: World) -> None:
     assert not run_of(world, "plan-1")["ended"]
     assert world.autopack("run", "cancel", "plan-1").exit_code == 0
     assert world.autopack("run", "watch", "plan-1", "--json").exit_code == 1
-
-
-@pytest.mark.parametrize(
-    ("answers", "said", "goes_on"),
-    [
-        (["x", "y", "z"], "'z' is no answer; detaching", True),
-        (["?", "cancel"], "is being cancelled", False),
-        ([""], "goes on in the background", True),
-    ],
-)
-def test_ctrl_c_on_a_terminal_asks(
-    world: World, answers: list[str], said: str, goes_on: bool
-) -> None:
-    """A terminal of ours: it interrupts, and answers each question once it is asked."""
-    world.toy()
-    (world.root / "patches" / "F1.1" / "1.toml").write_text("wait_seconds = 600\n")
-    ours, theirs = pty.openpty()
-    argv = [sys.executable, "-m", "autopack.cli.main", "run", str(world.plan)]
-    with subprocess.Popen(
-        argv, env={**world.env, "TERM": "dumb"}, cwd=world.repo, stdin=theirs,
-        stdout=subprocess.PIPE, stderr=theirs, start_new_session=True,
-    ) as watcher:  # fmt: skip
-        os.close(theirs)
-        heard = hear(ours, "environment is ready")
-        watcher.send_signal(signal.SIGINT)
-        for answer in answers:
-            heard = hear(ours, "[w]atch on? (d) ")
-            os.write(ours, f"{answer}\n".encode())
-        heard = hear(ours, said)
-        assert heard.count("is no answer") <= 1
-        hear(ours, "next: autopack run watch plan-1")
-        assert watcher.wait() == 130
-    os.close(ours)
-    if goes_on:
-        assert not run_of(world, "plan-1")["ended"]
-        assert world.autopack("run", "cancel", "plan-1").exit_code == 0
-    assert world.autopack("run", "watch", "plan-1").exit_code == 1
-
-
-def hear(terminal: int, words: str) -> str:
-    """What a terminal shows up to some words; fails when it ends before them."""
-    heard = ""
-    while words not in heard:
-        part = os.read(terminal, 1).decode(errors="replace")
-        assert part, heard
-        heard += part
-    return heard
 
 
 def test_a_refused_delivery_is_made_good(world: World) -> None:
