@@ -50,6 +50,27 @@ def test_folders_closed_inside_closed_folders_are_removed(work: Path) -> None:
     assert (outside / "kept").exists()
 
 
+def test_a_folder_deeper_than_paths_and_recursion_go_is_removed(work: Path) -> None:
+    top = work / "top"
+    top.mkdir()
+    identity = default_identity()
+    owner = (identity.uid, identity.gid) if identity else (-1, -1)
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(2_500):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.fchown(folder, *owner)
+        os.fchmod(folder, 0o500)
+        os.close(folder)
+        folder = below
+    os.fchown(folder, *owner)
+    os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    done = clear_as_owner(top)
+    assert done.ok, done.stderr.decode()
+    assert not top.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file nobody else may remove")
 def test_what_cannot_be_removed_is_told(work: Path) -> None:
     (work / "top" / "theirs").mkdir(parents=True)

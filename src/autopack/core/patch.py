@@ -37,3 +37,5 @@ class TreeDiff:
     changes: tuple[Change, ...]
     clashes: tuple[tuple[bytes, bytes], ...] = ()
     """Pairs of paths of the new tree that are one on a case-folding or NFC file system."""
+    clashes_known: bool = True
+    """False when the new paths are too many and too deep to be compared."""

@@ -109,6 +109,9 @@ def structure(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
             )
             yield _refuse("file-size", change.path, message)
     yield from _kinds(diff.changes)
+    if not diff.clashes_known:
+        message = "the new paths are too many and too deep to be compared: use fewer folders"
+        yield _refuse("path-length", b"", message)
     for ours, other in diff.clashes:
         message = (
             f"is the same name as {printable(other)} on systems that fold case or Unicode forms; "
@@ -209,6 +212,7 @@ _GIT_NAMES: Final = {
 
 
 def _git_names(change: Change) -> Iterator[Finding]:
+    asked = False
     for name in folder_names(change.path):
         alike = look_alike(name)
         if alike in _GIT_NAMES:
@@ -217,10 +221,10 @@ def _git_names(change: Change) -> Iterator[Finding]:
                 rule, change.path, f"{printable(name.encode('utf-8', 'surrogateescape'))} {message}"
             )
             return
-        if alike == ".gitattributes":
-            message = "changes how git treats files: an auditor decides"
-            yield _ask("gitattributes", change.path, message)
-            return
+        asked = asked or alike == ".gitattributes"
+    if asked:
+        message = "changes how git treats files: an auditor decides"
+        yield _ask("gitattributes", change.path, message)
 
 
 def _kinds(changes: Sequence[Change]) -> Iterator[Finding]:

@@ -6,9 +6,11 @@ Never follows a link; meant for times when nothing runs in the folder any more.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -88,7 +90,31 @@ def clear(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    shutil.rmtree(path, onerror=_open_and_clear)
+    try:
+        shutil.rmtree(path, onerror=_open_and_clear)
+    except (RecursionError, OSError) as fault:
+        too_deep = (errno.EMFILE, errno.ENAMETOOLONG)
+        if isinstance(fault, OSError) and fault.errno not in too_deep:
+            raise
+        _flatten(path)
+        shutil.rmtree(path, onerror=_open_and_clear)
+
+
+def _flatten(top: Path) -> None:
+    """Move every folder below `top` into a new one there: `rmtree` recurses, and paths end."""
+    top.chmod(stat.S_IRWXU)
+    heap = tempfile.mkdtemp(dir=top)
+    todo, number = [os.fspath(top)], 0
+    while todo:
+        folder = todo.pop()
+        with os.scandir(folder) as entries:
+            below = [e.path for e in entries if e.is_dir(follow_symlinks=False) and e.path != heap]
+        for path in below:
+            number += 1
+            place = os.path.join(heap, str(number))
+            os.chmod(path, stat.S_IRWXU)  # or it cannot be moved and read
+            os.rename(path, place)
+            todo.append(place)
 
 
 _Info = tuple[type[BaseException], BaseException, "TracebackType"]

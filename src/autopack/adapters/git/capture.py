@@ -9,19 +9,27 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from autopack.adapters.git.index import scratch
 from autopack.adapters.git.locks import drop_half_written
-from autopack.adapters.git.wrapper import environmental, failed, printable_lines
+from autopack.adapters.git.wrapper import (
+    STDERR_CHARACTERS_MAX,
+    environmental,
+    failed,
+    printable_lines,
+)
 from autopack.app.ports import Refused
 from autopack.core.names import folder_names, look_alike, printable
+from autopack.core.policy import PATH_BYTES_MAX
 from autopack.core.run import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from autopack.adapters.git.wrapper import Options, Store
     from autopack.app.ports import Clone
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 CAPTURED_FILES_MAX: Final = 20_000  # changed and new files; policy's limits are far below
 CAPTURED_FILE_BYTES_MAX: Final = 64 << 20  # bytes of one file, told before it is hashed
 CAPTURED_BYTES_MAX: Final = 512 << 20  # bytes of all of them
+FOLDERS_BYTES_MAX: Final = 64 << 20  # bytes of the names of all folders that are looked at
 FINDINGS_MAX: Final = 20
 IGNORE_BYTES_MAX: Final = 1 << 20  # bytes of one ignore file of the base that is obeyed
 _LITERAL: Final = {"GIT_LITERAL_PATHSPECS": "1"}
@@ -38,6 +47,7 @@ _LATER: Final = 4_000_000_000
 half the work tree once more when it writes an index that is thrown away."""
 _IGNORED: Final = b"Ignoring path "  # a name that git does not take, said with exit code 0
 _UNREADABLE: Final = b"warning: could not open directory '"
+_TOO_LONG: Final = b": File name too long"
 
 
 def capture(
@@ -53,10 +63,13 @@ def capture(
         seen = None
     if seen is None or not stat.S_ISDIR(seen.st_mode):
         return Refused((Finding("work-tree", "the clone's folder is gone; work inside it"),))
+    if not os.access(clone.folder, os.R_OK | os.X_OK):
+        message = "the clone's folder cannot be read; make it readable"
+        return Refused((Finding("work-tree", message),))
     with scratch(store) as private:
         index = private / "index"
         shutil.copy2(clone.index, index)  # with its time stamp, or same-size edits are lost
-        work = _Work(store, clone.folder, index)
+        work = _Work(store, clone.folder, index, seen.st_uid)
         rules = private / "ignored"
         rules.write_bytes(base_rules(store, index) if known is None else known)
         work.list(rules)
@@ -73,11 +86,14 @@ class _Work:
     store: Store
     folder: Path
     index: Path
+    owner: int
+    """Whose the clone is: a file of somebody else came in by a hard link."""
     gone: dict[bytes, None] = field(default_factory=dict)
     """Paths that are no more, are folders now, or lie behind what is now a link."""
     touched: dict[bytes, None] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     parents: dict[bytes, str] = field(default_factory=dict)
+    parents_bytes: int = 0
     total_bytes: int = 0
 
     def list(self, rules: Path) -> None:
@@ -92,14 +108,29 @@ class _Work:
             raise failed(f"listing {self.folder}", said)
         for line in said.stderr.splitlines():
             if line.startswith(_UNREADABLE):
-                name = line.removeprefix(_UNREADABLE).partition(b"'")[0]
-                self._refuse("unreadable", name, "the folder cannot be read; make it readable")
+                name, ended, _ = line.removeprefix(_UNREADABLE).rpartition(b"': ")
+                if not ended or line.endswith(_TOO_LONG):  # git cuts what it says, too
+                    self._refuse("path-length", name, "the path is too long; use fewer folders")
+                else:
+                    self._refuse("unreadable", name, "the folder cannot be read; make it readable")
         entries = [(entry[:1], entry[2:]) for entry in said.stdout.split(b"\0")[:-1]]
         hidden = self._self_ignoring([path for tag, path in entries if tag == b"?"])
         for tag, path in entries:
-            if tag == b"?" and any(path.startswith(folder) for folder in hidden):
-                continue
-            self._look(path)
+            if len(self.findings) >= FINDINGS_MAX or self._over():
+                break
+            if tag == b"?" and len(path) > PATH_BYTES_MAX:
+                message = f"the path is {len(path)} bytes; at most {PATH_BYTES_MAX}"
+                self._refuse("path-length", path, message)
+            elif not (tag == b"?" and hidden and any(f in hidden for f in _folders(path))):
+                self._look(path)
+
+    def _over(self) -> bool:
+        """Whether there is more than is looked at: what follows can only be refused, too."""
+        return (
+            len(self.touched) > CAPTURED_FILES_MAX
+            or self.total_bytes > CAPTURED_BYTES_MAX
+            or self.parents_bytes > FOLDERS_BYTES_MAX
+        )
 
     def force(self, paths: Iterable[str]) -> None:
         """Add deliverables that the ignore rules hide."""
@@ -135,10 +166,12 @@ class _Work:
         said = self._git("update-index", "-z", *options, stdin=stdin)
         if said.ok and _IGNORED not in said.stderr:
             return None
-        if environmental(said) or said.exit_code is None:
+        # git repeats names as they are, and one with a line break could tell of a full disk
+        forged = any(b"\n" in path for path in (*self.gone, *self.touched))
+        if (environmental(said) and not forged) or said.exit_code is None:
             drop_half_written(self.store.folder)  # room for what the next try writes
             raise failed("git update-index", said)
-        text = printable_lines(said.stderr)
+        text = printable_lines(said.stderr)[-STDERR_CHARACTERS_MAX:]
         return Refused((Finding("not-a-tree", f"git cannot take the work tree: {text}"),))
 
     def _look(self, path: bytes) -> None:
@@ -168,9 +201,11 @@ class _Work:
         elif kind is None or stat.S_ISDIR(kind.st_mode):
             self.gone[path] = None
         elif stat.S_ISLNK(kind.st_mode):
-            self.touched[path] = None
+            self._count(path, kind.st_size)
         elif not stat.S_ISREG(kind.st_mode):
             self._refuse("file-kind", path, "is neither file nor link; remove it")
+        elif kind.st_nlink > 1 and kind.st_uid != self.owner:
+            self._refuse("hard-link", path, "is a hard link to somebody else's file; remove it")
         elif not os.access(self._absolute(path), os.R_OK):
             self._refuse("unreadable", path, "cannot be read; make it readable")
         else:
@@ -191,27 +226,35 @@ class _Work:
 
     def _parent(self, path: bytes) -> str:
         """What the path's folder is: `folder`, `link`, `nested`, `unreadable`."""
-        parent = path.rpartition(b"/")[0]
-        if not parent:
-            return "folder"
-        if parent not in self.parents:
-            self.parents[parent] = self._parent_kind(parent)
-        return self.parents[parent]
+        folder = path.rpartition(b"/")[0]
+        unknown = []
+        while folder and folder not in self.parents:
+            unknown.append(folder)
+            folder = folder.rpartition(b"/")[0]
+        kind = self.parents.get(folder, "folder")
+        for below in reversed(unknown):
+            if kind == "folder":
+                kind = self._parent_kind(below)
+            self.parents[below] = kind
+            self.parents_bytes += len(below)
+        if self.parents_bytes > FOLDERS_BYTES_MAX and unknown:
+            message = "the new folders are too many and too deep: remove some"
+            self._refuse("path-length", path, message)
+        return kind
 
     def _parent_kind(self, parent: bytes) -> str:
-        above = self._parent(parent)
-        if above != "folder":
-            return above
+        """The same of a folder whose own folder is one."""
         try:
             kind = os.lstat(self._absolute(parent))
-            if stat.S_ISLNK(kind.st_mode):
-                return "link"
-            nested = stat.S_ISDIR(kind.st_mode) and self._is_repository(parent)
         except (FileNotFoundError, NotADirectoryError):
             return "folder"  # the path itself is gone, which is then seen
-        except PermissionError:
+        if stat.S_ISLNK(kind.st_mode):
+            return "link"
+        if not stat.S_ISDIR(kind.st_mode):
+            return "folder"
+        if not os.access(self._absolute(parent), os.X_OK):
             return "unreadable"
-        return "nested" if nested else "folder"
+        return "nested" if self._is_repository(parent) else "folder"
 
     def _is_repository(self, folder: bytes) -> bool:
         return os.path.lexists(self._absolute(folder + b"/.git"))
@@ -222,15 +265,17 @@ class _Work:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _self_ignoring(self, new: Sequence[bytes]) -> tuple[bytes, ...]:
+    def _self_ignoring(self, new: Sequence[bytes]) -> frozenset[bytes]:
         """New folders that hide themselves whole, as tools' caches do, where base has nothing."""
-        found = []
+        found = set()
         for path in new:
-            if path.endswith(b"/.gitignore") and self._parent(path) == "folder":
+            if path.endswith(b"/.gitignore") and len(path) <= PATH_BYTES_MAX and not self._over():
                 folder = path.removesuffix(b".gitignore")
-                if self._hides_all(path) and not self._tracked(folder):
-                    found.append(folder)
-        return tuple(found)
+                if self._parent(path) == "folder" and self._hides_all(path):
+                    at = bisect_left(self._tracked, folder)
+                    if not any(p.startswith(folder) for p in self._tracked[at : at + 1]):
+                        found.add(folder)
+        return frozenset(found)
 
     def _hides_all(self, path: bytes) -> bool:
         kind = self._kind(path)
@@ -242,9 +287,13 @@ class _Work:
             lines = [line.strip() for line in file.read(1024).splitlines()]
         return [line for line in lines if line and not line.startswith(b"#")] == [b"*"]
 
-    def _tracked(self, folder: bytes) -> bool:
-        said = self._git("ls-files", "-z", "--", os.fsdecode(folder), variables=_LITERAL)
-        return not said.ok or bool(said.stdout)
+    @cached_property
+    def _tracked(self) -> Sequence[bytes]:
+        """All paths of the base, sorted."""
+        said = self._git("ls-files", "-z")
+        if not said.ok:
+            raise failed("git ls-files", said)
+        return sorted(said.stdout.split(b"\0")[:-1])
 
     def _git(self, *args: str, **options: Unpack[Options]) -> Finished:
         options |= {"work_tree": self.folder, "index": self.index}
@@ -255,13 +304,20 @@ class _Work:
 
     def _refuse_nested(self, path: bytes) -> None:
         message = "is a repository of its own, whose files cannot be taken: remove its .git"
-        finding = Finding("nested-repository", message, printable(path.rstrip(b"/")))
-        if finding not in self.findings:
-            self.findings.append(finding)
+        path = path.rstrip(b"/")
+        if Finding("nested-repository", message, printable(path)) not in self.findings:
+            self._refuse("nested-repository", path, message)
 
     def _refuse(self, rule: str, path: bytes, message: str) -> None:
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(Finding(rule, message, printable(path)))
+
+
+def _folders(path: bytes) -> Iterator[bytes]:
+    """The folders that a path lies in, each with its slash, the deepest first."""
+    while (end := path.rfind(b"/", 0, -1)) > 0:
+        path = path[: end + 1]
+        yield path
 
 
 def base_rules(store: Store, index: Path) -> bytes:

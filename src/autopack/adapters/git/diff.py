@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 TARGET_BYTES_MAX: Final = 4096  # PATH_MAX; a longer link cannot be followed and is told as empty
 CLASHES_MAX: Final = 100  # pairs told
+FOLDERS_LOOKED_MAX: Final = 500_000  # steps from the root to all added folders; about 6 s
+FOLDERS_BYTES_MAX: Final = 64 << 20  # of the added paths and their folders
 
 
 def diff(store: Store, parent: str, tree: str) -> TreeDiff:
@@ -22,9 +24,12 @@ def diff(store: Store, parent: str, tree: str) -> TreeDiff:
         "--no-ext-diff", "--no-textconv", "--no-color", parent, tree,
     )  # fmt: skip
     raw, lines = _parse(said)
-    added = {prefix for path, old, _, _ in raw if old == ABSENT for prefix in _prefixes(path)}
+    added = _with_folders([path for path, old, _, _ in raw if old == ABSENT])
     sizes, siblings = _look_up(
-        store, tree, [oid for _, _, mode, oid in raw if mode not in (ABSENT, GITLINK)], added
+        store,
+        tree,
+        [oid for _, _, mode, oid in raw if mode not in (ABSENT, GITLINK)],
+        added or set(),
     )
     links = [
         oid for _, _, mode, oid in raw if mode == SYMLINK and sizes.get(oid, 0) <= TARGET_BYTES_MAX
@@ -41,8 +46,8 @@ def diff(store: Store, parent: str, tree: str) -> TreeDiff:
         )
         for path, old, new, oid in raw
     )
-    clashes = _clashes(store, parent, tree, added) if _same(added, siblings) else ()
-    return TreeDiff(parent, tree, changes, clashes)
+    clashes = _clashes(store, parent, tree, added) if added and _same(added, siblings) else ()
+    return TreeDiff(parent, tree, changes, clashes, clashes_known=added is not None)
 
 
 def tree_paths(store: Store, tree: str, *, folders: bool = False) -> list[bytes]:
@@ -164,8 +169,17 @@ def _same(added: set[bytes], names: list[bytes]) -> set[tuple[bytes, bytes]]:
     }
 
 
-def _prefixes(path: bytes) -> Iterator[bytes]:
-    yield path
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
+def _with_folders(paths: list[bytes]) -> set[bytes] | None:
+    """The paths and all their folders; None when looking them up would take too long."""
+    found: set[bytes] = set()
+    steps = size = 0
+    for path in paths:
+        step, depth = path, path.count(b"/")
+        while step and step not in found:
+            found.add(step)
+            steps += depth
+            size += len(step)
+            if steps > FOLDERS_LOOKED_MAX or size > FOLDERS_BYTES_MAX:
+                return None
+            step, depth = step.rpartition(b"/")[0], depth - 1
+    return found

@@ -5,6 +5,7 @@ Never a checkout, never fuzz, rejects or three-way markers; what comes out is ju
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,7 @@ PATCH_BYTES_MAX: Final = 32 << 20  # bytes; thrice the largest file that policy 
 BINARY_BYTES_MAX: Final = 32 << 20  # declared bytes of one binary; 0.67 MB once made 512 MiB
 PATCH_FILES_MAX: Final = 10_000  # files a patch may name; policy's own limit is far below
 FINDINGS_MAX: Final = 20
+STDERR_BYTES_MAX: Final = 1 << 16  # what git says that is read: many times FINDINGS_MAX lines
 APPLY_LIMITS: Final = Limits(
     wall_seconds_max=60,
     output_bytes_max=1 << 20,
@@ -33,13 +35,23 @@ APPLY_LIMITS: Final = Limits(
     file_bytes_max=256 << 20,
 )
 KEPT_NAME: Final = b"autopack-rejected.patch"
-_DECLARED: Final = re.compile(rb"^(?:literal|delta) (\d+)\s*$", re.MULTILINE)
+_DECLARED: Final = re.compile(rb"^(?:literal|delta)[ \t]+[+-]?(\d+)", re.MULTILINE)
+"""As git reads it, which lets a sign before the number and anything after it pass."""
+_LONG_NAME: Final = re.compile(
+    rb"^(?:diff --git |\+\+\+ |(?:rename|copy) to )[^\n]{8192}", re.MULTILINE
+)
+"""Twice what a file system takes; git crashes on a tree some 20,000 folders deep."""
 _FILES: Final = re.compile(rb"^(?:diff --git |\+\+\+ )", re.MULTILINE)
+_NAME_WITH_BREAK: Final = re.compile(
+    rb"^(?:diff --git|---|\+\+\+|(?:rename|copy) (?:from|to)) .*\\(?:n|012|r|015)", re.MULTILINE
+)
+"""git repeats such a name as it is, and what follows the break could tell of a full disk."""
 _SAID: Final = (
     (re.compile(r"^error: patch failed: (?P<path>.*):(?P<line>\d+)$"), "patch-does-not-apply"),
     (re.compile(r"^error: (?P<path>.*): patch does not apply$"), "patch-does-not-apply"),
     (re.compile(r"^(?:error|fatal): corrupt (?:binary )?patch at line (?P<line>\d+)"),
      "patch-corrupt"),
+    (re.compile(r"^fatal: (?:Out of memory|Data too large)"), "patch-limits"),
     (re.compile(r"^error: (?P<path>.*): (?:does not exist in index|already exists in index)$"),
      "patch-does-not-apply"),
     (re.compile(r"^error: invalid path '(?P<path>.*)'$"), "patch-path"),
@@ -58,7 +70,7 @@ def apply(store: Store, parent: str, patch: bytes) -> str | Refused:
                 index=index, stdin=patch, limits=APPLY_LIMITS, extra=Extra(fed=True),
             )  # fmt: skip
             if not said.ok:
-                return _refusal(said)
+                return _refusal(said, patch)
         return store.oid("write-tree", index=index)
 
 
@@ -78,23 +90,30 @@ def _precheck(patch: bytes) -> Iterator[Finding]:
         return
     if (files := len(_FILES.findall(patch))) > 2 * PATCH_FILES_MAX:
         yield Finding("too-many-files", f"the patch names over {PATCH_FILES_MAX} files ({files})")
+    for match in itertools.islice(_LONG_NAME.finditer(patch), FINDINGS_MAX):
+        message = "a name of thousands of bytes; use a shorter path"
+        yield Finding("path-length", message, line=_line(patch, match))
     declared = [
         match
         for match in _DECLARED.finditer(patch)
         if len(match[1]) > 18 or int(match[1]) > BINARY_BYTES_MAX
     ]
     for match in declared[:FINDINGS_MAX]:
-        line = patch.count(b"\n", 0, match.start()) + 1
         message = f"a binary file of more than {BINARY_BYTES_MAX} bytes; leave it out"
-        yield Finding("binary-size", message, line=line)
+        yield Finding("binary-size", message, line=_line(patch, match))
 
 
-def _refusal(said: Finished) -> Refused:
+def _line(patch: bytes, match: re.Match[bytes]) -> int:
+    return patch.count(b"\n", 0, match.start()) + 1
+
+
+def _refusal(said: Finished, patch: bytes) -> Refused:
     """Why git did not apply it; GitFailed when that was not the patch's doing."""
     killed = said.signal in (signal.SIGKILL, signal.SIGTERM) and said.ended is Ended.SIGNALLED
-    if killed or (said.exit_code is not None and environmental(said)):
+    full = said.exit_code is not None and environmental(said)
+    if killed or (full and not _NAME_WITH_BREAK.search(patch)):
         raise failed("git apply", said)
-    text = printable_lines(said.stderr)
+    text = printable_lines(said.stderr[-STDERR_BYTES_MAX:])
     if said.exit_code is None:
         message = f"applying the patch passed a limit of time, memory or size ({said.ended})"
         return Refused((Finding("patch-limits", message),))
