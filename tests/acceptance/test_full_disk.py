@@ -108,3 +108,31 @@ def test_a_store_that_cannot_write(disk: Disk, lab: Lab) -> None:
     assert lab.load().state is RunState.DONE_SUCCESS
     assert git(lab.project, "show", "autonomous/r:src/one.txt") == "one"
     check_whole(lab)
+
+
+@small_disk(megabytes=24)
+def test_a_user_s_repository_that_is_full(disk: Disk, lab: Lab) -> None:
+    """Only the delivery is refused: what landed is safe on another disk, and delivered later."""
+    lab.disk, lab.project = lab.root, disk.folder / "project"
+    mark = new_mark()
+    lab.make().record(phase("F1", ONE, f"do 1: hang {mark}"))
+    supervisor = lab.start("supervise", "--until-idle")
+    until(lambda: alive(mark), "the agent works")
+    disk.fill()
+    end_sleeps(mark)
+    assert supervisor.wait(45) == 0
+    run = lab.load()
+    assert run.state is RunState.DONE_SUCCESS
+    assert "No space left on device" in run.delivery_refusal
+    watched = lab.cli("run", "watch", "r")
+    assert watched.code == 1
+    assert "autopack run deliver r" in watched.out
+    assert not lab.delivered()
+
+    disk.relieve()
+    done = lab.cli("run", "deliver", "r")
+    assert done.code == 0, done.err
+    assert git(lab.project, "show", "autonomous/r:src/one.txt") == "one"
+    assert (lab.project / ".autonomous_runs" / "r" / "run_summary.md").read_text()
+    assert not list((lab.project / ".git").rglob("tmp_*"))
+    check_whole(lab)

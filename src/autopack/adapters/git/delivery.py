@@ -138,7 +138,7 @@ def _reason(said: Finished, target: str) -> str:
         if line.startswith(b"!"):
             _, refs, why = [*line.split(b"\t"), b"", b""][:3]
             ref = refs.rpartition(b":")[2]
-            if b"atomic" not in why:
+            if b"atomic" not in why and b"unpacker" not in why:  # these two tell no reason
                 return f"{target} refused {printable_lines(ref)}: {printable_lines(why)}"
     return f"{target} did not take the push: {_last(said)}"
 
