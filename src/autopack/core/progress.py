@@ -342,7 +342,8 @@ def again(run: Run, phase: Phase, evidence: Evidence, cause: Cause) -> Run:
     if phase.tokens_left <= 0:
         return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, _cap_spent(phase)))
     if phase.attempts_left <= 0:
-        reason = f"all {phase.attempts_used} attempts are used; the last: {evidence.summary}"
+        used = "1 attempt" if phase.attempts_used == 1 else f"{phase.attempts_used} attempts"
+        reason = f"no attempt is left after {used}; the last: {evidence.summary}"
         return fail(run, phase, Failure(cause, reason))
     return start_attempt(run, phase)
 
