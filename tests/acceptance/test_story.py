@@ -104,7 +104,7 @@ def test_a_reason_is_told_once_and_a_tier_once(lab: Lab) -> None:
     assert planned.count("PHASE") == 1
     assert lab.run((first, second)).code == 1
     shown = lab.cli("run", "view", "r").out
-    assert shown.count("all 2 attempts are used") == 1
+    assert shown.count("no attempt is left after 2 attempts") == 1
     assert "it needs F1, which did not land" in shown
     assert "0 attempts" in shown
 
