@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from autopack.app.notify import Notifier
 from autopack.app.ports import Clock, Engine, Request, Store, Transaction
 from autopack.core import budget, machine
 from autopack.core.command import INLINE, Pending, command_id, split_command_id
@@ -71,12 +72,14 @@ class Supervisor:
         clock: Clock,
         perform: Performer,
         render: Callable[[Run], None],
+        notifier: Notifier | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._clock = clock
         self._perform = perform
         self._render = render
+        self._notifier = notifier
         self._lock = threading.Lock()
         self._run_locks: dict[str, threading.RLock] = {}
         self._last: dict[str, float] = {}
@@ -104,7 +107,7 @@ class Supervisor:
                 self.tick()
                 if self.fault is not None:
                     raise self.fault
-                if until_idle and not self._open and not self._stale_artefacts:
+                if until_idle and self._rests():
                     break
                 self._wake.wait(poll_seconds)
         finally:
@@ -139,6 +142,11 @@ class Supervisor:
         now = self._clock.monotonic()
         latest = now - RENDER_SECONDS
         due = [
+    def _rests(self) -> bool:
+        """Nothing is left to do, or only what the next supervisor can do as well."""
+        lingers = self._notifier is not None and self._notifier.lingers()
+        return not (self._open or self._stale_artefacts or lingers)
+
             run_id
             for run_id in sorted(self._stale_artefacts)
             if run_id not in self._open or self._rendered.get(run_id, latest) <= latest
@@ -222,6 +230,8 @@ class Supervisor:
 
         saved = self._store.save(run, happened, expected_version=before.version, within=enqueue)
         if not saved:
+            if self._notifier is not None:
+                self._notifier.note(before, happened, run, transaction)
             msg = f"run {run_id} was changed by another process while this supervisor held its lock"
             raise OwnFault(msg, "stop the other process; `autopack events verify` checks the run")
         self._note(run, now)

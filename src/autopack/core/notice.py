@@ -64,6 +64,21 @@ class Notice:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Owed:
+    """A notice that a target has not had yet; `body` is what is signed and sent, each time."""
+
+    target: str
+    notice_id: str
+    run_id: str
+    body: str
+    number: int = 0
+    """Its place in the outbox, which gives it."""
+    attempts: int = 0
+    said: str = ""
+    """What the last attempt met; empty before the first."""
+
+
 def notices(before: Run, happened: Happened, after: Run) -> tuple[Notice, ...]:
     """What an event that led from `before` to `after` gives to tell, in this order."""
     return tuple(
