@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +24,13 @@ if TYPE_CHECKING:
     from autopack.adapters.git.wrapper import Git
     from autopack.adapters.store.lock import SupervisorLock
     from autopack.adapters.store.store import SqlStore
+    from autopack.app.backtest import History
     from autopack.app.host import Host
     from autopack.app.perform import World
-    from autopack.app.ports import Agents, Clock, Store, Tested
+    from autopack.app.ports import Agents, Clock, Store, Verifier
     from autopack.app.supervise import Supervisor
     from autopack.core.plan_draft import PlanDraft
+    from autopack.core.project import Project
     from autopack.core.run import RunSpec
     from autopack.process.workbench import Prepared, Workbench
 
@@ -240,7 +241,7 @@ def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:
     from autopack.app.host import Host
     from autopack.app.report import log_of
 
-    projects = _projects(loaded, alone=alone)
+    projects = projects_of(loaded, alone=alone)
     return Host(
         _worlds(loaded, store, projects),
         partial(artefacts, loaded),
@@ -249,7 +250,8 @@ def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:
     )
 
 
-def _projects(loaded: Loaded, *, alone: bool) -> Projects:
+def projects_of(loaded: Loaded, *, alone: bool) -> Projects:
+    """The bare repositories of the store's projects. `alone`: the store's lock is ours."""
     from autopack.adapters.git.projects import Projects
     from autopack.process.sandbox import default_identity
 
@@ -316,7 +318,14 @@ def _agents(
     """The agents of these names, as the settings describe them."""
     from autopack.adapters.agents.registry import AgentContext, load_agents
 
-    context = AgentContext(workbench, loaded.environ, loaded.root, prepared=prepared)
+    def history(folder: Path) -> History:
+        from autopack.adapters.git.history import open_history
+
+        return open_history(git(loaded), folder)
+
+    context = AgentContext(
+        workbench, loaded.environ, loaded.root, prepared=prepared, history=history
+    )
     wanted = dict.fromkeys(name for name in names if name)
     configured = loaded.settings.agents
     options = {
@@ -327,38 +336,24 @@ def _agents(
     return load_agents(options, context)
 
 
-def try_base(loaded: Loaded, source: Checkout) -> Tested:
-    """Run the normal profile of the default branch as a run would, in our own repository."""
-    import tempfile
-
+def verifier_of(
+    loaded: Loaded, store: SqlStore, projects: Projects, project: Project | None = None
+) -> Verifier:
+    """CI outside of a run; `project` says how to test, instead of the base."""
     from autopack.adapters.ci.registry import VerifierContext, load_verifier
-    from autopack.app.ports import TestTask
-    from autopack.app.start import find_base, read_project, trial
-    from autopack.core.run import CiProfile
 
-    base, commit = find_base(source, "")
-    project = read_project(source, base, commit)
-    spec = trial(project.project_id, str(source.top), base, commit)
-    with (
-        writing(loaded) as store,
-        tempfile.TemporaryDirectory(prefix="doctor-", dir=loaded.folders.clones) as folder,
-    ):
-        projects = _projects(loaded, alone=False)
-        repository = projects.repository(spec)
-        repository.prepare(spec.repository, base, commit, spec.branch)
-        workbench = _workbench(loaded.settings.sandbox)
-        variables = _given(loaded.environ, PREPARE_VARIABLES)
-        context = VerifierContext(
-            projects.repository, store, workbench, loaded.folders.environments, variables
-        )
-        verifier, never = load_verifier("local", context), threading.Event()
-        verifier.prepare(spec, never)
-        tree = repository.tree(commit)
-        place = Path(folder)
-        task = TestTask(
-            spec, spec.phases[0], commit, tree, CiProfile.NORMAL, place / "ci", place / "logs"
-        )
-        return verifier.test(task, never)
+    workbench = _workbench(loaded.settings.sandbox)
+    variables = _given(loaded.environ, PREPARE_VARIABLES)
+    context = VerifierContext(
+        projects.repository,
+        store,
+        workbench,
+        loaded.folders.environments,
+        variables,
+        partial(_environments_in_use, store),
+        project,
+    )
+    return load_verifier("local", context)
 
 
 def _workbench(sandbox: str) -> Workbench:

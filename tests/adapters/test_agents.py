@@ -371,7 +371,7 @@ def test_a_fence_is_longer_than_any_inside() -> None:
     ("given", "message"),
     [
         ({"type": "comand"}, "did you mean 'command'"),
-        ({"type": "no-such-thing-at-all"}, "known: command, scripted"),
+        ({"type": "no-such-thing-at-all"}, "known: command, replay, scripted"),
         ({"type": 3}, "must be a string"),
         ({}, "b.command: missing"),
         ({"command": []}, "b.command"),
@@ -386,6 +386,11 @@ def test_a_fence_is_longer_than_any_inside() -> None:
         ({"type": "scripted"}, "b.patches"),
         ({"type": "scripted", "patches": "nowhere"}, "is no folder"),
         ({"type": "scripted", "patches": ".", "patch": "x"}, "did you mean 'patches'"),
+        ({"type": "replay"}, "b.commits: must name a commit"),
+        ({"type": "replay", "commits": {"F1.1": " "}}, "b.commits: must name a commit"),
+        ({"type": "replay", "commits": {"F1.1": 1}}, "table of strings"),
+        ({"type": "replay", "commits": {"F1.1": "a " * 101}}, "over 100 commits"),
+        ({"type": "replay", "commits": {"F1.1": "a"}, "repo": "."}, "unknown option"),
     ],
 )
 def test_options_are_checked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from autopack.adapters.agents.registry import AgentContext, load_agent
+from autopack.adapters.git.history import open_history
+from autopack.adapters.git.wrapper import Git
 from autopack.app import ports
 from autopack.core.event import CiVerdict, Outcome, Recommendation
 from autopack.process.sandbox import Unfenced, default_identity
 from autopack.process.workbench import Workbench
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
+from autopack.testing.unified import apply_patch
 from tests.adapters.commits import RUN, attempt, audit_task, ci_task
+from tests.repos import commit_all, user_repository, write
 
 PATCH = (
     b"diff --git a/new b/new\nnew file mode 100644\n--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+new\n"
@@ -69,7 +74,29 @@ def command(folder: Path) -> object:
     return load_agent("c", given, context)
 
 
-@pytest.fixture(params=[fake, scripted, command], ids=["fake", "scripted", "command"])
+def replay(folder: Path) -> object:
+    user_repository(folder / "past", {"old": "old\n"})
+    write(folder / "past", {"new": "new\n"})
+    commit_all(folder / "past")
+    context = AgentContext(
+        Workbench(Unfenced(default_identity())), {}, folder,
+        history=functools.partial(open_history, Git()),
+    )  # fmt: skip
+    given = {"type": "replay", "repository": "past", "commits": {"F1.1": "main"}}
+    agent = load_agent("r", given, context)
+    assert not hasattr(agent, "audit"), "history judges nothing"
+
+    class Both:
+        build = agent.build
+        audit = fake(folder).audit  # type: ignore[attr-defined]  # the other half
+
+    return Both()
+
+
+MADE = [fake, scripted, command, replay]
+
+
+@pytest.fixture(params=MADE, ids=[make.__name__ for make in MADE])
 def agent(request: pytest.FixtureRequest, tmp_path: Path) -> object:
     make: Callable[[Path], object] = request.param
     return make(tmp_path)
@@ -94,7 +121,11 @@ def test_work_is_a_patch_or_in_the_clone(
     assert built.outcome is Outcome.SUBMITTED, built
     assert built.error == ""
     left = {path.name: path.read_bytes() for path in clone.folder.iterdir()}
-    assert (built.patch, left) in ((PATCH, {}), (None, {"new": b"new\n"}))
+    if built.patch is None:
+        assert left == {"new": b"new\n"}
+    else:
+        assert left == {}
+        assert apply_patch({}, built.patch) == {b"new": b"new\n"}
 
 
 def test_the_same_attempt_again_gives_the_same(

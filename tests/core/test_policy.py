@@ -50,6 +50,8 @@ def told(*changes: Change, rules: Rules = ALL) -> set[tuple[str, Severity]]:
         (added("l", SYMLINK), "symlink-outside", REFUSE),
         (changed("l", SYMLINK, FILE), "kind-change", ASK),
         (added("sub", GITLINK), "submodule", REFUSE),
+        (changed("sub", FILE, GITLINK), "submodule", REFUSE),
+        (changed("sub", GITLINK, GITLINK), "submodule-moved", ASK),
         (added("old", "100664"), "file-mode", REFUSE),
         (added(".gitmodules"), "submodule", REFUSE),
         (changed(".gitmodules"), "submodule", REFUSE),

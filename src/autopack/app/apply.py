@@ -21,6 +21,7 @@ from autopack.core.event import (
     ReapplyConflicted,
 )
 from autopack.core.ids import candidate_ref, parked_name
+from autopack.core.patch import TreeDiff
 from autopack.core.policy import Rules
 from autopack.core.project import FILE_NAME, parse_project
 from autopack.core.run import Candidate, Evidence, Finding, PhaseSpec, RunSpec
@@ -235,7 +236,11 @@ def check_candidate(
     repository: Repository, rules: Rules, phase_id: str, candidate: Candidate
 ) -> CandidateChecked:
     """The gate's verdict on a candidate's resulting tree."""
-    diff = repository.diff(candidate.parent, candidate.tree)
+    return check_change(repository.diff(candidate.parent, candidate.tree), rules, phase_id)
+
+
+def check_change(diff: TreeDiff, rules: Rules, phase_id: str) -> CandidateChecked:
+    """The gate's verdict on what a tree changes."""
     findings = policy.judge(diff, rules)
     return CandidateChecked(phase_id, policy.verdict(findings), findings)
 

@@ -230,10 +230,10 @@ def _repository(loaded: Loaded, folder: Path) -> Result:
 
 
 def _tests(loaded: Loaded, folder: Path) -> Result:
-    from autopack import wiring
+    from autopack import trials, wiring
     from autopack.core.event import CiVerdict
 
-    tested = wiring.try_base(loaded, wiring.checkout(loaded, folder))
+    tested = trials.try_base(loaded, wiring.checkout(loaded, folder))
     if tested.verdict is CiVerdict.PASS and tested.weak and not tested.tests_run:
         what = "green by exit code alone: tests not counted, so none may have run"
         return Result("tests", "warn", what, 'let a command write JUnit: report = "junit"')

@@ -36,6 +36,10 @@ COMMANDS: Final[dict[str, dict[int, str]]] = {
     "run watch": {FAILED: "the run failed, or its branch is not delivered"},
     "run retry": {FAILED: "the successor failed, or its branch is not delivered"},
     "run deliver": {FAILED: "your repository refused the branch again"},
+    "backtest": {
+        FAILED: "a commit would be refused",
+        INTERRUPTED: "interrupted; what was found until then is told",
+    },
     "events verify": {FAILED: "a log is damaged"},
     "doctor": {
         FAILED: "nothing is missing, but the base's tests are red (`--tests`)",

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "demo": ("autopack.cli.demo:demo", "A real run on a toy project, with scripted agents."),
     "init": ("autopack.cli.init:init", "Write an autopack.toml that fits this repository."),
     "doctor": ("autopack.cli.doctor:doctor", "See what is missing here, and how to mend it."),
+    "backtest": ("autopack.cli.backtest:backtest", "Judge a repository's own last commits."),
     "config": ("autopack.cli.config:app", "Which settings hold here, and where they come from."),
     "supervise": ("autopack.cli.supervise:supervise", "Host the runs of the store, alone."),
 }

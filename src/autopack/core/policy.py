@@ -174,7 +174,9 @@ def _sizes(changes: Sequence[Change], rules: Rules) -> Iterator[Finding]:
 
 def _mode(change: Change) -> Iterator[Finding]:
     mode, path = change.new_mode, change.path
-    if mode == GITLINK:
+    if mode == GITLINK and change.old_mode == GITLINK:
+        yield _ask("submodule-moved", path, "names another commit: an auditor decides")
+    elif mode == GITLINK:
         yield _refuse("submodule", path, "submodules are not taken; remove the nested repository")
     elif mode == SYMLINK:
         yield _symlink(change)

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from autopack.core.project import PROJECT_KEYS
 
 SQLITE: Final = "sqlite"
-BUILT_IN_AGENTS: Final = frozenset({"command", "scripted"})
+BUILT_IN_AGENTS: Final = frozenset({"command", "replay", "scripted"})
 USER_ONLY: Final = frozenset({"database_url", "data_dir", "state_dir", "cache_dir"})
 """Shared by all repositories of a user: never in a work tree."""
 ENVIRONMENT_ONLY: Final = frozenset(
@@ -36,6 +36,10 @@ class Agent(BaseModel):
     network: bool = Field(default=False, description="May it reach the network?")
     read_only: tuple[str, ...] = Field((), description="Extra paths the agent may read")
     patches: str = Field("", description="Folder of recorded patches (type scripted)")
+    repository: str = Field("", description="Repository whose commits are replayed (type replay)")
+    commits: dict[str, str] = Field(
+        {}, description="By phase id, a commit for each attempt, apart by blanks (type replay)"
+    )
     wall_seconds_max: int = Field(3600, gt=0, description="Longest attempt")
     idle_seconds_max: int = Field(900, gt=0, description="Longest time without progress")
     output_bytes_max: int = Field(10_000_000, gt=0, description="Most it may print")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autopack.adapters.plugins import AGENTS, load
+from autopack.app.backtest import History
 from autopack.app.ports import Agents, Auditor, Builder
 from autopack.core.errors import OperatorFault
 from autopack.process.workbench import Prepared, Workbench
@@ -29,7 +30,8 @@ class AgentContext:
 
     `environ`: the supervisor's environment, for `pass_env`. `base`: what relative paths in options
     are relative to. `prompts`: a folder of the user's own templates. `prepared`: the environment
-    of a run, by run id, None when it has none.
+    of a run, by run id, None when it has none. `history`: the commits of the repository that holds
+    a folder.
     """
 
     workbench: Workbench
@@ -37,6 +39,7 @@ class AgentContext:
     base: Path
     prompts: Path | None = None
     prepared: Callable[[str], Prepared | None] = _unprepared
+    history: Callable[[Path], History] | None = None
 
 
 def load_agents(configured: Mapping[str, Mapping[str, object]], context: AgentContext) -> Agents:

@@ -78,6 +78,8 @@ class LocalVerifier:
     workbench: Workbench
     environments: Environments
     limits: CiLimits = field(default_factory=CiLimits)
+    project: Project | None = None
+    """Says how to test, instead of each run's base: for judging history by today's profile."""
 
     def prepare(self, run: RunSpec, cancel: Cancel) -> str:
         """Build or find the base's environment; its digest. EnvironmentFault when it fails."""
@@ -127,6 +129,8 @@ class LocalVerifier:
         return tested
 
     def _project(self, repository: Repository, run: RunSpec) -> Project:
+        if self.project is not None:
+            return self.project
         content = repository.read(run.base_commit, FILE_NAME)
         if content is None:
             what = f"the base commit {run.base_commit[:12]} has no {FILE_NAME}"

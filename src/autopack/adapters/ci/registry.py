@@ -13,6 +13,7 @@ from autopack.adapters.ci.environment import Environments
 from autopack.adapters.ci.local import GreenResults, LocalVerifier
 from autopack.adapters.plugins import VERIFIERS, load
 from autopack.app.ports import Repository, Verifier
+from autopack.core.project import Project
 from autopack.core.run import RunSpec
 from autopack.process.workbench import Workbench
 
@@ -23,6 +24,7 @@ class VerifierContext:
 
     `cache`: the folder of built environments. `prepare_env`: what building them may see of the
     supervisor's environment, such as a proxy's address. `in_use`: digests that open runs need.
+    `project`: says how to test, instead of each run's base.
     """
 
     repository_of: Callable[[RunSpec], Repository]
@@ -31,6 +33,7 @@ class VerifierContext:
     cache: Path
     prepare_env: Mapping[str, str] = field(default_factory=dict)
     in_use: Callable[[], Collection[str]] = frozenset
+    project: Project | None = None
 
 
 def load_verifier(kind: str, context: VerifierContext) -> Verifier:
@@ -44,4 +47,7 @@ def local(context: VerifierContext) -> LocalVerifier:
     environments = Environments(
         context.cache, context.workbench, context.prepare_env, context.in_use
     )
-    return LocalVerifier(context.repository_of, context.greens, context.workbench, environments)
+    return LocalVerifier(
+        context.repository_of, context.greens, context.workbench, environments,
+        project=context.project,
+    )  # fmt: skip
