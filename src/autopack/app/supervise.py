@@ -225,13 +225,13 @@ class Supervisor:
         ]
 
         def enqueue(transaction: Transaction) -> None:
+            if self._notifier is not None:
+                self._notifier.note(before, happened, run, transaction)
             if queued:
                 self._engine.enqueue(queued, transaction)
 
         saved = self._store.save(run, happened, expected_version=before.version, within=enqueue)
         if not saved:
-            if self._notifier is not None:
-                self._notifier.note(before, happened, run, transaction)
             msg = f"run {run_id} was changed by another process while this supervisor held its lock"
             raise OwnFault(msg, "stop the other process; `autopack events verify` checks the run")
         self._note(run, now)
