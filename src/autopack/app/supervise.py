@@ -137,16 +137,16 @@ class Supervisor:
         for run_id in due:
             self._render(self._store.load(run_id))
 
-    def _due(self) -> list[str]:
-        """Runs whose artefacts are to be written now: ended, or not written for a while."""
-        now = self._clock.monotonic()
-        latest = now - RENDER_SECONDS
-        due = [
     def _rests(self) -> bool:
         """Nothing is left to do, or only what the next supervisor can do as well."""
         lingers = self._notifier is not None and self._notifier.lingers()
         return not (self._open or self._stale_artefacts or lingers)
 
+    def _due(self) -> list[str]:
+        """Runs whose artefacts are to be written now: ended, or not written for a while."""
+        now = self._clock.monotonic()
+        latest = now - RENDER_SECONDS
+        due = [
             run_id
             for run_id in sorted(self._stale_artefacts)
             if run_id not in self._open or self._rendered.get(run_id, latest) <= latest
