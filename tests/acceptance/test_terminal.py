@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +73,17 @@ def test_after_three_other_answers_it_goes_on_alone(watched: Watched) -> None:
     assert watched.terminal.wait() == 130
     assert "'z' is no answer; detaching" in watched.terminal.shown
     assert "r goes on in the background" in watched.terminal.shown
+    watched.let_go()
+
+
+def test_detached_it_goes_on_although_its_supervisor_was_killed(watched: Watched) -> None:
+    watched.interrupt()
+    pid = watched.lab.loaded.folders.lock.read_text()  # its holder writes it there
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: not alive(watched.mark), "the agent has died with its supervisor")
+    watched.terminal.type("d\n")
+    assert watched.terminal.wait() == 130
+    until(lambda: alive(watched.mark), "an agent works again, and nobody watches")
     watched.let_go()
 
 

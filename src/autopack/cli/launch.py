@@ -167,9 +167,9 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source) -> None:
 def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
     with wiring.writing(loaded) as store:
         run = create_run(store, wiring.clock(loaded), spec)
-        wiring.ensure_supervisor(loaded)
         if not how.detach:
             return _watch(loaded, store, run.run_id, as_json=how.as_json)
+        wiring.ensure_supervisor(loaded)
     if how.as_json:
         render.data({"run": wire.detail(run_view(run))})
     else:
@@ -181,6 +181,7 @@ def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
 def _watch(loaded: Loaded, store: Store, run_id: str, *, as_json: bool) -> int:
     while True:
         try:
+            wiring.ensure_supervisor(loaded)
             run = _ensured(loaded, store, run_id, lambda now: now.ended)
             return _tell_end(loaded, store, run, as_json=as_json)
         except KeyboardInterrupt:
@@ -201,7 +202,8 @@ def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
         return True
     if choice == "c":
         store.ask(run_id, "cancel", _who(loaded))
-        wiring.ensure_supervisor(loaded)
+    wiring.ensure_supervisor(loaded)  # Ctrl-C may have reached one that was only starting
+    if choice == "c":
         render.note(f"{run_id} is being cancelled; what has landed stays")
     else:
         render.note(f"{run_id} goes on in the background",
