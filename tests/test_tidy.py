@@ -46,11 +46,8 @@ ROOMS_ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 # Loaded by name from outside our imports: Alembic's scripts, and what `python -m` starts.
-# What is there for tests, ours and other people's. And the engine of PostgreSQL, held to the Engine
-# contract on SQLite: no store of one machine is driven by it (docs/adr/0010).
-LOADED_BY_NAME = re.compile(
-    r"\.migrations(\.|$)|\.__main__$|^autopack\.testing(\.|$)|\.dbos_engine$"
-)
+# What is there for tests, ours and other people's.
+LOADED_BY_NAME = re.compile(r"\.migrations(\.|$)|\.__main__$|^autopack\.testing(\.|$)")
 
 
 class Unit(NamedTuple):

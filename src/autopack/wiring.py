@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autopack.core.errors import OperatorFault
-from autopack.settings import Loaded, load
+from autopack.settings import Loaded, Server, load
 
 if TYPE_CHECKING:
     from autopack.adapters.files.artefacts import FileArtefacts
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from autopack.app.backtest import History
     from autopack.app.host import Host
     from autopack.app.perform import World
-    from autopack.app.ports import Agents, Clock, Store, Verifier
+    from autopack.app.ports import Agents, Clock, Engine, Store, Verifier
     from autopack.app.supervise import Supervisor
     from autopack.core.plan_draft import PlanDraft
     from autopack.core.project import Project
@@ -54,10 +54,12 @@ PREPARE_VARIABLES: Final = frozenset(
 @contextmanager
 def reading(loaded: Loaded) -> Iterator[Store | None]:
     """The store, to look into; None when nothing was ever recorded. Makes no folder."""
-    if not loaded.folders.database.exists():
-        yield None
-        return
-    with _open(loaded) as store:
+    from autopack.adapters.store.open import NoStore
+
+    with ExitStack() as opened:
+        store: Store | None = None
+        with suppress(NoStore):
+            store = opened.enter_context(_open(loaded, create=False))
         yield store
 
 
@@ -71,14 +73,18 @@ def writing(loaded: Loaded) -> Iterator[SqlStore]:
 
 
 @contextmanager
-def _open(loaded: Loaded) -> Iterator[SqlStore]:
+def _open(loaded: Loaded, *, create: bool = True) -> Iterator[SqlStore]:
     from autopack.adapters.store.open import open_store
 
-    store = open_store(loaded.folders.database)
+    store = open_store(_place(loaded.folders.database), create=create)
     try:
         yield store
     finally:
         store.close()
+
+
+def _place(database: Path | Server) -> Path | str:
+    return database if isinstance(database, Path) else database.url
 
 
 @dataclass(frozen=True)
@@ -137,14 +143,14 @@ def lock(loaded: Loaded) -> SupervisorLock | None:
     """The lock of the store's one supervisor; None when another process has it."""
     from autopack.adapters.store.lock import acquire
 
-    return acquire(loaded.folders.lock)
+    return acquire(_place(loaded.folders.lock))
 
 
-def lock_holder(loaded: Loaded) -> int | None:
-    """The pid of the supervisor that has the store, or had it last."""
+def lock_holder(loaded: Loaded) -> str | None:
+    """The supervisor that has the store, or had it last: its process and machine."""
     from autopack.adapters.store.lock import holder
 
-    return holder(loaded.folders.lock)
+    return holder(_place(loaded.folders.lock))
 
 
 def ensure_supervisor(loaded: Loaded) -> int | None:
@@ -177,9 +183,12 @@ def spawn_supervisor(loaded: Loaded) -> int:
 def _told(loaded: Loaded) -> dict[str, str]:
     """The environment of a supervisor: it stands elsewhere, and must find the same store."""
     folders, settings = loaded.folders, loaded.settings
+    database = folders.database
     return {
         **loaded.environ,
-        "AUTOPACK_DATABASE_URL": f"sqlite:///{folders.database}",
+        "AUTOPACK_DATABASE_URL": (
+            f"sqlite:///{database}" if isinstance(database, Path) else database.url
+        ),
         "AUTOPACK_DATA_DIR": str(folders.data),
         "AUTOPACK_STATE_DIR": str(folders.state),
         "AUTOPACK_CACHE_DIR": str(folders.cache),
@@ -224,16 +233,27 @@ def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) 
 @contextmanager
 def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     """A supervisor over the store and its engine; only for the holder of the store's lock."""
-    from autopack.adapters.engine.local import LocalEngine
     from autopack.adapters.git.discard import remove_empty, sweep
     from autopack.app.supervise import Supervisor
 
     with writing(loaded) as store:
         sweep(loaded.folders.clones)
-        engine = LocalEngine(workers_max=loaded.settings.workers_max)
+        engine = _engine(loaded, store)
         hosted = host(loaded, store, alone=True)
         yield Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render)
         remove_empty(loaded.folders.clones)
+
+
+def _engine(loaded: Loaded, store: SqlStore) -> Engine:
+    """The queue of the store's kind of database (docs/adr/0010)."""
+    workers_max = loaded.settings.workers_max
+    if isinstance(loaded.folders.database, Path):
+        from autopack.adapters.engine.local import LocalEngine
+
+        return LocalEngine(workers_max=workers_max)
+    from autopack.adapters.engine.dbos_engine import DbosEngine
+
+    return DbosEngine(store.companion(), workers_max=workers_max)
 
 
 def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:

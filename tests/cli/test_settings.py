@@ -10,7 +10,7 @@ import pytest
 
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.project import MACHINE_KEYS, PROJECT_KEYS
-from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Settings, load, load_for_store
+from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Server, Settings, load, load_for_store
 from tests.cli.world import SETTINGS, World, contents
 
 AGENT = '[agents.a]\ncommand = ["a"]\n'
@@ -82,6 +82,20 @@ def test_the_names_of_the_seed(tmp_path: Path) -> None:
     assert load(repo, env).folders.database.name == "autopack.db"
 
 
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_server_is_named_and_its_password_is_not_shown(tmp_path: Path, scheme: str) -> None:
+    repo, env = place(tmp_path)
+    env["DATABASE_URL"] = f"{scheme}://me:hush%40@db.example:5433/runs?sslpassword=quiet"
+    loaded = load(repo, env)
+    database = loaded.folders.database
+    assert isinstance(database, Server)
+    assert database.url == "postgresql://me:hush%40@db.example:5433/runs?sslpassword=quiet"
+    shown = [str(database), repr(database), repr(loaded.folders), repr(loaded.settings)]
+    shown += [str(row) for row in loaded.rows()]
+    assert not [each for each in shown if "hush" in each or "quiet" in each]
+    assert shown[0] == "postgresql://me:***@db.example:5433/runs?sslpassword=***"
+
+
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
@@ -95,7 +109,10 @@ def test_the_names_of_the_seed(tmp_path: Path) -> None:
         ("repo/autopack.toml", "builder = \nx = 1", ("autopack.toml:1: not TOML",)),
         ("home/.config/autopack/autopack.toml", "[ci]\n", ("[ci]", "belongs in a repository")),
         ("repo/.env", "AUTOPACK_BULDER=x", ("AUTOPACK_BULDER", "AUTOPACK_BUILDER")),
-        ("repo/.env", "DATABASE_URL=postgres://u:pw@h/d", ("postgres", "AUTOPACK_DATABASE_URL")),
+        ("repo/.env", "DATABASE_URL=mysql://u:pw@h/d", ("mysql", "AUTOPACK_DATABASE_URL")),
+        ("repo/.env", "DATABASE_URL=postgresql+psycopg2://u:pw@h/d", ("psycopg2",)),
+        ("repo/.env", "DATABASE_URL=postgres://u:pw@h", ("u:***@h", "names no database")),
+        ("repo/.env", "DATABASE_URL=postgres://u:p@w@h/d", ("u:***@h", "%40")),
         ("repo/.env", "DATABASE_URL=sqlite:///app.db", ("not absolute",)),
         ("repo/.env", "AUTOPACK_AGENTS=nonsense", ("agents",)),
     ],
@@ -154,8 +171,8 @@ def test_a_broken_file_of_the_work_tree_hides_no_store(tmp_path: Path) -> None:
     assert "autopack.toml:1: not TOML" in second
     write(repo / "autopack.toml", "builder = ''\n")
     assert load_for_store(repo, env).warnings == ()
-    write(repo / ".env", "DATABASE_URL=postgres://u:pw@h/d\n")
-    with pytest.raises(OperatorFault, match="postgres"):
+    write(repo / ".env", "DATABASE_URL=mysql://u:pw@h/d\n")
+    with pytest.raises(OperatorFault, match="mysql"):
         load_for_store(repo, env)
 
 

@@ -78,9 +78,27 @@ class Performed:
             assert self._changed.wait_for(lambda: self._ended >= performances, SECONDS_MAX)
 
 
-@pytest.fixture(params=["local in memory", "local on sqlite", "dbos on sqlite"])
+WORLDS = ["local in memory", "local on sqlite", "dbos on sqlite", "local on postgresql",
+          "dbos on postgresql"]  # fmt: skip
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a store may be."""
+    return _place(request, tmp_path)
+
+
+def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    if "postgresql" not in request.param:
+        return tmp_path / "s" / "store.db"
+    url: str = request.getfixturevalue("database")
+    return url
+
+
+@pytest.fixture(params=WORLDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    store = MemoryStore() if "memory" in request.param else open_store(tmp_path / "s" / "store.db")
+    in_memory = "memory" in request.param
+    store = MemoryStore() if in_memory else open_store(_place(request, tmp_path))
     made = (
         _dbos(store) if isinstance(store, SqlStore) and "dbos" in request.param else _local(store)
     )
@@ -308,8 +326,8 @@ import os, pathlib, sys, threading
 from autopack.adapters.engine.dbos_engine import DbosEngine
 from autopack.adapters.store.open import open_store
 from tests.contracts.test_engine import World
-path = pathlib.Path(sys.argv[1])
-store = open_store(path)
+place = sys.argv[1] if "://" in sys.argv[1] else pathlib.Path(sys.argv[1])
+store = open_store(place)
 engine = DbosEngine(store.companion(), workers_max=2)
 together = threading.Barrier(2)
 def perform(command_id):
@@ -421,8 +439,8 @@ class TestLocal:
 class TestDbos:
     """What only the durable one can show."""
 
-    def test_what_was_performed_is_not_performed_after_a_restart(self, tmp_path: Path) -> None:
-        with_store(tmp_path / "store.db", self._remembers)
+    def test_what_was_performed_is_not_performed_after_a_restart(self, place: Path | str) -> None:
+        with_store(place, self._remembers)
 
     @staticmethod
     def _remembers(store: SqlStore) -> None:
@@ -438,10 +456,9 @@ class TestDbos:
         world.engine.stop()
         assert performed.counts == {"r:1": 1, "r:2": 1}
 
-    def test_a_killed_process_leaves_its_commands_to_the_next(self, tmp_path: Path) -> None:
-        path = tmp_path / "store.db"
+    def test_a_killed_process_leaves_its_commands_to_the_next(self, place: Path | str) -> None:
         with subprocess.Popen(
-            [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", KILLED, place], stdout=subprocess.PIPE, text=True,
             cwd=Path(__file__).parents[2],
         ) as process:  # fmt: skip
             assert process.stdout is not None
@@ -449,7 +466,7 @@ class TestDbos:
                 assert [process.stdout.readline() for _ in range(2)] == ["under way\n"] * 2
             finally:
                 process.send_signal(signal.SIGKILL)
-        with_store(path, self._recovers)
+        with_store(place, self._recovers)
 
     @staticmethod
     def _recovers(store: SqlStore) -> None:
@@ -464,8 +481,8 @@ class TestDbos:
         assert performed.counts == {"r:1": 1, "r:2": 1, "r:3": 1}
         assert store.verify("carrier0") == []
 
-    def test_finished_commands_do_not_pile_up(self, tmp_path: Path) -> None:
-        with_store(tmp_path / "store.db", self._sweeps)
+    def test_finished_commands_do_not_pile_up(self, place: Path | str) -> None:
+        with_store(place, self._sweeps)
 
     @staticmethod
     def _sweeps(store: SqlStore) -> None:
@@ -480,22 +497,24 @@ class TestDbos:
         again.stop()
         with store.companion().connect() as connection:
             for table in ("workflow_status", "operation_outputs", "workflow_input"):
-                count = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()  # noqa: S608  our own table names
+                counting = f"SELECT count(*) FROM {_in_schema(store)}{table}"  # noqa: S608  our own names
+                count = connection.exec_driver_sql(counting).scalar()
                 assert count is not None
                 assert count <= 5, table
 
     def test_commands_of_another_protocol_are_queued_anew(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, place: Path | str, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.CRITICAL, "dbos")
-        with_store(tmp_path / "store.db", self._adopts)
+        with_store(place, self._adopts)
 
     @staticmethod
     def _adopts(store: SqlStore) -> None:
         engine = DbosEngine(store.companion(), workers_max=1)
         engine.recover(["r:1"])
+        table = f"{_in_schema(store)}workflow_status"
         with store.companion().begin() as connection:
-            connection.exec_driver_sql("UPDATE workflow_status SET application_version = 'old'")
+            connection.exec_driver_sql(f"UPDATE {table} SET application_version = 'old'")  # noqa: S608  our own name
         performed = Performed()
         engine.start(performed)
         engine.recover(["r:1"])
@@ -503,15 +522,17 @@ class TestDbos:
         engine.stop()
         assert performed.counts == {"r:1": 1}
 
-    def test_nothing_is_pickled(self, tmp_path: Path) -> None:
-        with_store(tmp_path / "store.db", self._plain_json)
+    def test_nothing_is_pickled(self, place: Path | str) -> None:
+        with_store(place, self._plain_json)
 
     @staticmethod
     def _plain_json(store: SqlStore) -> None:
         engine = DbosEngine(store.companion(), workers_max=1)
         engine.recover(["r:1"])
         with store.companion().connect() as connection:
-            row = connection.exec_driver_sql("SELECT inputs FROM workflow_input").scalar()
+            row = connection.exec_driver_sql(
+                f"SELECT inputs FROM {_in_schema(store)}workflow_input"  # noqa: S608  our own name
+            ).scalar()
         assert '"r:1"' in str(row)
 
     def test_a_folder_may_have_any_name(self, tmp_path: Path) -> None:
@@ -546,8 +567,13 @@ class TestDbos:
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def with_store(path: Path, act: Callable[[SqlStore], None]) -> None:
-    store = open_store(path)
+def _in_schema(store: SqlStore) -> str:
+    """DBOS has a schema of its own where there are schemas."""
+    return "dbos." if store.companion().dialect.name == "postgresql" else ""
+
+
+def with_store(place: Path | str, act: Callable[[SqlStore], None]) -> None:
+    store = open_store(place)
     try:
         act(store)
     finally:

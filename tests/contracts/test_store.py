@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,24 @@ def nothing(_transaction: Transaction) -> None:
     """A `within` that adds nothing."""
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a store may be."""
+    if request.param == "sqlite":
+        return tmp_path / "state" / "store.db"
+    url: str = request.getfixturevalue("database")
+    return url
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = (
-        MemoryStore() if request.param == "memory" else open_store(tmp_path / "state" / "store.db")
-    )
+    made: Store
+    if request.param == "memory":
+        made = MemoryStore()
+    elif request.param == "sqlite":
+        made = open_store(tmp_path / "state" / "store.db")
+    else:
+        made = open_store(request.getfixturevalue("database"))
     yield made
     made.close()
 
@@ -236,15 +249,14 @@ class TestGreen:
         assert store.green("other") is None
 
 
-@pytest.mark.parametrize("again", [open_store, lambda path: open_store(path, create=False)])
-def test_a_store_outlives_its_process(tmp_path: Path, again: Callable[[Path], Store]) -> None:
-    path = tmp_path / "store.db"
-    before = open_store(path)
+@pytest.mark.parametrize("create", [True, False])
+def test_a_store_outlives_its_process(place: Path | str, create: bool) -> None:
+    before = open_store(place)
     record(before)
     before.ask("r1", "cancel", "me")
     before.remember_green("tree", "{}")
     before.close()
-    after = again(path)
+    after = open_store(place, create=create)
     assert after.load("r1") == walk()[-1][0]
     assert [each.kind for each in after.requests()] == ["cancel"]
     assert after.green("tree") == "{}"

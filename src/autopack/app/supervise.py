@@ -119,6 +119,11 @@ class Supervisor:
         self._stopping.set()
         self._wake.set()
 
+    def fail(self, fault: Fault) -> None:
+        """End the loop, as `stop`; `run` raises the first of such faults."""
+        self.fault = self.fault or fault
+        self._wake.set()
+
     @property
     def stopped(self) -> bool:
         """It was told to end, so that open runs are no reason to start another."""
@@ -258,9 +263,7 @@ class Supervisor:
             raise
         except Exception as error:
             # Not the command's doing: its answer could not be recorded. The host must not go on.
-            fault = error if isinstance(error, Fault) else OwnFault(f"{name}: {error!r}")
-            self.fault = self.fault or fault
-            self._wake.set()
+            self.fail(error if isinstance(error, Fault) else OwnFault(f"{name}: {error!r}"))
             raise
 
     def _perform_pending(self, name: str) -> None:

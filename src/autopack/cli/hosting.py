@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from autopack.core.errors import EnvironmentFault
+from autopack.core.errors import EnvironmentFault, StoreAway
 
 if TYPE_CHECKING:
     from autopack.adapters.store.lock import SupervisorLock
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 LOCK_LOOKS_MAX: Final = 20
 LOCK_LOOK_SECONDS: Final = 0.1
 """A watcher that looks whether the lock is free holds it for an instant: 2 s outlast any."""
+AWAY_LOOKS_MAX: Final = 900
+AWAY_LOOK_SECONDS: Final = 2.0
+"""For half an hour a server that went away may come back; agents do not work meanwhile."""
+OTHERS_LOOKS_MAX: Final = 25
+"""A server may hold our own dead session for some 40 s: who has the lock for longer is another."""
 
 
 def main() -> NoReturn:
@@ -38,7 +43,10 @@ def main() -> NoReturn:
 
 
 def host(*, until_idle: bool) -> None:
-    """Host all runs of the store until told to end; EnvironmentFault when another one does."""
+    """Host all runs of the store until told to end; EnvironmentFault when another one does.
+
+    A store whose server goes away is waited for: its lock is taken anew, as after a crash.
+    """
     import logging
 
     from autopack import wiring
@@ -46,24 +54,64 @@ def host(*, until_idle: bool) -> None:
 
     loaded = load(Path.cwd(), os.environ)
     loaded.folders.make()
-    held = _lock(loaded)
+    held: SupervisorLock | None = _lock(loaded)
+    log = logging.getLogger(__name__)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each migration
+    idle = False
+    while held is not None:
+        try:
+            idle = _supervise(loaded, held, until_idle=until_idle)
+            held = None
+        except StoreAway as fault:
+            log.warning("%s", fault)
+            held = _lock_when_back(loaded, fault)
+            log.warning(
+                "the store is back" if held else "the store is back, with another supervisor"
+            )
+    if idle and wiring.has_work(loaded):
+        # Recorded between the last look and the release, by someone who found the lock held.
+        wiring.ensure_supervisor(loaded)
+
+
+def _supervise(loaded: Loaded, held: SupervisorLock, *, until_idle: bool) -> bool:
+    """Work until told to end; whether it was idleness that ended it."""
+    from autopack import wiring
+
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in signals}
     try:
         with wiring.supervisor(loaded) as supervisor:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            held.watch(supervisor.fail)
+            for number in signals:
                 signal.signal(number, lambda *_: supervisor.stop())
             gc.freeze()  # what is loaded stays: never looked at again
             gc.enable()
             supervisor.run(until_idle=until_idle)
-            idle = not supervisor.stopped
+            return not supervisor.stopped
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         held.release()
-    if idle and wiring.has_work(loaded):
-        # Recorded between the last look and the release, by someone who found the lock held.
-        wiring.ensure_supervisor(loaded)
+
+
+def _lock_when_back(loaded: Loaded, away: StoreAway) -> SupervisorLock | None:
+    """The lock once the server answers; None when another has it, the fault when none answers."""
+    from autopack import wiring
+
+    refused = 0
+    for _ in range(AWAY_LOOKS_MAX):
+        time.sleep(AWAY_LOOK_SECONDS)
+        try:
+            held = wiring.lock(loaded)
+        except StoreAway:
+            continue
+        refused += held is None
+        if held is not None or refused > OTHERS_LOOKS_MAX:
+            return held
+    raise away
 
 
 def _lock(loaded: Loaded) -> SupervisorLock:
@@ -74,9 +122,9 @@ def _lock(loaded: Loaded) -> SupervisorLock:
         if held is not None:
             return held
         time.sleep(LOCK_LOOK_SECONDS)
-    pid = wiring.lock_holder(loaded)
+    holder = wiring.lock_holder(loaded)
     raise EnvironmentFault(
-        f"another supervisor (process {pid}) has the store {loaded.folders.database}",
+        f"another supervisor ({holder or 'ending now'}) has the store {loaded.folders.database}",
         "let it work, or end that process first: one supervisor a store",
     )
 

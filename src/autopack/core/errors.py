@@ -4,6 +4,7 @@ Fault
 ├── OperatorFault      usage, plan, configuration: the person at the keyboard can mend it (2)
 ├── AgentFault         a coding agent or its patch broke a rule (1)
 ├── EnvironmentFault   sandbox, disk, git, database, missing tool (3)
+│   └── StoreAway      the database's server does not answer: it may come back
 └── OwnFault           a defect of Autopack itself (70, sysexits' EX_SOFTWARE)
 
 An agent's misbehaviour during a run is an event, never one of these: they end commands, not runs.
@@ -48,6 +49,10 @@ class EnvironmentFault(Fault):
 
     exit_code = 3
     code = "environment"
+
+
+class StoreAway(EnvironmentFault):
+    """The store's server cannot be reached now; it may come back."""
 
 
 def refusal(fault: OSError, place: object) -> EnvironmentFault:

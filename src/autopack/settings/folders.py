@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autopack.core.errors import EnvironmentFault, OperatorFault
-from autopack.settings.model import SQLITE, Settings
+from autopack.settings.database import Server, database_of
+from autopack.settings.model import Settings
 
 ROOM_BYTES_MIN = 4 << 20
 """A supervisor writes its log, the store's log, an index: with less it ends at its start."""
@@ -25,7 +26,7 @@ class Folders:
     data: Path
     state: Path
     cache: Path
-    database: Path
+    database: Path | Server
 
     @property
     def logs(self) -> Path:
@@ -37,13 +38,30 @@ class Folders:
         return self.state / "clones"
 
     @property
+    def quarantine(self) -> Path:
+        """Clones whose work could not be captured."""
+        return self.state / "quarantine"
+
+    @property
+    def run_logs(self) -> Path:
+        """What agents and CI printed, by run and phase."""
+        return self.logs / "runs"
+
+    @property
     def environments(self) -> Path:
         return self.cache / "environments"
 
     @property
-    def lock(self) -> Path:
-        """Held by the one supervisor of the store, so it lies beside the store."""
-        return self.database.with_name(self.database.name + ".lock")
+    def lock(self) -> Path | Server:
+        """Held by the one supervisor of the store: a file beside the store, or in its server."""
+        store = self.database
+        return store.with_name(store.name + ".lock") if isinstance(store, Path) else store
+
+    @property
+    def _written(self) -> tuple[Path, ...]:
+        """Where a supervisor must be able to write at its start."""
+        store = (self.database.parent,) if isinstance(self.database, Path) else ()
+        return (*store, self.data, self.state)
 
     def repository(self, project_id: str, source: str) -> Path:
         """The supervisor's bare repository for `source`; two projects may have one name."""
@@ -52,8 +70,7 @@ class Folders:
 
     def make(self) -> None:
         """Create them, closed to others."""
-        for folder in (self.data, self.state, self.cache, self.database.parent, self.logs,
-                       self.clones, self.environments):  # fmt: skip
+        for folder in (*self._written, self.cache, self.logs, self.clones, self.environments):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as fault:
@@ -63,7 +80,7 @@ class Folders:
 
     def check_room(self) -> None:
         """EnvironmentFault when a disk is so full that nothing could be written down."""
-        for folder in (self.database.parent, self.data, self.state):
+        for folder in self._written:
             free = shutil.disk_usage(folder).free
             if free < ROOM_BYTES_MIN:
                 what = f"the disk of {folder} is full: {free:,} bytes are left"
@@ -81,8 +98,9 @@ class Folders:
 
     def _inside(self, top: Path) -> Iterator[tuple[str, Path]]:
         data = self.data.resolve().is_relative_to(top)
+        store = self.database if isinstance(self.database, Path) else self.data
         for name, path in (("data_dir", self.data), ("state_dir", self.state),
-                           ("cache_dir", self.cache), ("database", self.database)):  # fmt: skip
+                           ("cache_dir", self.cache), ("database", store)):  # fmt: skip
             told = name == "database" and data and path.is_relative_to(self.data)
             if path.resolve().is_relative_to(top) and not told:
                 yield name, path
@@ -103,17 +121,13 @@ def folders_of(
     return Folders(data, state, cache, _database(settings.database_url, data, origins))
 
 
-def _database(url: str, data: Path, origins: Mapping[str, str]) -> Path:
-    if url == SQLITE:
-        return data / "autopack.db"
-    where = f"database_url (from {origins.get('database_url', 'default')})"
-    own = "AUTOPACK_DATABASE_URL=sqlite names Autopack's own and wins over DATABASE_URL"
-    scheme, _, rest = url.partition("://")
-    if scheme != SQLITE:
-        raise OperatorFault(f"{where}: {scheme!r} is no database Autopack can use yet", own)
-    if not rest.startswith("//"):
-        raise OperatorFault(f"{where}: the path is not absolute", f"sqlite:////path/x.db; or {own}")
-    return Path(rest[1:])
+def _database(url: str, data: Path, origins: Mapping[str, str]) -> Path | Server:
+    try:
+        return database_of(url, data)
+    except ValueError as fault:
+        where = f"database_url (from {origins.get('database_url', 'default')})"
+        own = "AUTOPACK_DATABASE_URL=sqlite names Autopack's own and wins over DATABASE_URL"
+        raise OperatorFault(f"{where}: {fault}", own) from fault
 
 
 def xdg(environ: Mapping[str, str], variable: str, default: str) -> Path:

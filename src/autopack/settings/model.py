@@ -8,8 +8,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from autopack.core.project import PROJECT_KEYS
+from autopack.settings.database import SQLITE
 
-SQLITE: Final = "sqlite"
 BUILT_IN_AGENTS: Final = frozenset({"command", "replay", "scripted"})
 USER_ONLY: Final = frozenset({"database_url", "data_dir", "state_dir", "cache_dir"})
 """Shared by all repositories of a user: never in a work tree."""
@@ -82,10 +82,11 @@ class Settings(BaseSettings):
         description="Root of the artefacts; default .autonomous_runs in the repository",
     )  # fmt: skip
     database_url: str = Field(
-        SQLITE, validation_alias=_seed_name("database_url", "DATABASE_URL"),
-        description="sqlite (in the data folder) or sqlite:////absolute/path",
+        SQLITE, validation_alias=_seed_name("database_url", "DATABASE_URL"), repr=False,
+        description="sqlite (in the data folder), sqlite:////absolute/path or "
+        "postgresql://user@host/database",
     )  # fmt: skip
-    data_dir: str = Field("", description="Database and bare repositories; default XDG")
+    data_dir: str = Field("", description="SQLite and bare repositories; default XDG")
     state_dir: str = Field("", description="Logs and disposable clones; default XDG")
     cache_dir: str = Field("", description="Prepared environments; default XDG")
     run_token_cap: Annotated[int, Field(ge=1)] | None = Field(

@@ -20,6 +20,7 @@ from pydantic_settings import EnvSettingsSource
 from autopack.core.errors import OperatorFault
 from autopack.core.project import FILE_NAME, PROJECT_KEYS, line_of, parse_project
 from autopack.core.words import nearest, syntax_fault
+from autopack.settings.database import without_password
 from autopack.settings.folders import Folders, folders_of, xdg
 from autopack.settings.model import (
     BUILT_IN_AGENTS,
@@ -47,8 +48,9 @@ class Loaded:
     """What was passed over by `load_for_store`."""
 
     def rows(self) -> list[tuple[str, Any, str]]:
-        """(key path, value, origin) of every setting; values of `env` tables are not shown."""
+        """(key path, value, origin) of every setting; no password, no value of an `env` table."""
         shown = self.settings.model_dump(mode="json")
+        shown["database_url"] = without_password(self.settings.database_url)
         return [
             (key, "***" if ".env." in key else value, self.origins.get(key, "default"))
             for key, value in _leaves(shown)

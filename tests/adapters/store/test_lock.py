@@ -31,7 +31,7 @@ def test_a_second_holder_is_refused_and_told_the_first(tmp_path: Path) -> None:
     first = acquire(path)
     assert first is not None
     assert acquire(path) is None
-    assert holder(path) == os.getpid()
+    assert holder(path) == f"process {os.getpid()}"
     first.release()
     first.release()
     second = acquire(path)
@@ -45,12 +45,12 @@ def test_another_process_is_refused_and_reads_the_holder(tmp_path: Path) -> None
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         assert acquire(path) is None
-        assert holder(path) == other.pid
+        assert holder(path) == f"process {other.pid}"
         other.send_signal(signal.SIGKILL)
         other.wait(20)
     mine = acquire(path)
     assert mine is not None
-    assert holder(path) == os.getpid()
+    assert holder(path) == f"process {os.getpid()}"
     mine.release()
 
 

@@ -15,8 +15,9 @@ from typing import cast
 import pytest
 from sqlalchemy import event, inspect
 
-from autopack.adapters.store import dialect, schema
+from autopack.adapters.store import schema
 from autopack.adapters.store.open import open_store
+from autopack.adapters.store.sqlite import SqliteFile
 from autopack.adapters.store.store import SqlStore, SqlTransaction
 from autopack.adapters.store.tables import metadata
 from autopack.app.ports import Transaction
@@ -264,13 +265,14 @@ class TestOpen:
 class TestRefusedWrites:
     def crippled(self, path: Path, pragma: str) -> SqlStore:
         """A store whose connections carry a restriction of SQLite's own."""
-        engine = dialect.connect(path)
+        database = SqliteFile(path)
+        engine = database.connect()
 
         @event.listens_for(engine, "connect")
         def _restrict(connection: sqlite3.Connection, _record: object) -> None:
             connection.execute(pragma)
 
-        return SqlStore(engine, path)
+        return SqlStore(engine, database)
 
     def test_a_full_disk_writes_nothing_and_says_so(self, store: SqlStore, path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:

@@ -1,4 +1,4 @@
-"""The lock of a store's one supervisor: held by a process, let go by the kernel when it dies.
+"""The lock of a store's one supervisor: in a file, let go by the kernel; or in a server.
 
 Never waits, never removes the file (unlinking would split contenders over two files).
 """
@@ -6,43 +6,81 @@ Never waits, never removes the file (unlinking would split contenders over two f
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
-from filelock import FileLock, Timeout
+import filelock
 
 from autopack.core.errors import EnvironmentFault
 
 
-class SupervisorLock:
-    """Held; `release` lets others in."""
+class SupervisorLock(Protocol):
+    """Held; who dies lets go."""
 
-    def __init__(self, held: FileLock) -> None:
-        self._held = held
+    def watch(self, lost: Callable[[EnvironmentFault], None]) -> None:
+        """Have `lost` called, from another thread, when the lock may be gone."""
+        ...
 
     def release(self) -> None:
-        """Let go; harmless when repeated."""
+        """Let others in; harmless when repeated."""
+        ...
+
+
+class FileLock:
+    """A SupervisorLock that cannot be lost: the kernel keeps it for the process."""
+
+    def __init__(self, held: filelock.FileLock) -> None:
+        self._held = held
+
+    def watch(self, lost: Callable[[EnvironmentFault], None]) -> None:
+        """Nothing to look at."""
+
+    def release(self) -> None:
+        """Let others in; harmless when repeated."""
         self._held.release(force=True)
 
 
-def acquire(path: Path) -> SupervisorLock | None:
-    """Take the lock in the file `path` for this process; None when another one has it."""
+def acquire(place: Path | str) -> SupervisorLock | None:
+    """Take the lock for this process: in a file, or in the server of a URL.
+
+    None when another one has it.
+    """
+    if isinstance(place, Path):
+        return _acquire(place)
+    from autopack.adapters.store import advisory  # noqa: PLC0415  its driver
+
+    return advisory.acquire(place)
+
+
+def holder(place: Path | str) -> str | None:
+    """Who holds the lock, or held it last; for messages only."""
+    if isinstance(place, Path):
+        return _holder(place)
+    from autopack.adapters.store import advisory  # noqa: PLC0415  its driver
+
+    return advisory.holder(place)
+
+
+def _acquire(path: Path) -> FileLock | None:
     # A soft lock would outlive kill -9: rather fail where the system has no flock.
-    lock = FileLock(path, blocking=False, mode=0o600, fallback_to_soft=False, is_singleton=False)
+    lock = filelock.FileLock(
+        path, blocking=False, mode=0o600, fallback_to_soft=False, is_singleton=False
+    )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire()
         path.write_text(f"{os.getpid()}\n", encoding="ascii")
-    except Timeout:
+    except filelock.Timeout:
         return None
     except OSError as error:
         hint = "make the folder exist and writable for this user"
         raise EnvironmentFault(f"cannot lock {path}: {error.strerror}", hint) from error
-    return SupervisorLock(lock)
+    return FileLock(lock)
 
 
-def holder(path: Path) -> int | None:
-    """The pid of the process that holds the lock, or held it last; for messages only."""
+def _holder(path: Path) -> str | None:
     try:
-        return int(path.read_text(encoding="ascii"))
+        return f"process {int(path.read_text(encoding='ascii'))}"
     except (OSError, ValueError):
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, column, inspect, select, table
 
-from autopack.adapters.store.dialect import WRITES, use_write_ahead_log
+from autopack.adapters.store.dialect import Dialect
 from autopack.adapters.store.tables import PREFIX, VERSION_TABLE
 from autopack.core.errors import OperatorFault
 
@@ -18,35 +18,41 @@ VERSIONS = ("0001",)
 _version_table = table(VERSION_TABLE, column("version_num"))
 
 
-def ensure(engine: Engine, path: Path) -> None:
+def ensure(engine: Engine, database: Dialect) -> None:
     """Make the schema current; OperatorFault, nothing written, when it is newer than we are."""
+    if version(engine, database) == VERSIONS[-1]:
+        return
     with engine.connect() as connection:
-        if _version(connection, path) == VERSIONS[-1]:
-            return
-    use_write_ahead_log(engine)
-    with engine.connect().execution_options(**WRITES) as connection, connection.begin():
-        if _version(connection, path) != VERSIONS[-1]:  # another process may have been first
+        database.prepare_tables(connection)
+    with engine.connect().execution_options(**database.writes) as connection, connection.begin():
+        database.migrate_alone(connection)
+        if _version(connection, database) != VERSIONS[-1]:  # another process may have been first
             _upgrade(connection)
 
 
-def _version(connection: Connection, path: Path) -> str:
-    """The database's revision, empty when it has none yet."""
-    names = inspect(connection).get_table_names()
-    if VERSION_TABLE not in names:
-        if any(name.startswith(PREFIX) for name in names):
+def version(engine: Engine, database: Dialect) -> str:
+    """The database's revision, empty when it has none yet; OperatorFault when it is newer."""
+    with engine.connect() as connection:
+        return _version(connection, database)
+
+
+def _version(connection: Connection, database: Dialect) -> str:
+    look = inspect(connection)
+    if not look.has_table(VERSION_TABLE):
+        if any(name.startswith(PREFIX) for name in look.get_table_names()):
             raise OperatorFault(
-                f"the store {path} has tables of Autopack but no schema version",
+                f"the store {database} has tables of Autopack but no schema version",
                 "restore a backup or name another store; nothing was changed",
             )
         return ""
-    version = connection.execute(select(_version_table.c.version_num)).scalar() or ""
-    if version and version not in VERSIONS:
+    found = connection.execute(select(_version_table.c.version_num)).scalar() or ""
+    if found and found not in VERSIONS:
         raise OperatorFault(
-            f"the store {path} was written by a newer Autopack: its schema is {version},"
+            f"the store {database} was written by a newer Autopack: its schema is {found},"
             f" this one knows up to {VERSIONS[-1]}",
             "upgrade Autopack or name another store; nothing was changed",
         )
-    return version
+    return found
 
 
 def _upgrade(connection: Connection) -> None:

@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from autopack.adapters.store import codec, dialect, projection
+from autopack.adapters.store import codec, projection
+from autopack.adapters.store.dialect import Dialect
 from autopack.adapters.store.tables import events, green_results, phases, requests, runs, tiers
 from autopack.adapters.store.verify import event_row, problems
 from autopack.app.ports import Recorded, Request, Transaction
@@ -46,21 +46,22 @@ class SqlTransaction:
 class SqlStore:
     """Runs, events and requests in the tables of one database."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, database: Dialect) -> None:
         self._engine = engine
+        self._database = database
         self._companion: Engine | None = None
         self._writer = threading.Lock()
-        self.path = path
 
     def create(self, run: Run, happened: Happened) -> None:
         """Record a new run with its first event; OperatorFault when the id is taken."""
         _check_version(run, 0)
         row = projection.run_row(run, happened.at, happened.at)
         with self._write("record a run in") as connection:
-            taken = select(runs.c.number).where(runs.c.run_id == run.run_id)
-            if connection.execute(taken).first() is not None:
-                raise OperatorFault(f"there is a run {run.run_id} already", "choose another id")
-            connection.execute(insert(runs).values(**row))
+            try:
+                connection.execute(insert(runs).values(**row))
+            except IntegrityError as error:
+                what = f"there is a run {run.run_id} already"
+                raise OperatorFault(what, "choose another id") from error
             connection.execute(
                 insert(events).values(**event_row(run.run_id, 1, happened, codec.GENESIS))
             )
@@ -154,7 +155,7 @@ class SqlStore:
 
     def verify(self, run_id: str) -> list[str]:
         """Problems of the run's chain and projections, rebuilt from its events; empty is sound."""
-        with self._read() as connection:
+        with self._read(whole=True) as connection:
             found = problems(connection, run_id)
         if found is None:
             raise _unknown(run_id)
@@ -190,13 +191,18 @@ class SqlStore:
         """Keep a green CI result; a later one of the same key replaces it."""
         replace = update(green_results).where(green_results.c.key == key).values(result=result)
         with self._write("write to") as connection:
-            if connection.execute(replace).rowcount == 0:
-                connection.execute(insert(green_results).values(key=key, result=result))
+            if connection.execute(replace).rowcount:
+                return
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(green_results).values(key=key, result=result))
+            except IntegrityError:  # another process was first
+                connection.execute(replace)
 
     def companion(self) -> Engine:
         """Connections to the same database for an engine that manages its own transactions."""
         if self._companion is None:
-            self._companion = dialect.companion(self.path)
+            self._companion = self._database.companion()
         return self._companion
 
     def close(self) -> None:
@@ -206,15 +212,17 @@ class SqlStore:
             self._companion.dispose()
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with dialect.translated(self.path, "read"), self._engine.connect() as connection:
-            yield connection
+    def _read(self, *, whole: bool = False) -> Iterator[Connection]:
+        """A connection for one statement; `whole`: for several that see one state."""
+        options = self._database.snapshot if whole else self._database.reads
+        with self._database.translated("read"), self._engine.connect() as plain:
+            yield plain.execution_options(**options)
 
     @contextmanager
     def _write(self, doing: str) -> Iterator[Connection]:
         """A transaction that commits at the end; our own threads queue without busy waiting."""
-        with self._writer, dialect.translated(self.path, doing), self._engine.connect() as plain:
-            connection = plain.execution_options(**dialect.WRITES)
+        with self._writer, self._database.translated(doing), self._engine.connect() as plain:
+            connection = plain.execution_options(**self._database.writes)
             with connection.begin():
                 yield connection
 
@@ -234,7 +242,7 @@ class SqlStore:
 
     def _damaged(self, run_id: str, what: str) -> EnvironmentFault:
         return EnvironmentFault(
-            f"the store {self.path} is damaged: the {what} {run_id} cannot be read",
+            f"the store {self._database} is damaged: the {what} {run_id} cannot be read",
             f"run `autopack events verify {run_id}`, then restore a backup",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from autopack.adapters.store.dialect import append_only
+from autopack.adapters.store.append_only import append_only
 
 revision = "0001"
 down_revision = None
