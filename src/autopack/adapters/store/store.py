@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from autopack.adapters.store import codec, projection
 from autopack.adapters.store.dialect import Dialect
+from autopack.adapters.store.outbox import SqlOutbox
 from autopack.adapters.store.tables import events, green_results, phases, requests, runs, tiers
 from autopack.adapters.store.verify import event_row, problems
 from autopack.app.ports import Recorded, Request, Transaction
@@ -198,6 +199,10 @@ class SqlStore:
                     connection.execute(insert(green_results).values(key=key, result=result))
             except IntegrityError:  # another process was first
                 connection.execute(replace)
+
+    def outbox(self) -> SqlOutbox:
+        """Notices that targets are owed, in the same database."""
+        return SqlOutbox(self._read, self._write)
 
     def companion(self) -> Engine:
         """Connections to the same database for an engine that manages its own transactions."""

@@ -162,3 +162,18 @@ green_results = Table(
     Column("key", Text, primary_key=True),
     _text("result"),
 )
+
+notices = Table(
+    "autopack_notices",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    _run_id(),
+    Column("notice_id", String(64), nullable=False),
+    Column("target", String(64), nullable=False),
+    _text("body"),
+    Column("state", String(16), nullable=False),
+    _count("attempts"),
+    _text("said"),
+    Index("autopack_notices_owed", "target", "state", "number"),
+    sqlite_autoincrement=True,
+)
