@@ -46,6 +46,7 @@ _NAME_WITH_BREAK: Final = re.compile(
     rb"^(?:diff --git|---|\+\+\+|(?:rename|copy) (?:from|to)) .*\\(?:n|012|r|015)", re.MULTILINE
 )
 """git repeats such a name as it is, and what follows the break could tell of a full disk."""
+_NOTHING: Final = "error: No valid patches in input"  # after what was wrong with them
 _SAID: Final = (
     (re.compile(r"^error: patch failed: (?P<path>.*):(?P<line>\d+)$"), "patch-does-not-apply"),
     (re.compile(r"^error: (?P<path>.*): patch does not apply$"), "patch-does-not-apply"),
@@ -53,6 +54,8 @@ _SAID: Final = (
      "patch-corrupt"),
     (re.compile(r"^fatal: (?:Out of memory|Data too large)"), "patch-limits"),
     (re.compile(r"^error: (?P<path>.*): (?:does not exist in index|already exists in index)$"),
+     "patch-does-not-apply"),
+    (re.compile(r"^error: '(?P<path>.*)' appears as both a file and as a directory$"),
      "patch-does-not-apply"),
     (re.compile(r"^error: invalid path '(?P<path>.*)'$"), "patch-path"),
     (re.compile(r"^error: affected file '(?P<path>.*)' is beyond a symbolic link$"), "patch-path"),
@@ -119,6 +122,8 @@ def _refusal(said: Finished, patch: bytes) -> Refused:
         return Refused((Finding("patch-limits", message),))
     findings: dict[tuple[str, str, int], Finding] = {}
     for line in text.splitlines():
+        if findings and line.startswith(_NOTHING):
+            continue
         finding = _finding(line)
         findings.setdefault((finding.rule, finding.path, finding.line), finding)
     told = [f for f in findings.values() if not (f.line == 0 and _told_better(f, findings))]
