@@ -95,6 +95,7 @@ def backtesting(
             clock=wiring.clock(loaded),
             policies=wish.policies,
             project_id=project.project_id,
+            origin=spec.repository,
             scratch=scratch,
             logs=folders.logs / "backtest",
             in_clones=wish.in_clones,

@@ -49,6 +49,7 @@ class Bench:
             self.clock,
             Policies(PolicySettings()),
             "toy",
+            "here",
             self.folder / "scratch",
             self.folder / "logs",
             in_clones=True,
@@ -59,7 +60,7 @@ class Bench:
         return list(replay([self.past], ground, cancel))
 
     def verdict(self, **changes: object) -> tuple[BacktestVerdict, list[str]]:
-        (found,) = self.replay(**changes)
+        (found,) = self.replay(NEVER, **changes)
         return found.verdict, [finding.rule for finding in found.findings]
 
 
@@ -114,10 +115,13 @@ def test_another_tree_than_the_commits_is_told(tmp_path: Path) -> None:
 
 def test_green_is_needed_when_ci_runs(tmp_path: Path) -> None:
     bench = Bench(tmp_path, {b"a.py": b"2\n"})
-    (found,) = bench.replay(verifier=FakeVerifier())
+    verifier = FakeVerifier()
+    (found,) = bench.replay(verifier=verifier)
     assert found.verdict is ACCEPT
     assert found.ci
     assert (found.ci.verdict, found.ci.tests_run) == ("pass", 1)
+    (task,) = verifier.tasks
+    assert (task.run.repository, task.run.base_commit) == ("here", bench.past.base)
     assert found.ci.log == str(tmp_path / "logs" / found.commit)
 
 

@@ -12,6 +12,7 @@ from autopack.core.backtest import (
     BacktestVerdict,
     Change,
     Measure,
+    PathCount,
     Replayed,
     remedy,
     scope_of,
@@ -87,7 +88,8 @@ def test_a_rule_is_counted_once_a_commit() -> None:
     told = [(rule.rule, rule.commits, rule.share, rule.example) for rule in summary.rules]
     assert told == [("file-size", 1, 0.25, "b"), ("protected-path", 2, 0.5, "a"),
                     ("symlink", 1, 0.25, "d")]  # fmt: skip
-    assert summary.rules[1].path == "AGENTS.md"
+    assert summary.rules[1].paths == (PathCount("AGENTS.md", 1), PathCount("CLAUDE.md", 1))
+    assert summary.rules[0].paths == (PathCount("x", 1),)
 
 
 def test_trees_slowness_and_changes_are_told() -> None:

@@ -105,6 +105,8 @@ class Ground:
     clock: Clock
     policies: Policies
     project_id: str
+    origin: str
+    """The user's repository, as a run would name it."""
     scratch: Path
     """Private to this backtest, and emptied by whoever made it."""
     logs: Path
@@ -178,7 +180,7 @@ class _Replay:
         ground, past = self.ground, self.past
         began = ground.clock.monotonic()
         deadline = Deadline(cancel, ground.clock, began + ground.seconds_max)
-        spec = _spec(past, ground.project_id)
+        spec = _spec(past, ground)
         phase = spec.phases[0]
         ended = self._build(spec, phase, deadline)
         candidate, evidence = ended.candidate, ended.evidence
@@ -293,14 +295,15 @@ def by_name(pasts: Sequence[Past]) -> Mapping[str, tuple[str, ...]]:
     return {past.commit: (past.commit,) for past in pasts}
 
 
-def _spec(past: Past, project_id: str) -> RunSpec:
+def _spec(past: Past, ground: Ground) -> RunSpec:
     """A run of one phase, whose scope is the commit's own files, and which has no mode's limits."""
     phase = replace(
         _PHASE, phase_id=past.commit, name=past.subject or "no subject", scope=scope_of(past.paths)
     )
     return replace(
         _SPEC,
-        project_id=project_id,
+        project_id=ground.project_id,
+        repository=ground.origin,
         base_commit=past.base,
         phases=(phase,),
     )

@@ -79,9 +79,9 @@ def record(report: Report) -> dict[str, Any]:
 
 
 def _commit(each: Replayed) -> dict[str, Any]:
-    return {**asdict(each), **asdict(each.measure), "seconds": round(each.seconds, 4)} | {
-        "findings": [asdict(finding) for finding in each.findings]
-    }
+    row = asdict(each)
+    measure = row.pop("measure")
+    return {**row, **measure, "seconds": round(each.seconds, 4)}
 
 
 def lines(report: Report) -> list[str]:
@@ -122,10 +122,11 @@ def _rules(report: Report, summary: Summary) -> Iterator[str]:
     yield ""
     rows = [
         (f"  {rule.rule}", _asks(rule), str(rule.commits),
-         _percent(rule.commits, len(report.replayed)), rule.example[:12], rule.path)
+         _percent(rule.commits, len(report.replayed)), rule.example[:12],
+         ", ".join(f"{each.path} ({each.commits})" for each in rule.paths))
         for rule in summary.rules
     ]  # fmt: skip
-    yield from render.table(("  RULE", "", "COMMITS", "SHARE", "EXAMPLE", "PATH"), rows)
+    yield from render.table(("  RULE", "", "COMMITS", "SHARE", "EXAMPLE", "MOST OFTEN AT"), rows)
 
 
 def _remedies(summary: Summary) -> Iterator[str]:
@@ -192,7 +193,7 @@ def _slowest(summary: Summary) -> Iterator[str]:
         return
     yield from ("", "slowest")
     rows = [
-        (f"  {each.commit[:12]}", f"{each.seconds:.2f} s", f"{each.measure.files} files",
+        (f"  {each.commit[:12]}", f"{each.seconds:.2f} s", count(each.measure.files, "file"),
          _short(each.subject))
         for each in summary.slowest
     ]  # fmt: skip

@@ -7,6 +7,7 @@ by history before a token is spent. Records and counting only: nothing here repl
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SCOPE_PATHS_MAX: Final = 200
 """Patterns of one scope: each path is held against each, 40,000 matches take about 20 ms."""
 SLOWEST_TOLD: Final = 5
+PATHS_TOLD: Final = 3
 _SPECIAL: Final = re.compile(r"([\\*?\[\]!# ])")
 _BLANK: Final = re.compile(r"[^\S ]")
 """White space that ends a pattern unseen, escaped or not: any one character stands for it."""
@@ -73,15 +75,26 @@ class Replayed:
 
 
 @dataclass(frozen=True)
+class PathCount:
+    """A path and how many commits met a rule there."""
+
+    path: str
+    commits: int
+
+
+@dataclass(frozen=True)
 class RuleShare:
-    """How many of the commits broke one rule; `share` of all replayed, 0 to 1."""
+    """How many of the commits met one rule; `share` of all replayed, 0 to 1.
+
+    `example`: the newest of them; `paths`: where it was met most often, PATHS_TOLD at most.
+    """
 
     rule: str
     severity: Severity
     commits: int
     share: float
     example: str
-    path: str
+    paths: tuple[PathCount, ...]
     remedy: str
 
 
@@ -154,25 +167,27 @@ def summarise(replayed: Sequence[Replayed]) -> Summary:
 
 def _shares(replayed: Sequence[Replayed]) -> Iterator[RuleShare]:
     """Refusals first, then what is asked, each by how many commits."""
-    found: dict[tuple[Severity, str], list[tuple[Replayed, Finding]]] = {}
+    found: dict[tuple[Severity, str], list[Replayed]] = {}
+    places: dict[tuple[Severity, str], Counter[str]] = {}
     for each in replayed:
-        first: dict[tuple[Severity, str], Finding] = {}
+        met: dict[tuple[Severity, str], set[str]] = {}
         for finding in each.findings:
-            first.setdefault((finding.severity, finding.rule), finding)
-        for key, finding in first.items():
-            found.setdefault(key, []).append((each, finding))
+            met.setdefault((finding.severity, finding.rule), set()).add(finding.path)
+        for key, paths in met.items():
+            found.setdefault(key, []).append(each)
+            places.setdefault(key, Counter()).update(sorted(paths - {""}))
     order = list(Severity)
-    for severity, rule in sorted(found, key=lambda key: (order.index(key[0]), -len(found[key]))):
-        hits = found[severity, rule]
-        example, finding = hits[0]
+    for key in sorted(found, key=lambda key: (order.index(key[0]), -len(found[key]))):
+        severity, rule = key
+        hits = found[key]
         yield RuleShare(
             rule,
             severity,
             len(hits),
             len(hits) / len(replayed),
-            example.commit,
-            finding.path,
-            remedy(rule, severity, [each.measure for each, _ in hits]),
+            hits[0].commit,
+            tuple(PathCount(*each) for each in places[key].most_common(PATHS_TOLD)),
+            remedy(rule, severity, [each.measure for each in hits]),
         )
 
 
