@@ -144,7 +144,12 @@ def damaged_store(world: World) -> None:
 
 def foreign_database(world: World) -> None:
     world.toy()
-    world.env["DATABASE_URL"] = "postgresql://user:secret@localhost/app"
+    world.env["DATABASE_URL"] = "mysql://user:secret@localhost/app"
+
+
+def silent_server(world: World) -> None:
+    world.toy()  # nobody listens on port 1
+    world.env["DATABASE_URL"] = "postgresql://user:secret@127.0.0.1:1/app"
 
 
 def unset_key(world: World) -> None:
@@ -214,7 +219,12 @@ CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
         ("no namespaces here", "user namespaces", 'sandbox = "none"'),
     ),
     "damaged store": (damaged_store, ENVIRONMENT, ("autopack.db", "not a database", "move it")),
-    "foreign database": (foreign_database, USAGE, ("postgresql", "AUTOPACK_DATABASE_URL=sqlite")),
+    "foreign database": (foreign_database, USAGE, ("mysql", "AUTOPACK_DATABASE_URL=sqlite")),
+    "silent server": (
+        silent_server,
+        ENVIRONMENT,
+        ("postgresql://user@127.0.0.1:1/app", "Connection refused", "start the server"),
+    ),
 }
 
 
