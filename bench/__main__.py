@@ -20,6 +20,7 @@ Made by `make bench` on {:%Y-%m-%d}; do not edit, write into `NOTES.md`.
 Machine: {}. Medians; ratios are medians of the ratios of runs taken in turn."""
 BENCHES = {
     "overhead": "What the supervisor adds to a phase",
+    "engine": "Store and queue on both databases",
     "apply": "Governed apply",
     "clone": "Disposable clones",
     "makespan": "Phases in parallel",

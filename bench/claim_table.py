@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, String, Table, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or_keep
+from sqlalchemy.dialects import postgresql, sqlite
 
 from autopack.adapters.store.store import SqlTransaction
 
@@ -40,8 +40,9 @@ class ClaimTable:
 
     def enqueue(self, command_ids: Sequence[str], within: SqlTransaction) -> None:
         rows = [{"command_id": each, "status": "queued"} for each in command_ids]
-        statement = insert_or_keep(commands).on_conflict_do_nothing()
-        within.connection.execute(statement, rows)
+        server = within.connection.dialect.name == "postgresql"
+        insert = postgresql.insert(commands) if server else sqlite.insert(commands)
+        within.connection.execute(insert.on_conflict_do_nothing(), rows)
         within.on_commit(self._look)
 
     def _look(self) -> None:

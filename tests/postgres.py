@@ -169,9 +169,10 @@ class Server:
         return [*argv, str(self._programs / program), *arguments]
 
 
-def own_server(programs: Path) -> Server:
+def own_server(programs: Path, **settings: str) -> Server:
     """A running server in a new folder; `close_down` removes both."""
-    return Server(Path(tempfile.mkdtemp(prefix="autopack-pg-")), programs).make().start()
+    folder = Path(tempfile.mkdtemp(prefix="autopack-pg-"))
+    return Server(folder, programs, **settings).make().start()
 
 
 def close_down(server: Server) -> None:
