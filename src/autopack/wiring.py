@@ -14,11 +14,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from autopack import housekeeping
 from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded, Server, load
 
 if TYPE_CHECKING:
-    from autopack.adapters.files.artefacts import FileArtefacts
     from autopack.adapters.git.checkout import Checkout
     from autopack.adapters.git.projects import Projects
     from autopack.adapters.git.wrapper import Git
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from autopack.process.workbench import Prepared, Workbench
 
 _log = logging.getLogger(__name__)
-RUN_LOGS: Final = "runs"
-"""What agents and CI printed lies below it in the log folder, by run and phase."""
 LOG_BYTES_MAX: Final = 10_000_000
 """A supervisor's log is put aside once when it has grown to this."""
 PREPARE_VARIABLES: Final = frozenset(
@@ -201,16 +199,6 @@ def _told(loaded: Loaded) -> dict[str, str]:
     }
 
 
-def artefacts(loaded: Loaded, spec: RunSpec) -> FileArtefacts:
-    """The files of a run, where the settings of its own repository put them."""
-    from autopack.adapters.files.artefacts import FileArtefacts
-
-    settings, folders = load(Path(spec.repository), loaded.environ).settings, loaded.folders
-    root = Path(settings.runs_dir) if settings.runs_dir else None
-    kept = folders.repository(spec.project_id, spec.repository)
-    return FileArtefacts(Path(spec.repository), root, folders.logs / RUN_LOGS, kept)
-
-
 def supervisor_log(loaded: Loaded) -> Path:
     """Where background supervisors write."""
     return loaded.folders.logs / "supervisor.log"
@@ -238,9 +226,13 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
 
     with writing(loaded) as store:
         sweep(loaded.folders.clones)
+        housekeeping.keep_left(loaded, store, clock(loaded))
         engine = _engine(loaded, store)
         hosted = host(loaded, store, alone=True)
-        yield Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render)
+        made = Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render)
+        yield made
+        if not made.stopped:
+            housekeeping.tidy(loaded, store, clock(loaded))
         remove_empty(loaded.folders.clones)
 
 
@@ -264,7 +256,7 @@ def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:
     projects = projects_of(loaded, alone=alone)
     return Host(
         _worlds(loaded, store, projects),
-        partial(artefacts, loaded),
+        partial(housekeeping.artefacts, loaded),
         partial(log_of, store),
         ended=lambda spec: projects.repository(spec).tend(),
     )
@@ -291,6 +283,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
 
     folders = loaded.folders
     variables = _given(loaded.environ, PREPARE_VARIABLES)
+    room = housekeeping.room(loaded, store, clock(loaded))
     workbench_of = cache(_workbench)  # one for all runs, so that its fence is proven closed once
 
     def world_of(spec: RunSpec) -> World:
@@ -318,8 +311,9 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             clock=clock(loaded),
             starts=FileStarts(),
             scratch=folders.clones,
-            quarantine=folders.state / "quarantine",
-            logs=folders.logs / RUN_LOGS,
+            quarantine=folders.quarantine,
+            logs=folders.run_logs,
+            room=room,
         )
 
     return world_of

@@ -55,7 +55,7 @@ def small_disk(megabytes: int) -> Callable[[Story], Callable[..., None]]:
     def decorate(story: Story) -> Callable[..., None]:
         def test(request: pytest.FixtureRequest, tmp_path: Path) -> None:
             if place := os.environ.get(VARIABLE):
-                lab = Lab(tmp_path, Path(place))
+                lab = Lab(tmp_path, Path(place), AUTOPACK_DISK_RESERVE_BYTES="0")
                 try:
                     story(Disk(Path(place)), lab)
                 finally:

@@ -26,6 +26,7 @@ from autopack.app.ports import (
     TestTask,
     Verifier,
 )
+from autopack.app.room import Room
 from autopack.app.starts import begin
 from autopack.app.supervise import Cancellation, CutOff
 from autopack.core.command import (
@@ -87,6 +88,8 @@ class World:
     logs: Path
     """What agents and CI printed, by run and phase; kept."""
     backoff_seconds: float = 5.0
+    room: Room | None = None
+    """What must be free before an attempt starts; None: nothing is asked."""
 
 
 class Performer:
@@ -152,6 +155,8 @@ class Performer:
         builder = self._world.agents.builders.get(run.spec.builder)
         if builder is None:
             raise _no_agent("builder", run.spec.builder)
+        if self._world.room is not None:
+            self._world.room.check()
         phase = run.phase(build.phase_id).spec
         logs = self._logs(run, build.phase_id, f"attempt-{build.attempt}")
         lost = self._begin(run, pending, logs, build.tokens_max, builder.spent)

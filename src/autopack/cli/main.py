@@ -34,6 +34,9 @@ COMMANDS: Final = {
     "init": ("autopack.cli.init:init", "Write an autopack.toml that fits this repository."),
     "doctor": ("autopack.cli.doctor:doctor", "See what is missing here, and how to mend it."),
     "backtest": ("autopack.cli.backtest:backtest", "Judge a repository's own last commits."),
+    "clean": ("autopack.cli.clean:clean", "Delete what ended runs left and nobody can miss."),
+    "salvage": ("autopack.cli.salvage:salvage", "The work of a run that did not land."),
+    "undo": ("autopack.cli.undo:undo", "Move a run's branch back to an earlier snapshot."),
     "config": ("autopack.cli.config:app", "Which settings hold here, and where they come from."),
     "supervise": ("autopack.cli.supervise:supervise", "Host the runs of the store, alone."),
 }

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from autopack import wiring
+from autopack import housekeeping, wiring
 from autopack.app.report import log_of, run_view
 from autopack.app.sentences import count
 from autopack.cli import render, wire
@@ -74,7 +74,7 @@ def looked_at(loaded: Loaded, store: Store | None, run: Run) -> tuple[RunView, P
     """The run with its log, and where its files are; None while its own settings are broken."""
     view = run_view(run, log_of(store, run.run_id) if store else ())
     try:
-        return view, wiring.artefacts(loaded, run.spec).places(run.run_id)
+        return view, housekeeping.artefacts(loaded, run.spec).places(run.run_id)
     except OperatorFault:
         return view, None
 

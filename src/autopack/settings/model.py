@@ -11,7 +11,13 @@ from autopack.core.project import PROJECT_KEYS
 from autopack.settings.database import SQLITE
 
 BUILT_IN_AGENTS: Final = frozenset({"command", "replay", "scripted"})
-USER_ONLY: Final = frozenset({"database_url", "data_dir", "state_dir", "cache_dir"})
+USER_ONLY: Final = frozenset(
+    {
+        *("database_url", "data_dir", "state_dir", "cache_dir"),
+        *("disk_reserve_bytes", "data_bytes_max", "retention_days", "logs_retention_days"),
+        *("quarantine_retention_days", "artefacts_retention_days"),
+    }
+)
 """Shared by all repositories of a user: never in a work tree."""
 ENVIRONMENT_ONLY: Final = frozenset(
     {"run_token_cap", "run_max_phases", "run_max_duration_minutes", "source_date_epoch"}
@@ -89,6 +95,22 @@ class Settings(BaseSettings):
     data_dir: str = Field("", description="SQLite and bare repositories; default XDG")
     state_dir: str = Field("", description="Logs and disposable clones; default XDG")
     cache_dir: str = Field("", description="Prepared environments; default XDG")
+    disk_reserve_bytes: int = Field(
+        500_000_000, ge=0, description="Left free on the disk, or no attempt starts"
+    )
+    data_bytes_max: int = Field(
+        50_000_000_000, ge=0, description="Most below data_dir, or no attempt starts; 0: no cap"
+    )
+    retention_days: int = Field(
+        30, ge=0, description="An ended run's attempts that your repository has, too"
+    )
+    logs_retention_days: int = Field(30, ge=0, description="An ended run's logs")
+    quarantine_retention_days: int = Field(
+        7, ge=0, description="Clones in quarantine whose whole work tree is kept under a ref"
+    )
+    artefacts_retention_days: int = Field(
+        365, ge=0, description="An ended run's folder in runs_dir; the ten last ones stay"
+    )
     run_token_cap: Annotated[int, Field(ge=1)] | None = Field(
         None, validation_alias=_seed_name("run_token_cap", "RUN_TOKEN_CAP"),
         description="As `[run] token_cap`",

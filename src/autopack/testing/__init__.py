@@ -2,6 +2,7 @@
 
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
 from autopack.testing.clock import FakeClock
+from autopack.testing.disk import FakeDisk
 from autopack.testing.repository import MemoryRepository, Objects, UserRepository
 from autopack.testing.starts import MemoryStarts
 from autopack.testing.store import MemoryStore, MemoryTransaction
@@ -10,6 +11,7 @@ __all__ = [
     "FakeAuditor",
     "FakeBuilder",
     "FakeClock",
+    "FakeDisk",
     "FakeVerifier",
     "MemoryRepository",
     "MemoryStarts",

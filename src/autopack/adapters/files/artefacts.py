@@ -26,7 +26,7 @@ from autopack.adapters.files.summaries import (
 )
 from autopack.app.ports import Recorded
 from autopack.app.report import Places, RunView, run_view
-from autopack.core.errors import EnvironmentFault
+from autopack.core.errors import EnvironmentFault, refusal
 from autopack.core.run import Run
 
 ROOT: Final = Path(".autonomous_runs")
@@ -95,6 +95,15 @@ class FileArtefacts:
                         folders[name] = stack.enter_context(folder.sub(name))
                         folders[name].sweep()
                     folders[name].write(file, text.encode(errors="backslashreplace"))
+
+    def remove(self, run_id: str) -> None:
+        """Delete the folder of a run; EnvironmentFault."""
+        anchor, parts = self._anchor()
+        try:
+            with below(anchor, parts) as root:
+                root.remove(file_part(run_id))
+        except OSError as fault:
+            raise refusal(fault, self.folder(run_id)) from fault
 
     def _anchor(self) -> tuple[Path, tuple[str, ...]]:
         """The folder that is trusted as named, and what we make below it."""

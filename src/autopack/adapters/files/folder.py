@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -97,6 +98,10 @@ class Folder:
             raise
         os.fsync(self._descriptor)
         return True
+
+    def remove(self, name: str) -> None:
+        """Delete a folder in this one with all below it; a symlink is no folder. OSError."""
+        shutil.rmtree(name, dir_fd=self._descriptor)
 
     def sweep(self) -> None:
         """Remove what a killed writer left; only under `locked`."""

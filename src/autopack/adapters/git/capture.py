@@ -51,11 +51,17 @@ _TOO_LONG: Final = b": File name too long"
 
 
 def capture(
-    store: Store, clone: Clone, force: Sequence[str], known: bytes | None = None
+    store: Store,
+    clone: Clone,
+    force: Sequence[str],
+    known: bytes | None = None,
+    *,
+    whole: bool = False,
 ) -> str | Refused:
     """The tree of what the agent left, `force` added whatever the ignore rules say.
 
-    `known`: the `base_rules` of the clone's commit, when they are at hand.
+    `known`: the `base_rules` of the clone's commit, when they are at hand. `whole`: folders that
+    hide themselves are taken, too.
     """
     try:
         seen = clone.folder.lstat()
@@ -69,7 +75,7 @@ def capture(
     with scratch(store) as private:
         index = private / "index"
         shutil.copy2(clone.index, index)  # with its time stamp, or same-size edits are lost
-        work = _Work(store, clone.folder, index, seen.st_uid)
+        work = _Work(store, clone.folder, index, seen.st_uid, whole=whole)
         rules = private / "ignored"
         rules.write_bytes(base_rules(store, index) if known is None else known)
         work.list(rules)
@@ -95,6 +101,7 @@ class _Work:
     parents: dict[bytes, str] = field(default_factory=dict)
     parents_bytes: int = 0
     total_bytes: int = 0
+    whole: bool = False
 
     def list(self, rules: Path) -> None:
         """Ask git what differs from the saved index, then look at each."""
@@ -114,7 +121,8 @@ class _Work:
                 else:
                     self._refuse("unreadable", name, "the folder cannot be read; make it readable")
         entries = [(entry[:1], entry[2:]) for entry in said.stdout.split(b"\0")[:-1]]
-        hidden = self._self_ignoring([path for tag, path in entries if tag == b"?"])
+        new = [] if self.whole else [path for tag, path in entries if tag == b"?"]
+        hidden = self._self_ignoring(new)
         for tag, path in entries:
             if len(self.findings) >= FINDINGS_MAX or self._over():
                 break

@@ -25,7 +25,7 @@ def deliver(store: Store, target: str, run_id: str, tip: str, expected: str) -> 
     protocol = protocol_of(target)
     if not protocol:
         return f"{target!r} is no repository address that Autopack uses"
-    there = _Target(store, target, protocol)
+    there = Target(store, target, protocol)
     wanted, snapshots = _wanted(store, run_id, tip)
     branch = f"refs/heads/{OURS}/{run_id}"
     before = there.refs(run_id)
@@ -47,11 +47,11 @@ def deliver(store: Store, target: str, run_id: str, tip: str, expected: str) -> 
         return after
     if all(after.get(ref) == oid for ref, oid in wanted.items()):
         return ""
-    return _reason(said, target)
+    return refused(said, target)
 
 
 @dataclass(frozen=True)
-class _Target:
+class Target:
     """The other repository."""
 
     store: Store
@@ -132,7 +132,7 @@ def _taken(
     return ""
 
 
-def _reason(said: Finished, target: str) -> str:
+def refused(said: Finished, target: str) -> str:
     """The first refusal that git tells of, in its words."""
     for line in said.stdout.splitlines():
         if line.startswith(b"!"):

@@ -44,7 +44,7 @@ def is_ancestor(store: Store, old: str, new: str) -> bool:
 def start_branch(store: Store, branch: str, commit: str) -> None:
     """Create the branch at the commit, or find it there; EnvironmentFault when it is elsewhere."""
     ref = f"refs/heads/{branch}"
-    said = _transaction(store, [f"create {ref} {commit}"])
+    said = transaction(store, [f"create {ref} {commit}"])
     there = resolve(store, ref)
     if there is None:
         raise failed(f"creating {ref}", said)
@@ -80,7 +80,7 @@ def commit_tree(store: Store, tree: str, parent: str, message: str, at: int, ref
         "commit-tree", tree, "-p", parent,
         stdin=message.encode("utf-8", "replace"), variables=_identity(at),
     )  # fmt: skip
-    said = _transaction(store, [f"create {ref} {made}"])
+    said = transaction(store, [f"create {ref} {made}"])
     if said.ok and said.stdout.endswith(b"commit: ok\n"):
         return made
     kept = resolve(store, ref)  # it was there already, or a killed call made it
@@ -123,7 +123,7 @@ def land(
         lines.append(f"update {branch_ref} {commit} {expected}")
     if not tagged and there in (expected, commit):
         lines.append(f"create {tag_ref} {tag_object}")
-    said = _transaction(store, lines) if lines else None
+    said = transaction(store, lines) if lines else None
     there, tagged = _read(store, branch_ref, tag_ref)  # only what is read again is told
     if tagged and tagged != tag_object:
         raise EnvironmentFault(
@@ -155,7 +155,7 @@ def _read(store: Store, branch_ref: str, tag_ref: str) -> tuple[str, str]:
     return found.get(branch_ref, ""), found.get(tag_ref, "")
 
 
-def _transaction(store: Store, lines: list[str]) -> Finished:
+def transaction(store: Store, lines: list[str]) -> Finished:
     stdin = "\n".join(["start", *lines, "prepare", "commit", ""]).encode()
     return store.run("update-ref", "--no-deref", "--stdin", stdin=stdin)
 

@@ -1,0 +1,144 @@
+"""Builds clean-up, salvage and undo from settings: what `wiring` is to runs. Never decides."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from autopack.core.errors import Fault
+from autopack.settings import Loaded, load
+
+if TYPE_CHECKING:
+    from autopack.adapters.files.artefacts import FileArtefacts
+    from autopack.adapters.git.archive import GitArchive
+    from autopack.adapters.git.remains import DiskRemains
+    from autopack.adapters.git.wrapper import Store as GitStore
+    from autopack.app.clean import Entry, House
+    from autopack.app.ports import Clock, Store
+    from autopack.app.room import Room
+    from autopack.app.undo import Branches
+    from autopack.core.run import RunSpec
+
+_log = logging.getLogger(__name__)
+IDLE_SECONDS_MIN: Final = 86_400
+"""A supervisor that ends cleans up at most this often."""
+
+
+def archive(loaded: Loaded, spec: RunSpec) -> GitArchive | None:
+    """The kept work of a run's project; None when nothing was ever prepared there."""
+    from autopack.adapters.git.archive import GitArchive
+
+    store = _store(loaded, spec)
+    return None if store is None else GitArchive(store)
+
+
+def branches(loaded: Loaded, spec: RunSpec) -> Branches | None:
+    """The branches of a run's project; None when nothing was ever prepared there."""
+    from autopack.adapters.git.undo import GitBranches
+
+    store = _store(loaded, spec)
+    return None if store is None else GitBranches(store)
+
+
+def _store(loaded: Loaded, spec: RunSpec) -> GitStore | None:
+    from autopack.adapters.git.wrapper import Git
+    from autopack.adapters.git.wrapper import Store as GitStore
+
+    folder = loaded.folders.repository(spec.project_id, spec.repository)
+    if not (folder / "autopack-ready").exists():
+        return None
+    return GitStore(Git(loaded.environ, owner=str(folder)), folder)
+
+
+def remains(loaded: Loaded) -> DiskRemains:
+    """What runs leave in the folders of these settings."""
+    from autopack.adapters.git.remains import DiskRemains
+
+    folders = loaded.folders
+    return DiskRemains(folders.clones, folders.quarantine, folders.run_logs)
+
+
+def artefacts(loaded: Loaded, spec: RunSpec) -> FileArtefacts:
+    """The files of a run, where the settings of its own repository put them."""
+    from autopack.adapters.files.artefacts import FileArtefacts
+
+    settings, folders = load(Path(spec.repository), loaded.environ).settings, loaded.folders
+    root = Path(settings.runs_dir) if settings.runs_dir else None
+    kept = folders.repository(spec.project_id, spec.repository)
+    return FileArtefacts(Path(spec.repository), root, folders.run_logs, kept)
+
+
+def house(loaded: Loaded, store: Store, clock: Clock) -> House:
+    """Everything that a clean-up looks at."""
+    from autopack.adapters.disk import SystemDisk
+    from autopack.app.clean import House, Retention
+
+    settings = loaded.settings
+    return House(
+        store=store,
+        archive_of=cache(partial(archive, loaded)),
+        artefacts_of=partial(artefacts, loaded),
+        remains=remains(loaded),
+        disk=SystemDisk(),
+        retention=Retention(
+            attempts_days=settings.retention_days,
+            logs_days=settings.logs_retention_days,
+            quarantine_days=settings.quarantine_retention_days,
+            artefacts_days=settings.artefacts_retention_days,
+        ),
+        now=clock.now(),
+    )
+
+
+def room(loaded: Loaded, store: Store, clock: Clock) -> Room:
+    """The room that an attempt needs on these folders' disks."""
+    from autopack.adapters.disk import SystemDisk
+    from autopack.app.clean import clean
+    from autopack.app.room import Room
+
+    settings, folders = loaded.settings, loaded.folders
+    return Room(
+        disk=SystemDisk(),
+        folders=(folders.data, folders.state),
+        reserve_bytes=settings.disk_reserve_bytes,
+        capped=folders.data,
+        bytes_max=settings.data_bytes_max,
+        relieve=lambda: _told(clean(house(loaded, store, clock), alone=False, dry=False)),
+    )
+
+
+def keep_left(loaded: Loaded, store: Store, clock: Clock) -> None:
+    """Keep what clones of a dead supervisor hold; only for who holds the store's lock."""
+    if remains(loaded).clones():
+        from autopack.app.clean import keep_left
+
+        for entry in keep_left(house(loaded, store, clock)):
+            _log.warning("a dead supervisor's clone %s: %s", entry.place, entry.why)
+
+
+def tidy(loaded: Loaded, store: Store, clock: Clock) -> None:
+    """Clean up when the last clean-up was a day ago; only for who holds the store's lock."""
+    from autopack.app.clean import clean
+
+    stamp, now = loaded.folders.state / "cleaned", clock.now()
+    try:
+        if now - _read(stamp) >= IDLE_SECONDS_MIN:
+            _told(clean(house(loaded, store, clock), alone=True, dry=False))
+            stamp.write_text(f"{now}\n", encoding="ascii")
+    except (Fault, OSError) as fault:
+        _log.warning("the clean-up was not done: %s", fault)
+
+
+def _told(entries: list[Entry]) -> None:
+    for entry in entries:
+        if entry.goes:
+            _log.info("cleaned up: %s %s: %s", entry.what, entry.place, entry.why)
+
+
+def _read(stamp: Path) -> int:
+    try:
+        return int(stamp.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return -IDLE_SECONDS_MIN
