@@ -63,16 +63,16 @@ _BY_STATE: Final = {
 }
 """Advice by SQLSTATE; the longest beginning wins."""
 _BY_WORDS: Final = (
-    ("password", _LOGIN),
-    ("role ", _LOGIN),
-    ("no pg_hba.conf entry", "let the server's pg_hba.conf admit this user from this machine"),
-    ("permission denied", _GRANT),
-    ("does not exist", _BY_STATE["3D000"]),
     ("too many", _BY_STATE["53300"]),
     ("connection slots", _BY_STATE["53300"]),
+    ("no pg_hba.conf entry", "let the server's pg_hba.conf admit this user from this machine"),
+    ("permission denied", _GRANT),
+    ('FATAL:  role "', _LOGIN),
+    ("password", _LOGIN),
+    ("does not exist", _BY_STATE["3D000"]),
     ("certificate", "correct sslmode, sslrootcert and the like in DATABASE_URL"),
 )
-"""Advice for a refused connection, for which the driver knows no SQLSTATE."""
+"""Advice for a refused connection, for which the driver knows no SQLSTATE; the first one wins."""
 
 
 class PostgresqlDatabase:
