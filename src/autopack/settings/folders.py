@@ -48,16 +48,6 @@ class Folders:
         return self.logs / "runs"
 
     @property
-    def quarantine(self) -> Path:
-        """Clones whose work could not be captured."""
-        return self.state / "quarantine"
-
-    @property
-    def run_logs(self) -> Path:
-        """What agents and CI printed, by run and phase."""
-        return self.logs / "runs"
-
-    @property
     def environments(self) -> Path:
         return self.cache / "environments"
 
