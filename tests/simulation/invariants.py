@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from autopack.app.ports import Store
 from autopack.core import machine
 from autopack.core.command import Land, Test
 from autopack.core.event import (
@@ -16,7 +17,7 @@ from autopack.core.event import (
 )
 from autopack.core.ids import candidate_ref
 from autopack.core.run import Run, Step
-from autopack.testing import MemoryRepository, MemoryStore, UserRepository
+from autopack.testing import MemoryRepository, UserRepository
 from tests.core.promises import keeps_promises
 from tests.simulation.agents import SURPLUS_MAX, Ledger, work_path
 
@@ -35,7 +36,7 @@ def need(holds: object, message: str) -> None:
 class Watch:
     """Looks at everything durable; remembers what may never change."""
 
-    store: MemoryStore
+    store: Store
     repository: MemoryRepository
     user: UserRepository
     ledger: Ledger

@@ -51,7 +51,7 @@ NOWHERE = Path("/nowhere")
 class Doubles:
     """What stands for store and repository; a planted bug is put in here."""
 
-    store: Callable[[random.Random], MemoryStore] = lambda _rng: MemoryStore()
+    store: Callable[[random.Random], ports.Store] = lambda _rng: MemoryStore()
     repository: Callable[[dict[str, UserRepository]], MemoryRepository] = lambda users: (
         MemoryRepository(users, checkouts=False)
     )
@@ -309,7 +309,7 @@ class _Slow:
 class _Watched:
     """A store that tells the watch what it acknowledged."""
 
-    def __init__(self, store: MemoryStore, watch: Watch, say: Callable[[str], None]) -> None:
+    def __init__(self, store: ports.Store, watch: Watch, say: Callable[[str], None]) -> None:
         self._store = store
         self._watch = watch
         self._say = say
