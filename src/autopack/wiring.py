@@ -221,15 +221,16 @@ def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) 
 @contextmanager
 def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     """A supervisor over the store and its engine; only for the holder of the store's lock."""
+    from autopack import notifying
     from autopack.adapters.git.discard import remove_empty, sweep
     from autopack.app.supervise import Supervisor
 
-    with writing(loaded) as store:
+    with writing(loaded) as store, notifying.notifier(loaded, store.outbox()) as notifier:
         sweep(loaded.folders.clones)
         housekeeping.keep_left(loaded, store, clock(loaded))
         engine = _engine(loaded, store)
         hosted = host(loaded, store, alone=True)
-        made = Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render)
+        made = Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render, notifier)
         yield made
         if not made.stopped:
             housekeeping.tidy(loaded, store, clock(loaded))

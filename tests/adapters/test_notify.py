@@ -284,6 +284,8 @@ class TestCommand:
         told = tell(missing)
         assert not told.delivered
         assert "no-such-program" in told.said
+        with pytest.raises(OperatorFault, match="no-such-program"):
+            missing.check()
 
     def test_one_that_reads_nothing_may_still_succeed(self, tmp_path: Path) -> None:
         assert tell(program(tmp_path, "pass")).delivered

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, dict[int, str]]] = {
         FAILED: "a commit would be refused",
         INTERRUPTED: "interrupted; what was found until then is told",
     },
+    "notify test": {FAILED: "somebody was not reached, or refused the notice"},
     "events verify": {FAILED: "a log is damaged"},
     "doctor": {
         FAILED: "nothing is missing, but the base's tests are red (`--tests`)",

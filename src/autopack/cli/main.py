@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "salvage": ("autopack.cli.salvage:salvage", "The work of a run that did not land."),
     "undo": ("autopack.cli.undo:undo", "Move a run's branch back to an earlier snapshot."),
     "config": ("autopack.cli.config:app", "Which settings hold here, and where they come from."),
+    "notify": ("autopack.cli.notify:app", "Who is told of what happens to runs."),
     "supervise": ("autopack.cli.supervise:supervise", "Host the runs of the store, alone."),
 }
 for _name, (_where, _help) in COMMANDS.items():

@@ -51,6 +51,8 @@ class Loaded:
         """(key path, value, origin) of every setting; no password, no value of an `env` table."""
         shown = self.settings.model_dump(mode="json")
         shown["database_url"] = without_password(self.settings.database_url)
+        for name, target in self.settings.notify.items():
+            shown["notify"][name]["url"] = target.shown_url
         return [
             (key, "***" if ".env." in key else value, self.origins.get(key, "default"))
             for key, value in _leaves(shown)
@@ -161,7 +163,18 @@ def _file(path: Path, *, user: bool) -> _Source:
         else:
             source.tree[key] = table[key]
     source.tree = _placed(source.tree, path.parent)
+    _refuse_secrets(source)
     return source
+
+
+def _refuse_secrets(source: _Source) -> None:
+    """A file that people show, copy and commit holds no secret."""
+    targets = source.tree.get("notify")
+    for name, target in targets.items() if isinstance(targets, dict) else ():
+        if isinstance(target, dict) and target.pop("secret", None) is not None:
+            variable = f"AUTOPACK_NOTIFY__{str(name).upper()}__SECRET"
+            key = f"notify.{name}.secret"
+            source.wrong(key, f"never in this file: set {variable}, or name a secret_file")
 
 
 def _add_project(source: _Source) -> None:
@@ -185,6 +198,10 @@ def _placed(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(agent, dict) and isinstance(agent.get("read_only"), list):
             paths = agent["read_only"]
             agent["read_only"] = [str(folder / Path(str(path)).expanduser()) for path in paths]
+    targets = tree.get("notify")
+    for target in targets.values() if isinstance(targets, dict) else ():
+        if isinstance(target, dict) and isinstance(target.get("secret_file"), str):
+            target["secret_file"] = str(folder / Path(target["secret_file"]).expanduser())
     return tree
 
 
@@ -199,7 +216,10 @@ def _dotenv(path: Path) -> _Source:
         source.wrong("", f"{fault}: make it readable UTF-8, or remove it")
         return source
     given = {name: value for name, value in values.items() if value is not None}
-    return _variables(source, given)
+    source = _variables(source, given)
+    if source.tree.pop("notify", None) is not None:  # this file, too, may be a repository's
+        source.wrong("notify", "may not be set in a work tree: it holds for all repositories")
+    return source
 
 
 class _Variables(EnvSettingsSource):
@@ -255,7 +275,8 @@ def _checked(
         for error in fault.errors(include_url=False):
             loc = [str(part) for part in error["loc"]]
             keys = [".".join(loc[:depth]) for depth in range(len(loc), 0, -1)]
-            key = next((each for each in keys if each in origins), keys[-1])
+            known = [each for each in keys if any(f"{o}.".startswith(f"{each}.") for o in origins)]
+            key = known[0] if known else keys[-1]
             found[key, error["msg"]] = error["msg"]
     for (key, _), message in found.items():
         origin = origins.get(key) or next(

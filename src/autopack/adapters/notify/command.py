@@ -6,6 +6,8 @@ supervisor's environment. Never through a shell, never with anything of a notice
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from autopack.app.notify import Told
 from autopack.app.ports import Cancel
-from autopack.core.errors import Fault
+from autopack.core.errors import Fault, OperatorFault
 from autopack.core.words import visible
 from autopack.process import runner
 from autopack.process.limits import Ended, Finished, Limits
@@ -57,7 +59,10 @@ class Command:
         return _told(finished)
 
     def check(self) -> None:
-        """Nothing to check without starting it."""
+        """OperatorFault when the program is not found; it is not started."""
+        if shutil.which(self.argv[0], path=self.environ.get("PATH", os.defpath)) is None:
+            what = f"the command of a [notify.*] is not found: {self.argv[0]}"
+            raise OperatorFault(what, "install it, or write its whole path")
 
 
 def _told(finished: Finished) -> Told:
