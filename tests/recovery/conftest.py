@@ -33,6 +33,14 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
+def server_lab(tmp_path: Path, database: str) -> Iterator[Lab]:
+    """A lab whose store is on PostgreSQL."""
+    made = Lab(tmp_path, DATABASE_URL=database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def git() -> Iterator[CountedGit]:
     with counted_git() as counted:
         yield counted

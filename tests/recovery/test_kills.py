@@ -66,6 +66,25 @@ def test_killed_in_a_git_call(
     check_as_undisturbed(lab, undisturbed.story)
 
 
+@pytest.mark.parametrize(("when", "index"), [("before", 2), ("after", 1), ("after", 3)])
+def test_killed_at_a_save_on_postgresql(
+    server_lab: Lab, undisturbed: Undisturbed, when: str, index: int
+) -> None:
+    die_at_save(started(server_lab), when, place(index, undisturbed.saves))
+    finish(server_lab)
+    check_as_undisturbed(server_lab, undisturbed.story)
+
+
+@pytest.mark.parametrize(("when", "index"), [("before", 3), ("after", 2)])
+def test_killed_in_a_git_call_on_postgresql(
+    server_lab: Lab, git: CountedGit, undisturbed: Undisturbed, when: str, index: int
+) -> None:
+    died = die_in_git(started(server_lab), git, when, place(index, undisturbed.calls))
+    assert died
+    finish(server_lab)
+    check_as_undisturbed(server_lab, undisturbed.story)
+
+
 @pytest.mark.parametrize(("first", "second"), [(2, 1), (11, 6)])
 def test_killed_again_in_recovery(
     lab: Lab, undisturbed: Undisturbed, first: int, second: int
@@ -91,15 +110,23 @@ def test_killed_at_a_save_and_then_in_git(
 @pytest.mark.timeout(1200)
 @WHEN
 @pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_at_every_place(
-    tmp_path: Path, undisturbed: Undisturbed, when: str, part: int
-) -> None:
+    request: pytest.FixtureRequest, tmp_path: Path, undisturbed: Undisturbed, when: str, part: int,
+    kind: str,
+) -> None:  # fmt: skip
+    databases = request.getfixturevalue("databases") if kind == "postgresql" else None
+
+    def lab_in(name: str) -> Lab:
+        given = {"DATABASE_URL": databases()} if databases else {}
+        return started(Lab(_folder(tmp_path, name), **given))
+
     for number in range(1 + part, undisturbed.saves + 1, PARTS):
-        lab = started(Lab(_folder(tmp_path, f"save-{number}")))
+        lab = lab_in(f"save-{number}")
         die_at_save(lab, when, number)
         _end(lab, undisturbed, f"{when} save {number}")
     for call in range(1 + part, undisturbed.calls + 1, PARTS):
-        lab = started(Lab(_folder(tmp_path, f"git-{call}")))
+        lab = lab_in(f"git-{call}")
         with counted_git() as git:
             die_in_git(lab, git, when, call)
         _end(lab, undisturbed, f"{when} git call {call}")

@@ -7,6 +7,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -179,6 +181,11 @@ class TestOpen:
             made.close()
         finally:
             postgres.drop(empty)
+
+    def test_an_old_server_is_refused(self) -> None:
+        old: Any = SimpleNamespace(dialect=SimpleNamespace(server_version_info=(13, 4)))
+        with pytest.raises(EnvironmentFault, match=r"PostgreSQL 13\.4; Autopack needs 14"):
+            PostgresqlDatabase("postgresql://me:hush@h/d").check(old)
 
     def test_a_newer_store_is_refused(self, database: str, postgres: Server, name: str) -> None:
         postgres.execute("UPDATE autopack_schema SET version_num = '9999'", database=name)

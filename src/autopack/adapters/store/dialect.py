@@ -34,6 +34,10 @@ class Dialect(Protocol):
         """Connections for a library that begins its transactions itself."""
         ...
 
+    def check(self, connection: Connection) -> None:
+        """See at each opening that the database is new enough; EnvironmentFault."""
+        ...
+
     def prepare_tables(self, connection: Connection) -> None:
         """Called before the first table is made or changed, outside a transaction of ours."""
         ...

@@ -134,6 +134,14 @@ class PostgresqlDatabase:
 
         return engine
 
+    def check(self, connection: Connection) -> None:
+        """See that the server is new enough."""
+        version = connection.dialect.server_version_info or (0,)
+        if int(version[0]) < SERVER_VERSION_MIN:
+            told = ".".join(map(str, version))
+            what = f"{self} is PostgreSQL {told}; Autopack needs {SERVER_VERSION_MIN} or newer"
+            raise EnvironmentFault(what, "upgrade the server or name another")
+
     def prepare_tables(self, connection: Connection) -> None:
         """See that the server can hold what we write, and that nobody else lives there."""
         names = inspect(connection).get_table_names()
@@ -141,11 +149,6 @@ class PostgresqlDatabase:
             what = f"{self} has tables of another application: {', '.join(sorted(names)[:3])}"
             hint = "make a database for Autopack alone and name it as AUTOPACK_DATABASE_URL;"
             raise OperatorFault(what, f"{hint} AUTOPACK_DATABASE_URL=sqlite needs none")
-        version = connection.dialect.server_version_info or (0,)
-        if int(version[0]) < SERVER_VERSION_MIN:
-            told = ".".join(map(str, version))
-            what = f"{self} is PostgreSQL {told}; Autopack needs {SERVER_VERSION_MIN} or newer"
-            raise EnvironmentFault(what, "upgrade the server or name another")
         encoding = connection.execute(text("SHOW server_encoding")).scalar()
         if encoding != "UTF8":
             what = f"{self} keeps its text as {encoding}; Autopack needs UTF8"

@@ -33,6 +33,7 @@ def ensure(engine: Engine, database: Dialect) -> None:
 def version(engine: Engine, database: Dialect) -> str:
     """The database's revision, empty when it has none yet; OperatorFault when it is newer."""
     with engine.connect() as connection:
+        database.check(connection)
         return _version(connection, database)
 
 

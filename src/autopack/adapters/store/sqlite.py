@@ -85,6 +85,9 @@ class SqliteFile:
 
         return engine
 
+    def check(self, connection: Connection) -> None:
+        """Nothing to do: it comes with Python."""
+
     def prepare_tables(self, connection: Connection) -> None:
         """Readers never wait for the writer; kept in the file, so set once, before its tables."""
         raw = connection.connection.dbapi_connection
