@@ -1,6 +1,7 @@
 """Fakes of the ports, for our tests and for those of plug-ins. Nothing here is for production."""
 
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
+from autopack.testing.archive import MemoryArchive
 from autopack.testing.clock import FakeClock
 from autopack.testing.disk import FakeDisk
 from autopack.testing.repository import MemoryRepository, Objects, UserRepository
@@ -13,6 +14,7 @@ __all__ = [
     "FakeClock",
     "FakeDisk",
     "FakeVerifier",
+    "MemoryArchive",
     "MemoryRepository",
     "MemoryStarts",
     "MemoryStore",
