@@ -21,6 +21,7 @@ from autopack.app.sentences import count
 from autopack.app.start import Machine, Ready, Source, Wish, new_run, read_project, successor
 from autopack.app.supervise import create_run
 from autopack.cli import render, view, wire
+from autopack.cli.alert import Alert
 from autopack.cli.exits import DONE, FAILED, INTERRUPTED
 from autopack.cli.watch import follow
 from autopack.core.errors import OperatorFault
@@ -80,14 +81,15 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
     return _begin(loaded, spec, how)
 
 
-def watch(run_id: str, *, as_json: bool) -> int:
-    """Watch a run to its end; its result as exit code."""
+def watch(run_id: str, *, as_json: bool, notify: bool = False) -> int:
+    """Watch a run to its end; its result as exit code. `notify`: also ring at this terminal."""
     loaded = view.here(as_json=as_json)
     with wiring.reading(loaded) as store:
         run = view.loaded_run(store, run_id)
         if store is None or run.ended:
             return _tell_end(loaded, store, run, as_json=as_json)
-        return _watch(loaded, store, run_id, as_json=as_json)
+        alert = Alert(run, loaded.environ) if notify else None
+        return _watch(loaded, store, run_id, as_json=as_json, alert=alert)
 
 
 def cancel(run_id: str, *, as_json: bool) -> None:
@@ -178,11 +180,13 @@ def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
     return 0
 
 
-def _watch(loaded: Loaded, store: Store, run_id: str, *, as_json: bool) -> int:
+def _watch(
+    loaded: Loaded, store: Store, run_id: str, *, as_json: bool, alert: Alert | None = None
+) -> int:
     while True:
         try:
             wiring.ensure_supervisor(loaded)
-            run = _ensured(loaded, store, run_id, lambda now: now.ended)
+            run = _ensured(loaded, store, run_id, lambda now: now.ended, alert=alert)
             return _tell_end(loaded, store, run, as_json=as_json)
         except KeyboardInterrupt:
             if not _goes_on(loaded, store, run_id):
@@ -190,9 +194,14 @@ def _watch(loaded: Loaded, store: Store, run_id: str, *, as_json: bool) -> int:
 
 
 def _ensured(
-    loaded: Loaded, store: Store, run_id: str, rests: Callable[[Run], bool], seen: int = 0
+    loaded: Loaded,
+    store: Store,
+    run_id: str,
+    rests: Callable[[Run], bool],
+    seen: int = 0,
+    alert: Alert | None = None,
 ) -> Run:
-    return follow(store, run_id, lambda: wiring.ensure_supervisor(loaded), rests, seen)
+    return follow(store, run_id, lambda: wiring.ensure_supervisor(loaded), rests, seen, alert)
 
 
 def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:

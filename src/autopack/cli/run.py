@@ -89,11 +89,19 @@ def view_run(run: RunId, /, *, json: Json = False) -> None:
 
 
 @app.command(name="watch")
-def watch_run(run: RunId, /, *, json: Json = False) -> int:
+def watch_run(
+    run: RunId,
+    /,
+    *,
+    notify: Annotated[
+        bool, Parameter(negative="", help="Ring at the end, when it waits, at 80 % of a budget")
+    ] = False,
+    json: Json = False,
+) -> int:
     """Watch a run to its end; leave with its result."""
     from autopack.cli import launch
 
-    return launch.watch(run, as_json=json)
+    return launch.watch(run, as_json=json, notify=notify)
 
 
 @app.command(name="cancel")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from autopack.app.ports import Store
 from autopack.cli import render, story
+from autopack.cli.alert import Alert
 from autopack.core.errors import EnvironmentFault
 from autopack.core.run import PhaseState, Run
 from autopack.core.tier import tiers
@@ -41,12 +42,18 @@ class Progress:
     """Where the watching stands: what was shown, and how long nothing happened."""
 
     def __init__(
-        self, store: Store, run_id: str, ensure: Callable[[], int | None], seen: int
+        self,
+        store: Store,
+        run_id: str,
+        ensure: Callable[[], int | None],
+        seen: int,
+        alert: Alert | None = None,
     ) -> None:
         self._store = store
         self._run_id = run_id
         self._ensure = ensure
         self._seen = seen
+        self._alert = alert
         self._idle_looks = 0
         self._starts = 0
 
@@ -56,7 +63,11 @@ class Progress:
         if events:
             self._seen = events[-1].sequence
             self._idle_looks = self._starts = 0
-        return [story.line(recorded) for recorded in events]
+        lines = []
+        for recorded in events:
+            lines.append(story.line(recorded))
+            lines += self._alert.heard(recorded) if self._alert else []
+        return lines
 
     def keep_alive(self) -> None:
         """When nothing happens, start a supervisor if none is there; EnvironmentFault at last."""
@@ -75,9 +86,10 @@ def follow(
     ensure: Callable[[], int | None],
     rests: Callable[[Run], bool],
     seen: int = 0,
+    alert: Alert | None = None,
 ) -> Run:
     """Show what happens after event `seen` until the run rests; the run as it is then."""
-    progress = Progress(store, run_id, ensure, seen)
+    progress = Progress(store, run_id, ensure, seen, alert)
     with _screen() as show:
         while True:
             news = progress.news()
