@@ -23,6 +23,7 @@ BENCHES = {
     "engine": "Store and queue on both databases",
     "apply": "Governed apply",
     "clone": "Disposable clones",
+    "backtest": "A history replayed",
     "makespan": "Phases in parallel",
     "cli_reads": "Commands that read",
 }
