@@ -23,6 +23,7 @@ from autopack.app.ports import Tested, TestTask
 from autopack.app.start import find_base, read_project, trial
 from autopack.core.project import Project
 from autopack.core.run import CiProfile
+from autopack.process.folders import clear
 from autopack.settings import Loaded
 
 WORKERS_MAX: Final = 4
@@ -89,6 +90,7 @@ def backtesting(
         )
         scratch = Path(stack.enter_context(place))
         pasts = past.last(wish.tip, wish.last)
+        logs = folders.logs / "backtest" / ours.folder.parent.name
         ground = Ground(
             repository=ours,
             builder=ReplayAgent(past, by_name(pasts), wish.in_clones),
@@ -97,12 +99,13 @@ def backtesting(
             project_id=project.project_id,
             origin=spec.repository,
             scratch=scratch,
-            logs=folders.logs / "backtest",
+            logs=logs,
             in_clones=wish.in_clones,
             seconds_max=wish.seconds_max,
             workers_max=1 if wish.ci else WORKERS_MAX,
         )
         if wish.ci:
+            clear(logs)  # of the last backtest
             store = stack.enter_context(wiring.writing(loaded))
             ground = replace(ground, verifier=wiring.verifier_of(loaded, store, projects, project))
         yield pasts, ground

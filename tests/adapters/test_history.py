@@ -189,7 +189,7 @@ def test_what_a_killed_backtest_left_goes_with_the_next(tmp_path: Path) -> None:
 def test_a_patch_past_the_limit_is_refused_as_one(tmp_path: Path) -> None:
     user = tmp_path / "user"
     user_repository(user, {"a": "a\n"})
-    (user / "big").write_bytes(b"\n" * (PATCH_BYTES_MAX // 2 + 1))
+    (user / "big").write_bytes(b"x" * PATCH_BYTES_MAX)
     tip = commit_all(user, "big")
     ours = bare(tmp_path)
     with backtesting(ours, str(user), "main", tip) as past:

@@ -138,6 +138,9 @@ def test_what_cannot_be_backtested_is_told(world: World) -> None:
     assert "https://github.com/o/n" in refused(world, repo="github:o/n")
     assert "is no folder" in refused(world, repo="nowhere")
     assert "no git repository" in refused(world)
+
+
+def test_an_option_or_a_policy_that_is_wrong_is_told(world: World) -> None:
     world.toy()
     assert "10,000" in refused(world, "--last", "0")
     assert "10,000" in refused(world, "--last", "10001")
