@@ -435,7 +435,44 @@ NAMES = (
            ("not-a-tree", "", 0)),
 )  # fmt: skip
 
+
+def trap(where: str, *pointers: tuple[str, str]) -> Act:
+    """A folder with what git takes for a repository, one part of it without an end."""
+
+    def act(place: Place) -> None:
+        for name, content in (
+            ("HEAD", b"ref: refs/heads/x\n"),
+            ("refs/x", b""),
+            ("objects/x", b""),
+        ):
+            place.write(f"{where}/.git/{name}", content)
+        for name, target in pointers:
+            place.at(f"{where}/.git/{name}").unlink(missing_ok=True)
+            if target:
+                place.link(f"{where}/.git/{name}", target)
+            else:
+                place.at(f"{where}/.git/{name}").parent.mkdir(exist_ok=True)
+                os.mkfifo(place.at(f"{where}/.git/{name}"))
+
+    return act
+
+
 NESTED = (
+    refuse("trap-head", "a folder whose .git/HEAD is a pipe", trap("n", ("HEAD", "")),
+           ("nested-repository", "n", 0)),
+    refuse("trap-common", "one whose .git/commondir is a device without end",
+           trap("n", ("commondir", "/dev/zero")), ("nested-repository", "n", 0)),
+    refuse("trap-ignored", "the same in a folder that the base ignores",
+           trap("x.ign", ("HEAD", "")), ("nested-repository", "x.ign", 0)),
+    refuse("trap-submodule", "a submodule's folder with a pipe as its branch",
+           trap("sub", ("refs/heads/x", "")), ("nested-repository", "sub", 0)),
+    refuse("trap-outside", "a folder with a file .git that points outside",
+           lambda p: p.write("n/.git", b"gitdir: " + os.fsencode(p.outside)),
+           ("nested-repository", "n", 0)),
+    refuse("trap-attributes", "a pipe named .gitattributes", pipe("src/.gitattributes"),
+           ("file-kind", "src/.gitattributes", 0)),
+    fine("ignored-repository", "a repository in a folder that the base ignores: left out",
+         lambda p: (p.edit(), repository("x.ign")(p))),
     refuse("nested", "a repository inside", repository("n"), ("nested-repository", "n", 0)),
     refuse("nested-tracked", "a repository in a folder of the base", repository("src"),
            ("nested-repository", "src", 0)),

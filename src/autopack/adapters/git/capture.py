@@ -12,11 +12,13 @@ import stat
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from autopack.adapters.git.index import scratch
 from autopack.adapters.git.locks import drop_half_written
+from autopack.adapters.git.traps import traps
 from autopack.adapters.git.wrapper import (
     STDERR_CHARACTERS_MAX,
     environmental,
@@ -105,6 +107,10 @@ class _Work:
 
     def list(self, rules: Path) -> None:
         """Ask git what differs from the saved index, then look at each."""
+        for trap in islice(traps(self.folder), FINDINGS_MAX):
+            self._refuse(trap.rule, trap.path, trap.message)
+        if self.findings:
+            return
         said = self._git("ls-files", "-z", "-t", "-m", "-d", "-o", f"--exclude-from={rules}")
         if said.truncated:
             self._refuse(
