@@ -82,7 +82,7 @@ def settings_page() -> str:
     """The machine part of autopack.toml, with the environment variables."""
     from pydantic import AliasChoices
 
-    from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Agent, Settings
+    from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Agent, Notify, Settings
 
     rows = []
     for name, info in Settings.model_fields.items():
@@ -96,6 +96,10 @@ def settings_page() -> str:
         (f"`{name}`", _default(info), info.description or "")
         for name, info in Agent.model_fields.items()
     ]
+    targets = [
+        (f"`{name}`", _default(info), info.description or "")
+        for name, info in Notify.model_fields.items()
+    ]
     parts = [
         "# Settings of the machine",
         NOTICE,
@@ -103,6 +107,9 @@ def settings_page() -> str:
         _table(("key", "default", "environment", "may stand in", "meaning"), rows),
         "## `[agents.<name>]`",
         _table(("key", "default", "meaning"), agents),
+        "## `[notify.<name>]`",
+        "In the user's file and the environment: [notifications](../how-to/notifications.md).",
+        _table(("key", "default", "meaning"), targets),
     ]
     return "\n\n".join(parts) + "\n"
 

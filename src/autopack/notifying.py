@@ -59,6 +59,7 @@ def _target(loaded: Loaded, name: str) -> Target:
     from autopack.adapters.notify.webhook import Webhook
 
     file = Path(said.secret_file).expanduser() if said.secret_file else None
-    secret = Secret(name, said.secret.get_secret_value(), file)
+    given = said.secret.get_secret_value() if said.secret else ""
+    secret = Secret(name, given, file)
     # The real time, also where runs are dated by SOURCE_DATE_EPOCH: receivers refuse old notices.
     return Webhook(said.address, secret, SystemClock(), said.seconds_max)

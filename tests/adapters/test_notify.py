@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -162,8 +164,8 @@ class TestAnswers:
     def test_of_a_huge_answer_only_the_beginning_is_read(self, server: Receiver) -> None:
         sent: list[int] = []
 
-        def flood(handler: object) -> None:
-            stream = handler.wfile  # type: ignore[attr-defined]
+        def flood(handler: BaseHTTPRequestHandler) -> None:
+            stream = handler.wfile
             stream.write(b"HTTP/1.1 500 No\r\n\r\n")
             try:
                 for _ in range(10_000):
@@ -180,8 +182,8 @@ class TestAnswers:
         assert sum(sent) < 100 << 20
 
     def test_a_huge_header_is_an_answer_like_no_answer(self, server: Receiver) -> None:
-        def header(handler: object) -> None:
-            stream = handler.wfile  # type: ignore[attr-defined]
+        def header(handler: BaseHTTPRequestHandler) -> None:
+            stream = handler.wfile
             stream.write(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n")
 
         server.replies.append(header)
@@ -262,16 +264,27 @@ class TestCommand:
         assert not [name for name in os.environ if name not in command.PASSED
                     and name not in ("PWD", "_", "SHLVL") and f"'{name}'" in got]  # fmt: skip
 
-    def test_one_that_hangs_is_ended_with_its_children(self, tmp_path: Path) -> None:
+    def test_one_that_hangs_is_ended(self, tmp_path: Path) -> None:
+        told = tell(program(tmp_path, "import time; time.sleep(600)", seconds_max=0.3))
+        assert told == Told(False, "timed out", heard=False)
+
+    def test_at_our_end_it_is_ended_with_its_children(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pid")
         script = (
             "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c',"
             " 'import time; time.sleep(600)']); open('pid','w').write(str(p.pid)); time.sleep(600)"
         )
-        told = tell(program(tmp_path, script, seconds_max=2))
-        assert told == Told(False, "timed out", heard=False)
-        child = int((tmp_path / "pid").read_text())
-        status = Path(f"/proc/{child}/stat")
-        assert not status.exists() or ") Z " in status.read_text()
+        over, told = threading.Event(), list[Told]()
+        target = program(tmp_path, script, seconds_max=600)
+        thread = threading.Thread(target=lambda: told.append(target.tell("m", BODY, over)))
+        thread.start()
+        child = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        over.set()
+        thread.join(30)
+        ended, _, _ = select.select([child], [], [], 30)
+        os.close(child)
+        assert ended
+        assert told == [Told(False, "cancelled", heard=False)]
 
     def test_what_it_prints_is_bounded(self, tmp_path: Path) -> None:
         told = tell(program(tmp_path, "while True: print('x' * 1000)"))

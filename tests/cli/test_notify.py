@@ -168,6 +168,22 @@ def test_trying_tells_the_answer_of_each_and_no_secret(world: World, server: Rec
     assert b"did you mean ops" in wrong.stderr
 
 
+def test_doctor_names_who_cannot_be_told_and_sends_nothing(world: World, server: Receiver) -> None:
+    world.toy()
+    tell(
+        world,
+        f'[notify.ops]\nurl = "{server.url}"\n[notify.phone]\ncommand = ["no-such-program"]\n'
+        '[notify.fine]\ncommand = ["true"]\n',
+    )
+    checks = json.loads(world.autopack("doctor", "--json").stdout)["checks"]
+    found = {row["check"]: row for row in checks if row["check"].startswith("notify")}
+    assert {name: row["status"] for name, row in found.items()} == {
+        "notify ops": "warn", "notify phone": "warn", "notify fine": "ok",
+    }  # fmt: skip
+    assert "no secret" in found["notify ops"]["message"]
+    assert server.received == []
+
+
 def test_nobody_to_tell_is_told(world: World) -> None:
     world.toy()
     done = world.autopack("notify", "test")

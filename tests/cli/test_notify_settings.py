@@ -32,6 +32,7 @@ def test_the_users_file_and_the_environment_say_it_together(tmp_path: Path) -> N
         tmp_path, text, AUTOPACK_NOTIFY__OPS__SECRET="whsec_hush", AUTOPACK_NOTIFY__OPS__DETAILS="1"
     )
     ops, chat = now.settings.notify["ops"], now.settings.notify["chat"]
+    assert ops.secret is not None
     assert ops.secret.get_secret_value() == "whsec_hush"
     assert ops.secret_file == str(tmp_path / "home/.config/autopack/key")
     assert (ops.details, ops.on) == (True, KINDS)

@@ -82,6 +82,8 @@ def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
     yield _check("sandbox", lambda: _sandbox(loaded))
     yield _check("store", lambda: _store(loaded))
     yield _disk(loaded)
+    for name in loaded.settings.notify:
+        yield _notify(loaded, name)
     if wrong is None:
         yield from _all_agents(loaded, folder)
     yield _check("repository", lambda: _repository(loaded, folder))
@@ -158,6 +160,18 @@ def _disk(loaded: Loaded) -> Result:
     if free < DISK_BYTES_MIN:
         return Result("disk", "warn", message, "free some, or move the folders (AUTOPACK_DATA_DIR)")
     return Result("disk", "ok", message)
+
+
+def _notify(loaded: Loaded, name: str) -> Result:
+    """Whom nobody could tell hinders no run."""
+    from autopack import notifying
+
+    (target,) = (each.target for each in notifying.recipients(loaded) if each.name == name)
+    try:
+        target.check()
+    except Fault as fault:
+        return Result(f"notify {name}", "warn", fault.what, fault.hint)
+    return Result(f"notify {name}", "ok", f"`autopack notify test {name}` sends it a notice")
 
 
 def _all_agents(loaded: Loaded, folder: Path) -> Iterator[Result]:

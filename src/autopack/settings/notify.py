@@ -39,8 +39,8 @@ class Notify(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_file_schema)
 
     url: str = Field("", repr=False, description="Where notices are posted to, signed; https")
-    secret: SecretStr = Field(
-        SecretStr(""), description="Signs what is posted; `whsec_…`; from the environment only"
+    secret: SecretStr | None = Field(
+        None, description="Signs what is posted; `whsec_…`; from the environment only"
     )
     secret_file: str = Field(
         "", description="File (0600) with the secret, or two while one changes"
