@@ -4,6 +4,7 @@ from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
 from autopack.testing.archive import MemoryArchive
 from autopack.testing.clock import FakeClock
 from autopack.testing.disk import FakeDisk
+from autopack.testing.history import MemoryHistory
 from autopack.testing.repository import MemoryRepository, Objects, UserRepository
 from autopack.testing.starts import MemoryStarts
 from autopack.testing.store import MemoryStore, MemoryTransaction
@@ -15,6 +16,7 @@ __all__ = [
     "FakeDisk",
     "FakeVerifier",
     "MemoryArchive",
+    "MemoryHistory",
     "MemoryRepository",
     "MemoryStarts",
     "MemoryStore",
