@@ -256,6 +256,14 @@ def _diagram(edges: Iterable[tuple[str, str, str]]) -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", *arrows, "```"])
 
 
+def hostile_page() -> str:
+    """Hostile shapes and what is said to them, from the tables of the tests."""
+    sys.path.insert(0, str(ROOT))
+    from tests.hostile import page
+
+    return f"# Hostile patches and clones\n\n{NOTICE}\n\n{page.text()}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "states.md": states_page,
@@ -264,6 +272,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "exit-codes.md": exit_codes_page,
     "plan.schema.json": plan_schema,
     "settings.schema.json": settings_schema,
+    "hostile.md": hostile_page,
 }
 """Every generated file below docs/reference, and what makes it."""
 

@@ -59,7 +59,7 @@ def generator() -> ModuleType:
 
 GENERATED = [
     "cli.md", "states.md", "settings.md", "errors.md", "exit-codes.md", "plan.schema.json",
-    "settings.schema.json",
+    "settings.schema.json", "hostile.md",
 ]  # fmt: skip
 
 
