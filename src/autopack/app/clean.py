@@ -33,6 +33,8 @@ class What(StrEnum):
     CLONE = "clone"
     LOGS = "logs"
     ARTEFACTS = "artefacts"
+    ROOM = "room"
+    """In Autopack's own repository, of what nothing refers to any more."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def clean(house: House, *, alone: bool, dry: bool) -> list[Entry]:
         *cleaning.artefacts(),
     ]
     if alone and not dry:
-        cleaning.pack(found)
+        found += [*cleaning.pack(found)]
     return found
 
 
@@ -295,19 +297,25 @@ class _Cleaning:
 
     # --- what all ask ---------------------------------------------------------------------------
 
-    def pack(self, found: list[Entry]) -> None:
+    def pack(self, found: list[Entry]) -> Iterator[Entry]:
         """Make room in repositories that lost refs, where no run is open and no clone borrows."""
-        busy = {known.project for known in self._runs.values() if not known.ended}
         stays = [entry for entry in found if not entry.goes and entry.what is What.CLONE]
-        for entry in stays:
-            busy |= {self._runs[entry.run_id].project} if entry.run_id in self._runs else set()
+        if any(entry.run_id not in self._runs for entry in stays):
+            return  # nobody knows which repository it borrows from
         lost = {entry.run_id for entry in found if entry.goes and entry.what is What.ATTEMPT}
-        if any(entry.why == UNKNOWN for entry in stays):
-            return
+        busy = {known.project for known in self._runs.values() if not known.ended}
+        busy |= {self._runs[entry.run_id].project for entry in stays}
         for project in {self._runs[run_id].project for run_id in lost} - busy:
             archive = self._archives.get(project)
-            if archive is not None:
+            if archive is None:
+                continue
+            why = "nothing refers to it any more"
+            try:
                 archive.pack()
+            except Fault as fault:
+                yield Entry(What.ROOM, "", project[1], goes=False, why=fault.what)
+            else:
+                yield Entry(What.ROOM, "", project[1], goes=True, why=why)
 
     def _archive(self, known: _Known) -> Archive | None:
         if known.project not in self._archives:

@@ -164,6 +164,7 @@ class Performer:
             return lost
         tokens_max = build.tokens_max - lost
         attempt = Attempt(run.run_id, phase, build.attempt, tokens_max, build.evidence, logs)
+        over = True
         try:
             clone = repository.clone(build.parent, folder)
             built = builder.build(attempt, clone, cancel)
@@ -171,10 +172,14 @@ class Performer:
                 _leave_if_cut_off(cancel)
             built = replace(built, tokens=built.tokens + lost)
             return self._captured(run, build, built, clone, pending.issued_at, cancel)
+        except CutOff:
+            over = False  # the next supervisor keeps what is in its clone, and begins again
+            raise
         except Fault as fault:
             return _failed(fault, lost)
         finally:
-            repository.discard(folder)
+            if over:
+                repository.discard(folder)
 
     def _begin(
         self,

@@ -41,6 +41,11 @@ COMMANDS: Final[dict[str, dict[int, str]]] = {
         INTERRUPTED: "interrupted; what was found until then is told",
     },
     "notify test": {FAILED: "somebody was not reached, or refused the notice"},
+    "salvage": {USAGE: "no such run or phase, or the folder to write is there already"},
+    "undo": {
+        USAGE: "the run is open or landed nothing; its branch is checked out, or not as it left it",
+        ENVIRONMENT: "your repository refused the move",
+    },
     "events verify": {FAILED: "a log is damaged"},
     "doctor": {
         FAILED: "nothing is missing, but the base's tests are red (`--tests`)",
