@@ -97,7 +97,7 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hooks/a?token=t"
 
-    def wait_for(self, count: int, seconds_max: float = 30) -> list[Received]:
+    def wait_for(self, count: int, seconds_max: float = 60) -> list[Received]:
         """The requests, once there are so many."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.received) >= count, seconds_max), (

@@ -188,6 +188,12 @@ def test_a_supervisor_without_runs_lingers_for_what_is_owed_but_not_for_long() -
     assert not here.notifier.lingers()
 
 
+def test_how_long_it_lingers_counts_from_its_first_idle_moment() -> None:
+    here = Hosting(recipient("all"))
+    here.clock.advance(LINGER_SECONDS_MAX)
+    assert here.notifier.lingers()
+
+
 def test_nobody_is_waited_for_where_nobody_is_told() -> None:
     here = Hosting()
     assert not here.notifier.lingers()

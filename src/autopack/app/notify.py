@@ -22,7 +22,7 @@ from autopack.core.run import Run
 
 _log = logging.getLogger(__name__)
 LINGER_SECONDS_MAX: Final = 5.0
-"""A supervisor without runs stays this long, from the last notice on, for what is still owed."""
+"""A supervisor without runs stays this long for what is owed, counted anew with each notice."""
 STOP_SECONDS_MAX: Final = 2.0
 """What is being sent when a supervisor ends may take this long to notice."""
 RETRY_SECONDS_MIN: Final = 1.0
@@ -192,7 +192,7 @@ class Notifier:
         self._stopping = threading.Event()
         self._couriers = [Courier(each, outbox, clock, self._stopping) for each in recipients]
         self._threads: list[threading.Thread] = []
-        self._last = clock.monotonic()
+        self._lingers_from: float | None = None
 
     def note(self, before: Run, happened: Happened, after: Run, within: Transaction) -> None:
         """Owe what an event gives to tell, in the event's own transaction."""
@@ -223,7 +223,10 @@ class Notifier:
 
     def lingers(self) -> bool:
         """Whether a supervisor without runs should stay: something new is owed, not for long."""
-        if self._clock.monotonic() - self._last >= LINGER_SECONDS_MAX:
+        now = self._clock.monotonic()
+        if self._lingers_from is None:
+            self._lingers_from = now
+        if now - self._lingers_from >= LINGER_SECONDS_MAX:
             return False
         return not all(courier.idle for courier in self._couriers)
 
@@ -246,6 +249,6 @@ class Notifier:
                 )
 
     def _wake(self) -> None:
-        self._last = self._clock.monotonic()
+        self._lingers_from = None
         for courier in self._couriers:
             courier.wake()
