@@ -2,6 +2,7 @@
 
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
 from autopack.testing.archive import MemoryArchive
+from autopack.testing.branches import MemoryBranches
 from autopack.testing.clock import FakeClock
 from autopack.testing.disk import FakeDisk
 from autopack.testing.history import MemoryHistory
@@ -16,6 +17,7 @@ __all__ = [
     "FakeDisk",
     "FakeVerifier",
     "MemoryArchive",
+    "MemoryBranches",
     "MemoryHistory",
     "MemoryRepository",
     "MemoryStarts",

@@ -67,10 +67,9 @@ class GitBranches:
         after = target.refs(run_id)
         if isinstance(after, str):  # nobody can say where it stands, so the record stays
             return after
-        if after.get(branch) == to.commit:
+        if said.ok or after.get(branch) == to.commit:
             return ""
-        if after.get(branch) == left.commit:
-            transaction(self._store, [f"delete {ref} {record}"])  # nothing moved
+        transaction(self._store, [f"delete {ref} {record}"])  # nothing moved
         return refused(said, source)
 
     def _record(self, run_id: str, left: Place, to: Place, at: int, by: str) -> tuple[str, str]:
