@@ -9,11 +9,13 @@ import base64
 import hashlib
 import hmac
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 SECRET = "whsec_" + base64.b64encode(b"a key of a test, no secret").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another key of a test, too").decode()
@@ -104,6 +106,13 @@ class Receiver:
                 f"{len(self.received)} of {count} requests came"
             )
             return [*self.received]
+
+    def secure(self, certificate: Path) -> None:
+        """Speak TLS from now on; who does not finish the handshake is dropped."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        plain = self._server.socket
+        self._server.socket = context.wrap_socket(plain, server_side=True)
 
     def close(self) -> None:
         """Refuse connections from now on."""

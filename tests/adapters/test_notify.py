@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +24,8 @@ from autopack.adapters.notify.secret import Secret, sign
 from autopack.adapters.notify.webhook import Webhook
 from autopack.app.notify import Told
 from autopack.core.errors import OperatorFault
+from autopack.process import runner
+from autopack.process.limits import Limits
 from autopack.testing import FakeClock
 from tests.receiver import (
     OTHER_SECRET,
@@ -246,6 +251,43 @@ def test_https_is_never_spoken_in_the_clear(server: Receiver) -> None:
     told = tell(webhook(server.url.replace("http:", "https:"), seconds_max=5))
     assert not told.delivered
     assert server.received == []
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate of its own for this machine, in one file."""
+    if shutil.which("openssl") is None:
+        why = "no openssl to make a certificate with"
+        pytest.fail(f"CI needs it: {why}") if os.environ.get("CI") else pytest.skip(why)
+    file = tmp_path / "both.pem"
+    made = runner.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", "key", "-out", "certificate", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost"],
+        env={"PATH": os.environ["PATH"]}, cwd=tmp_path, limits=Limits(30),
+    )  # fmt: skip
+    assert made.ok, made.stderr
+    file.write_bytes((tmp_path / "key").read_bytes() + (tmp_path / "certificate").read_bytes())
+    return file
+
+
+def test_https_is_spoken_with_whom_the_certificate_names(
+    server: Receiver, certificate: Path
+) -> None:
+    server.secure(certificate)
+    url = f"https://localhost:{server.port}/x"
+    unknown = tell(webhook(url))
+    assert not unknown.delivered
+    assert "certificate verify failed" in unknown.said
+    trust = ssl.create_default_context(cafile=str(certificate))
+    target = Webhook(urlsplit(url), Secret("ops", SECRET), SystemClock(), 30, trust)
+    assert tell(target).delivered
+    other = urlsplit(url.replace("localhost", "127.0.0.1"))
+    assert not tell(replace(target, url=other)).delivered
+    assert len(server.received) == 1
+    server.replies.append(server.silent)
+    late = tell(replace(target, seconds_max=0.5))
+    assert late == Told(False, "localhost: no answer within 0.5 s", heard=False)
 
 
 def program(tmp_path: Path, script: str, *pass_env: str, seconds_max: float = 30) -> Command:
