@@ -17,7 +17,7 @@ import pytest
 from tests.cli.world import PLAN, SETTINGS, World, contents
 
 KEYS = {
-    "repository", "branch", "tip", "order", "policy", "way", "ci", "commits_found",
+    "repository", "branch", "tip", "order", "policy", "way", "ci", "sandbox", "commits_found",
     "commits_replayed", "complete", "interrupted", "fetch_seconds", "seconds",
     "commits_per_second", "verdicts", "identical_trees", "different_trees", "rules", "slowest",
     "changes", "commits",
@@ -160,6 +160,7 @@ def test_ci_judges_history_by_the_profile_of_today(world: World) -> None:
     world.commit({"a.py": "def add(a, b):\n    return a + b\n"})
     world.git("commit", "--quiet", "--amend", "--message=green")
     found = told(world, "--ci", code=1)
+    assert found["sandbox"] == "bubblewrap"
     by_name = {each["subject"]: each for each in found["commits"]}
     assert {name: each["verdict"] for name, each in by_name.items()} == {
         "no test yet": "refuse", "red": "refuse", "green": "accept",

@@ -84,7 +84,7 @@ def backtest(
     told = threading.Event()
     with _told_to_end(told):
         report = _replayed(repo, asked, told)
-    return _end(report, asked, interrupted=told.is_set())
+    return _end(report, asked)
 
 
 def _replayed(repo: str, asked: Asked, told: threading.Event) -> Report:
@@ -121,15 +121,16 @@ def _replayed(repo: str, asked: Asked, told: threading.Event) -> Report:
         ended = clock.monotonic()
     report = Report(
         repository=str(source.top), branch=base, tip=tip, policy=judged_by, way=asked.way,
-        ci=asked.ci, last=len(pasts), replayed=tuple(found), seconds=ended - fetched,
-        fetch_seconds=fetched - began, interrupted=told.is_set(), fault=fault,
+        ci=asked.ci, sandbox=loaded.settings.sandbox if asked.ci else "", last=len(pasts),
+        replayed=tuple(found), seconds=ended - fetched, fetch_seconds=fetched - began,
+        interrupted=told.is_set() and len(found) < len(pasts), fault=fault,
     )  # fmt: skip
     if not asked.as_json:
         render.warn(loaded.warnings, as_json=False)
     return report
 
 
-def _end(report: Report, asked: Asked, *, interrupted: bool) -> int:
+def _end(report: Report, asked: Asked) -> int:
     from autopack.cli import render, verdicts
     from autopack.core.backtest import BacktestVerdict
 
@@ -139,7 +140,7 @@ def _end(report: Report, asked: Asked, *, interrupted: bool) -> int:
         render.out(*verdicts.lines(report))
     if report.fault is not None:
         raise report.fault
-    if interrupted:
+    if report.interrupted:
         return INTERRUPTED
     refused = any(each.verdict is BacktestVerdict.REFUSE for each in report.replayed)
     return FAILED if refused else DONE
@@ -205,6 +206,8 @@ def _told_to_end(told: threading.Event) -> Iterator[None]:
 
     def end(number: int, _frame: object) -> None:
         told.set()
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[Kending after the commit under way; once more ends it now\n")
         signal.signal(number, before[number])
 
     for number in before:

@@ -38,6 +38,8 @@ class Report:
     policy: str
     way: str
     ci: bool
+    sandbox: str
+    """What CI ran in; empty without CI."""
     last: int
     replayed: tuple[Replayed, ...]
     seconds: float
@@ -61,6 +63,7 @@ def record(report: Report) -> dict[str, Any]:
         "policy": report.policy,
         "way": report.way,
         "ci": report.ci,
+        "sandbox": report.sandbox,
         "commits_found": report.last,
         "commits_replayed": len(report.replayed),
         "complete": len(report.replayed) == report.last,
@@ -103,7 +106,8 @@ def _head(report: Report, summary: Summary) -> Iterator[str]:
     done = len(report.replayed)
     yield f"{report.repository}: {count(done, 'commit')} up to {report.branch} ({report.tip[:12]})"
     yield f"  policy: {report.policy}"
-    yield f"  order: {ORDER}; way: {report.way}; CI: {'run' if report.ci else 'not run'}"
+    ci = f"run, sandbox {report.sandbox}" if report.ci else "not run"
+    yield f"  order: {ORDER}; way: {report.way}; CI: {ci}"
     rate = f"{report.per_second:.1f} commits/s" if done else "nothing replayed"
     yield f"  {report.seconds:.1f} s ({rate}), fetched in {report.fetch_seconds:.1f} s"
     if done < report.last:
