@@ -124,7 +124,7 @@ def tidy(loaded: Loaded, store: Store, clock: Clock) -> None:
 
     stamp, now = loaded.folders.state / "cleaned", clock.now()
     try:
-        if now - _read(stamp) >= IDLE_SECONDS_MIN:
+        if abs(now - _read(stamp)) >= IDLE_SECONDS_MIN:  # somebody may have set the clock back
             _told(clean(house(loaded, store, clock), alone=True, dry=False))
             stamp.write_text(f"{now}\n", encoding="ascii")
     except (Fault, OSError) as fault:

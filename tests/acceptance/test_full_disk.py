@@ -136,3 +136,20 @@ def test_a_user_s_repository_that_is_full(disk: Disk, lab: Lab) -> None:
     assert (lab.project / ".autonomous_runs" / "r" / "run_summary.md").read_text()
     assert not list((lab.project / ".git").rglob("tmp_*"))
     check_whole(lab)
+
+
+@small_disk(megabytes=32)
+def test_an_attempt_that_finds_no_reserve_makes_room_first(disk: Disk, lab: Lab) -> None:
+    """An ended run's logs go after their days, or at once when it is needed; then it starts."""
+    lab.variables["AUTOPACK_DISK_RESERVE_BYTES"] = str(6 << 20)
+    assert lab.make().run(phase("F1", ONE)).code == 0
+    until(lab.idle, "the supervisor has ended")
+    old = disk.folder / "state" / "logs" / "runs" / "r" / "old.log"
+    old.write_bytes(bytes(disk.free - (5 << 20)))
+    assert disk.free < 6 << 20
+    lab.variables["AUTOPACK_LOGS_RETENTION_DAYS"] = "0"
+    done = lab.cli("run", lab.plan(phase("F1", ONE)), "--run-id", "next")
+    assert done.code == 0, done.err
+    assert not old.exists()
+    assert disk.free > 6 << 20
+    check_whole(lab)
