@@ -64,7 +64,7 @@ def required() -> Path:
 
 
 class Server:
-    """A server in `folder`, a short path that other users may enter; `make` it once."""
+    """A server in `folder`, whose path is short, as a socket's must be; `make` it once."""
 
     def __init__(self, folder: Path, programs: Path, **settings: str) -> None:
         self.folder = folder
@@ -75,8 +75,8 @@ class Server:
 
     def make(self) -> Server:
         """A new cluster, of a user who is not root: PostgreSQL refuses root."""
-        self.folder.mkdir(mode=0o755, exist_ok=True)
-        self.folder.chmod(0o755)
+        # Closed to others: who reaches the socket is the server's superuser.
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)

@@ -135,3 +135,20 @@ def test_a_server_that_goes_away_in_the_middle(tmp_path: Path, mortal_postgres: 
     lab.check_sound()
     lab.check_untouched()
     lab.close()
+
+
+def test_a_supervisor_ends_when_told_while_the_server_is_away(
+    tmp_path: Path, mortal_postgres: Server
+) -> None:
+    mortal_postgres.execute("CREATE DATABASE runs")
+    lab, mark = Lab(tmp_path, DATABASE_URL=mortal_postgres.url("runs")), new_mark()
+    lab.make().record(phase("F1", "do: write src/one.txt one", f"do: hang {mark}"))
+    supervisor = lab.start("supervise", "--until-idle")
+    until(lambda: len(alive(mark)) >= 2, "the agent works")
+    mortal_postgres.stop()
+    told = "cannot "
+    until(lambda: told in (lab.root / "started.log").read_text(), "the loss is told", seconds=40)
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(20) in {0, -signal.SIGTERM}
+    assert not alive(mark)
+    lab.close()

@@ -119,6 +119,9 @@ class DbosEngine:
 
         with self._translated():
             dbos.DBOS.launch()
+        # Else each of its threads sleeps up to 90 s between tries of a server that is away, `stop`
+        # with them: the supervisor must end at once, for its lock may be another's by now.
+        self._runtime._sys_db._retry_connection_errors = False  # noqa: SLF001  private to the pinned release
 
     def recover(self, command_ids: Sequence[str]) -> None:
         """Queue those of the commands that the engine does not know or has given up.
