@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -60,7 +60,9 @@ def backtest(
     repo: Annotated[str, Parameter(help="Folder of a git repository, bare or not")],
     /,
     *,
-    last: Annotated[int, _from_one(LAST_MAX), Parameter(help="Commits to replay")] = 100,
+    last: Annotated[
+        int, _from_one(LAST_MAX), Parameter(help="How many: no merges, merged branches included")
+    ] = 100,
     config: Annotated[
         Path | None, Parameter(help="Judge by this autopack.toml, and say what it changes")
     ] = None,
@@ -81,13 +83,13 @@ def backtest(
     governed apply and the gate. Order: topological, newest first, merged branches included.
     """
     asked = Asked(last, config, way, ci, seconds, json)
-    told = threading.Event()
+    told = Told()
     with _told_to_end(told):
         report = _replayed(repo, asked, told)
     return _end(report, asked)
 
 
-def _replayed(repo: str, asked: Asked, told: threading.Event) -> Report:
+def _replayed(repo: str, asked: Asked, told: Told) -> Report:
     from autopack import trials, wiring
     from autopack.app.backtest import replay
     from autopack.app.start import find_base
@@ -198,8 +200,30 @@ def _text(path: Path) -> str:
         raise OperatorFault(f"--config {path}: {fault}", "name a readable TOML file") from fault
 
 
+class Told:
+    """A Cancel that a signal handler may set: it takes no lock, which who is interrupted may hold."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def set(self) -> None:
+        """Tell it to end early."""
+        self._told = True
+
+    def is_set(self) -> bool:
+        """Whether it was told."""
+        return self._told
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when it is told, or after `timeout` seconds; whether it was told."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self._told and (until is None or time.monotonic() < until):
+            time.sleep(TOLD_LOOK_SECONDS)
+        return self._told
+
+
 @contextmanager
-def _told_to_end(told: threading.Event) -> Iterator[None]:
+def _told_to_end(told: Told) -> Iterator[None]:
     """Ctrl-C and SIGTERM end it after the commit under way; once more ends it at once."""
     numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
