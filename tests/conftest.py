@@ -13,6 +13,9 @@ from hypothesis import settings
 
 from tests.postgres import Server, close_down, kept_server, own_server, required
 
+STARTER = os.getppid()
+"""Of a worker: its session. Looked at now, for a worker whose session was killed has another."""
+
 # No timing decides a test: a loaded machine is slow, not wrong. A failure prints how to repeat it.
 settings.register_profile("autopack", deadline=None, print_blob=True)
 settings.load_profile("autopack")
@@ -33,7 +36,7 @@ def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     shared = tmp_path_factory.getbasetemp()
     process = os.getpid()
     if hasattr(request.config, "workerinput"):  # a worker: its folder is below the session's
-        shared, process = shared.parent, os.getppid()
+        shared, process = shared.parent, STARTER
     with filelock.FileLock(shared / "postgres.lock"):
         return kept_server(shared / "postgres", programs, process)
 
