@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import pytest
 
 from autopack.app.supervise import RENDER_SECONDS, Cancellation, Supervisor, create_run
 from autopack.core.command import Pending, PrepareBase, command_id
@@ -82,3 +89,36 @@ def test_artefacts_of_an_open_run_are_written_now_and_then_and_at_its_end() -> N
     supervisor.tick()
     assert store.load("r").ended
     assert written == [1, 2, store.load("r").version]
+
+
+def interrupt(line: int, handler: Callable[[], None]) -> Callable[[FrameType, str, Any], Any]:
+    """A trace that calls a handler before one line of `threading`, in the thread that is there."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        nonlocal left
+        if event == "line" and frame.f_code.co_filename == threading.__file__:
+            left -= 1
+            if left == 0:
+                handler()
+        return trace
+
+    return trace
+
+
+@pytest.mark.parametrize("first", range(1, 61, 10))
+def test_a_signal_ends_the_loop_wherever_it_meets_it(first: int) -> None:
+    """As SIGTERM does: between any two lines, also while the loop holds a lock."""
+    for line in range(first, first + 10):
+        store, engine, clock = MemoryStore(), SimulatedEngine(durable=False), FakeClock()
+        supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: None)
+
+        def host(supervisor: Supervisor, line: int) -> None:
+            sys.settrace(interrupt(line, supervisor.stop))
+            supervisor.run(until_idle=False, poll_seconds=0.001)
+
+        loop = threading.Thread(target=host, args=(supervisor, line), daemon=True)
+        loop.start()
+        loop.join(10)
+        assert not loop.is_alive(), f"stopped at line {line} of `threading`, it goes on for ever"
+        assert supervisor.stopped

@@ -8,12 +8,14 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autopack.cli.backtest import Told
 from tests.cli.world import PLAN, SETTINGS, World, contents
 
 KEYS = {
@@ -215,6 +217,18 @@ def test_ctrl_c_tells_what_was_found_and_leaves_nothing(world: World) -> None:
     assert 0 < found["commits_replayed"] < 1_000
     assert found["verdicts"]["accept"] == found["commits_replayed"]
     assert backtest_refs(world) == []
+
+
+def test_what_ctrl_c_tells_wakes_who_waits() -> None:
+    told = Told()
+    assert not told.wait(0)
+    waits = threading.Thread(target=told.wait, daemon=True)
+    waits.start()
+    told.set()
+    waits.join(20)
+    assert not waits.is_alive()
+    assert told.is_set()
+    assert told.wait()
 
 
 def test_a_run_can_be_built_by_history(world: World) -> None:

@@ -89,7 +89,7 @@ class Supervisor:
         self._stale_artefacts: set[str] = set()
         self._rendered: dict[str, float] = {}
         self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._told_to_stop = False
         self._cutting_off = False
         self.fault: Fault | None = None
 
@@ -102,7 +102,7 @@ class Supervisor:
             self._stale_artefacts.update(run.run_id for run in ended)
         self._engine.start(self.perform)
         try:
-            while not self._stopping.is_set():
+            while not self._told_to_stop:
                 self._wake.clear()
                 self.tick()
                 if self.fault is not None:
@@ -115,9 +115,11 @@ class Supervisor:
             self._engine.stop()
 
     def stop(self) -> None:
-        """End the loop; what is under way is cut off and stays unanswered, for the next start."""
-        self._stopping.set()
-        self._wake.set()
+        """End the loop; what is under way is cut off and stays unanswered, for the next start.
+
+        For signal handlers: it takes no lock, since the thread it interrupts may hold any.
+        """
+        self._told_to_stop = True
 
     def fail(self, fault: Fault) -> None:
         """End the loop, as `stop`; `run` raises the first of such faults."""
@@ -127,7 +129,7 @@ class Supervisor:
     @property
     def stopped(self) -> bool:
         """It was told to end, so that open runs are no reason to start another."""
-        return self._stopping.is_set()
+        return self._told_to_stop
 
     def tick(self) -> None:
         """One turn of the loop: new runs, requests, spent durations, artefacts."""

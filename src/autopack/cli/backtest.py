@@ -6,6 +6,7 @@ then is told, and nothing of the backtest stays.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 LAST_MAX: Final = 10_000
 """Commits of one backtest: about ten minutes without CI."""
 SECONDS_MAX: Final = 24 * 3600
+LOOK_SECONDS: Final = 0.1
 _REMOTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://|[\w.-]+@[\w.-]+:|github:", re.IGNORECASE)
 
 
@@ -201,7 +204,7 @@ def _text(path: Path) -> str:
 
 
 class Told:
-    """A Cancel that a signal handler may set: it takes no lock, which who is interrupted may hold."""
+    """A Cancel that a signal handler may set: no lock, for who is interrupted may hold it."""
 
     def __init__(self) -> None:
         self._told = False
@@ -216,9 +219,11 @@ class Told:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return when it is told, or after `timeout` seconds; whether it was told."""
-        until = None if timeout is None else time.monotonic() + timeout
-        while not self._told and (until is None or time.monotonic() < until):
-            time.sleep(TOLD_LOOK_SECONDS)
+        looks = itertools.count() if timeout is None else range(ceil(timeout / LOOK_SECONDS))
+        for _ in looks:
+            if self._told:
+                break
+            time.sleep(LOOK_SECONDS)
         return self._told
 
 
