@@ -13,7 +13,7 @@ from autopack.app.ports import Refused
 from autopack.core.names import folded
 from autopack.core.patch import EXECUTABLE, FILE, GITLINK, SYMLINK
 from autopack.core.policy import Rules, judge
-from tests.repos import bare, git, refs, user_repository
+from tests.repos import bare, commit_all, git, refs, user_repository, write
 
 
 def ready(
@@ -233,3 +233,20 @@ def _with_folders(repository: BareRepository, tree: str) -> set[bytes]:
         parts = path.encode().split(b"/")
         found |= {b"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
     return found - {b""}
+
+
+def test_lines_of_large_texts_are_counted_without_a_comparison(tmp_path: Path) -> None:
+    """git needs minutes for two such texts; what changed is told all the same."""
+    rng = random.Random(1)
+    old, new = ("\n".join(rng.choices("0123456789", k=600_000)) + "\n" for _ in range(2))
+    binary = "\0" + old
+    repository, base = ready(tmp_path, {"t": old, "gone": old, "one": old, "b": binary, "s": "1\n"})
+    user = tmp_path / "user"
+    write(user, {"t": new, "one": old + "another\n", "b": binary + "x", "s": "2\n", "n": old})
+    (user / "gone").unlink()
+    git(user, "add", "-A")
+    tree = git(user, "write-tree")
+    git(repository.folder, "fetch", "-q", str(user), commit_all(user))
+    found = {c.path: c.lines for c in repository.diff(base, tree).changes}
+    assert found.pop(b"t") == sum(abs(old.count(f"{n}\n") - new.count(f"{n}\n")) for n in range(10))
+    assert found == {b"gone": 600_000, b"one": 1, b"b": -1, b"s": 2, b"n": 600_000}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from autopack.adapters.git.wrapper import GitFailed, Store
@@ -11,28 +12,45 @@ from autopack.core.patch import ABSENT, GITLINK, SYMLINK, Change, TreeDiff
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BINARY_BYTES: Final = 8000  # in which git looks for a NUL
 TARGET_BYTES_MAX: Final = 4096  # PATH_MAX; a longer link cannot be followed and is told as empty
+DIFF_BYTES_MAX: Final = 1 << 20
+"""Of a text that git compares, 2 s at worst; for 10 MB of short lines it takes minutes."""
+BAGS_BYTES_MAX: Final = 20 << 20  # of all larger texts: one of the size policy takes, old and new
 CLASHES_MAX: Final = 100  # pairs told
 FOLDERS_LOOKED_MAX: Final = 500_000  # steps from the root to all added folders; about 6 s
 FOLDERS_BYTES_MAX: Final = 64 << 20  # of the added paths and their folders
 
 
 def diff(store: Store, parent: str, tree: str) -> TreeDiff:
-    """The changes from a commit to a tree."""
+    """The changes from a commit to a tree.
+
+    Of texts over DIFF_BYTES_MAX the changed lines are those that one side has more often.
+    """
     said = store.output(
         "diff-tree", "-r", "-z", "--no-renames", "--raw", "--numstat", "--no-abbrev",
         "--no-ext-diff", "--no-textconv", "--no-color", parent, tree,
+        config={"core.bigFileThreshold": str(DIFF_BYTES_MAX)},
     )  # fmt: skip
     raw, lines = _parse(said)
-    added = _with_folders([path for path, old, _, _ in raw if old == ABSENT])
+    added = _with_folders([path for path, old, *_ in raw if old == ABSENT])
+    wanted = [oid for _, _, mode, _, oid in raw if mode not in (ABSENT, GITLINK)]
+    wanted += [
+        oid
+        for path, mode, _, oid, _ in raw
+        if lines.get(path) == -1 and mode not in (ABSENT, GITLINK)
+    ]
     sizes, siblings = _look_up(
         store,
         tree,
-        [oid for _, _, mode, oid in raw if mode not in (ABSENT, GITLINK)],
+        wanted,
         added or set(),
     )
+    lines |= _bags(store, raw, lines, sizes)
     links = [
-        oid for _, _, mode, oid in raw if mode == SYMLINK and sizes.get(oid, 0) <= TARGET_BYTES_MAX
+        oid
+        for _, _, mode, _, oid in raw
+        if mode == SYMLINK and sizes.get(oid, 0) <= TARGET_BYTES_MAX
     ]
     targets = _targets(store, links)
     changes = tuple(
@@ -44,7 +62,7 @@ def diff(store: Store, parent: str, tree: str) -> TreeDiff:
             lines.get(path, 0),
             targets.get(oid, "") if new == SYMLINK else "",
         )
-        for path, old, new, oid in raw
+        for path, old, new, _, oid in raw
     )
     clashes = _clashes(store, parent, tree, added) if added and _same(added, siblings) else ()
     return TreeDiff(parent, tree, changes, clashes, clashes_known=added is not None)
@@ -57,22 +75,42 @@ def tree_paths(store: Store, tree: str, *, folders: bool = False) -> list[bytes]
     return said.split(b"\0")[:-1]
 
 
-_Raw = tuple[bytes, str, str, str]
+_Raw = tuple[bytes, str, str, str, str]
 
 
 def _parse(said: bytes) -> tuple[list[_Raw], dict[bytes, int]]:
-    """Raw records (path, old mode, new mode, new id), then changed lines by path."""
+    """Raw records (path, old mode, new mode, old id, new id), then changed lines by path."""
     fields = iter(said.split(b"\0")[:-1])
     raw: list[_Raw] = []
     lines: dict[bytes, int] = {}
     for head in fields:
         if head.startswith(b":"):
-            old, new, _, oid, _ = head[1:].decode().split(" ")
-            raw.append((next(fields), old, new, oid))
+            old, new, was, oid, _ = head[1:].decode().split(" ")
+            raw.append((next(fields), old, new, was, oid))
         else:
             added, removed, path = head.split(b"\t", 2)
             lines[path] = -1 if added == b"-" else int(added) + int(removed)
     return raw, lines
+
+
+def _bags(
+    store: Store, raw: list[_Raw], lines: dict[bytes, int], sizes: dict[str, int]
+) -> dict[bytes, int]:
+    """Changed lines of the large texts, without regard to their order."""
+    found: dict[bytes, int] = {}
+    left = BAGS_BYTES_MAX
+    for path, _, _, *oids in raw:
+        told = [sizes.get(oid, 0) for oid in oids]
+        if lines.get(path) == -1 and max(told) > DIFF_BYTES_MAX and sum(told) <= left:
+            left -= sum(told)
+            old, new = (
+                store.output("cat-file", "blob", oid) if oid in sizes else b"" for oid in oids
+            )
+            if b"\0" not in old[:BINARY_BYTES] + new[:BINARY_BYTES]:
+                bag = Counter(old.splitlines())
+                bag.subtract(new.splitlines())
+                found[path] = sum(abs(count) for count in bag.values())
+    return found
 
 
 def _look_up(
