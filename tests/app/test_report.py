@@ -8,6 +8,7 @@ import typing
 
 import pytest
 
+from autopack.adapters.files.summaries import run_summary
 from autopack.app.ports import Recorded
 from autopack.app.report import run_view
 from autopack.app.sentences import attempt_number, phase_sentence, run_sentence
@@ -221,3 +222,17 @@ def test_every_event_is_told_apart_from_what_others_wrote(kind: type[ev.Event]) 
     assert said.what
     assert "HOSTILE" not in said.what
     assert said.phase_id == getattr(event, "phase_id", "")
+
+
+def test_infra_retries_are_those_of_the_run_and_of_each_phase_that_used_some() -> None:
+    used = Phase(spec("F1", 1), Step.COMPLETE, infra_retries_used=2)
+    view = run_view(run_of(used, Phase(spec("F2", 2)), infra_retries_used=1))
+    told = {b.name: (b.used, b.limit) for b in view.budgets if "retries" in b.name}
+    assert told == {"infra retries": (1, 2), "infra retries of F1": (2, 2)}
+    assert "| infra retries of F1 | 2 | 2 | retries |" in run_summary(view)
+
+
+def test_a_summary_says_that_nothing_fenced_the_run() -> None:
+    assert "- sandbox: none: agents and CI saw the machine" in run_summary(
+        run_view(run_of(Phase(spec("F1", 1))))
+    )

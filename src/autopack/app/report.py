@@ -10,7 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autopack.app.ports import Recorded, Store
-from autopack.app.sentences import attempts_max, phase_sentence, run_sentence
+from autopack.app.sentences import (
+    UNDER_WAY,
+    attempt_number,
+    attempts_max,
+    phase_sentence,
+    run_sentence,
+)
+from autopack.app.sentences import landed as landed_sentence
 from autopack.app.story import told
 from autopack.core.ids import candidate_ref
 from autopack.core.run import Evidence, Finding, Phase, Run
@@ -118,6 +125,8 @@ class PhaseView:
     step: str
     summary: str
     """One sentence, as `phase F1.1 waits for CI, attempt 2 of 3`."""
+    attempt: int
+    """The one under way, from 1; 0 when none is."""
     attempts_used: int
     attempts_max: int
     auditor_attempts_used: int
@@ -166,6 +175,10 @@ class RunView:
     base_commit: str
     branch: str
     tip: str
+    landed: str
+    """As `4 of 4 phases landed, 2 of them in nightly`."""
+    landed_before: int
+    """Phases that landed in the runs that this one continues."""
     delivered: str
     delivery_refusal: str
     builder: str
@@ -239,6 +252,8 @@ def run_view(run: Run, events: Iterable[Recorded] = ()) -> RunView:
         base_commit=spec.base_commit,
         branch=spec.branch,
         tip=run.tip,
+        landed=landed_sentence(run),
+        landed_before=len(spec.landed),
         delivered=run.delivered,
         delivery_refusal=run.delivery_refusal,
         builder=spec.builder,
@@ -265,13 +280,20 @@ def _run_failure(run: Run) -> FailureView | None:
 
 
 def _budgets(run: Run) -> tuple[BudgetView, ...]:
+    """The run's; infra retries are allowed to it and to each phase apart."""
     spec = run.spec
+    retries = [("infra retries", run.infra_retries_used)]
+    retries += [
+        (f"infra retries of {phase.phase_id}", phase.infra_retries_used)
+        for phase in run.phases
+        if phase.infra_retries_used
+    ]
     return (
         BudgetView("tokens", run.tokens_spent, spec.token_cap, "tokens"),
         BudgetView("phases", len(run.phases), spec.phases_max, "phases"),
         BudgetView("duration", run.active_seconds, spec.duration_seconds_max, "seconds"),
         BudgetView("parked", run.parked_seconds, spec.parked_seconds_max, "seconds"),
-        BudgetView("infra retries", run.infra_retries_used, spec.infra_retries_max, "retries"),
+        *(BudgetView(name, used, spec.infra_retries_max, "retries") for name, used in retries),
     )
 
 
@@ -309,6 +331,7 @@ def _phase(run: Run, phase: Phase, log: _Log) -> PhaseView:
         state=phase.state.value,
         step=phase.step.value,
         summary=phase_sentence(run, phase),
+        attempt=attempt_number(run, phase) if phase.step in UNDER_WAY else 0,
         attempts_used=phase.attempts_used,
         attempts_max=attempts_max(phase),
         auditor_attempts_used=phase.auditor_attempts_used,

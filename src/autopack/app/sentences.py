@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from autopack.core.command import Build
 from autopack.core.run import FAILED_STATE, Phase, Run, Stage, Step
 
@@ -19,13 +21,13 @@ _STEPS: dict[Step, str] = {
     Step.FAILED: "has failed",
     Step.SKIPPED: "was skipped",
 }
-_UNDER_WAY = frozenset(_STEPS) - {Step.QUEUED, Step.COMPLETE, Step.FAILED, Step.SKIPPED}
+UNDER_WAY: Final = frozenset(_STEPS) - {Step.QUEUED, Step.COMPLETE, Step.FAILED, Step.SKIPPED}
 
 
 def phase_sentence(run: Run, phase: Phase) -> str:
     """Where a phase stands, as `phase F1.1 waits for CI, attempt 2 of 3`."""
     said = f"phase {phase.phase_id} {_STEPS[phase.step]}"
-    if phase.step in _UNDER_WAY:
+    if phase.step in UNDER_WAY:
         return f"{said}, attempt {attempt_number(run, phase)} of {attempts_max(phase)}"
     if phase.step is Step.COMPLETE:
         return f"{said} after {count(phase.attempts_used, 'attempt')}"
@@ -53,24 +55,27 @@ def attempts_max(phase: Phase) -> int:
 
 def run_sentence(run: Run) -> str:
     """Where a run stands, as `run nightly is under way: 2 of 5 phases landed; phase F3 …`."""
-    landed = _landed(run)
+    done = landed(run)
     if run.stage is Stage.DONE and run.failure:
         state = FAILED_STATE[run.failure.cause].value
-        return f"run {run.run_id} ended as {state}: {run.failure.reason}; {landed}"
+        return f"run {run.run_id} ended as {state}: {run.failure.reason}; {done}"
     if run.stage is Stage.DONE:
-        return f"run {run.run_id} is done: {landed}"
+        return f"run {run.run_id} is done: {done}"
     if run.stage is Stage.CREATED:
         return f"run {run.run_id} is being prepared from {run.spec.base_ref}"
     if run.stage is Stage.QUEUEING:
         return f"run {run.run_id} is preparing its environment"
-    active = [phase_sentence(run, phase) for phase in run.phases if phase.step in _UNDER_WAY]
-    return "; ".join([f"run {run.run_id} is under way: {landed}", *active])
+    active = [phase_sentence(run, phase) for phase in run.phases if phase.step in UNDER_WAY]
+    return "; ".join([f"run {run.run_id} is under way: {done}", *active])
 
 
-def _landed(run: Run) -> str:
-    skipped = sum(phase.step is Step.SKIPPED for phase in run.phases)
-    tail = f", {skipped} skipped" if skipped else ""
-    return f"{len(run.snapshots)} of {count(len(run.phases), 'phase')} landed{tail}"
+def landed(run: Run) -> str:
+    """As `4 of 4 phases landed, 2 of them in nightly`."""
+    before = len(run.spec.landed)
+    skipped = sum(phase.step is Step.SKIPPED for phase in run.phases) - before
+    said = f"{len(run.snapshots) + before} of {count(len(run.phases), 'phase')} landed"
+    said += f", {before} of them in {run.spec.predecessor}" if before else ""
+    return said + (f", {skipped} skipped" if skipped > 0 else "")
 
 
 def count(number: int, noun: str) -> str:

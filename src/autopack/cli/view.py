@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 FINDINGS_TOLD: Final = 3
 """In a summary; `run view` shows all of them."""
-QUOTED_LINES_MAX: Final = 20
-"""Of what a test, tool or agent said; the artefacts hold the rest."""
+QUOTED_HEAD_LINES: Final = 8
+QUOTED_LINES_MAX: Final = 30
+"""Of what a test, tool or agent said: its head and, where errors are told, its end."""
 CELL_CHARS_MAX: Final = 80
 
 
@@ -122,7 +123,9 @@ def lines(run: RunView, places: Places | None) -> list[str]:
             (
                 f"  {phase.phase_id}",
                 phase.state,
-                count(phase.attempts_used, "attempt"),
+                f"attempt {phase.attempt}"
+                if phase.attempt
+                else count(phase.attempts_used, "attempt"),
                 f"{phase.tokens_spent:,} tokens",
                 _cell(_reason(run, phase)),
             )
@@ -130,24 +133,25 @@ def lines(run: RunView, places: Places | None) -> list[str]:
         ]
         shown += render.table(("",) * 5, rows)[1:]
     for phase in run.phases:
-        shown += _story(phase)
+        shown += _story(run, phase)
     return [*shown, *_where(run, places)]
 
 
 def _reason(run: RunView, phase: PhaseView) -> str:
-    """Why a phase did not land, unless the run's own reason says the same already."""
+    """Why a phase did not land; what the run's own reason says already is named as above."""
     if phase.failure is None:
         return phase.skipped_because
-    told = run.failure is not None and run.failure.reason == phase.failure.reason
-    return "as above" if told else phase.failure.reason
+    told = run.failure.reason if run.failure else ""
+    return phase.failure.reason.replace(told, "as above") if told else phase.failure.reason
 
 
 def _head(run: RunView) -> Iterator[str]:
     tokens = run.budget("tokens")
     yield f"{run.run_id}: {run.state}"
-    landed = f"{len(run.snapshots)} of {count(len(run.phases), 'phase')} landed"
     spent = f"{tokens.used:,.0f} of {tokens.limit:,.0f} tokens"
-    yield f"  {landed}, {spent}, {count(run.ci_runs_used, 'CI run')}"
+    yield f"  {run.landed}, {spent}, {count(run.ci_runs_used, 'CI run')}"
+    if run.sandbox == "none":
+        yield "  sandbox = none: agents and CI see this machine and its network"
     if run.failure:
         where = f"{run.failure.phase_id}: " if run.failure.phase_id else ""
         first, *rest = run.failure.reason.splitlines() or [""]
@@ -170,19 +174,21 @@ def _culprit(run: RunView) -> PhaseView | None:
     return next((phase for phase in run.phases if failed and phase.phase_id == failed), None)
 
 
-def _story(phase: PhaseView) -> Iterator[str]:
-    """Why a phase's last attempt did not land, and what is kept of it."""
+def _story(run: RunView, phase: PhaseView) -> Iterator[str]:
+    """Why a phase's last attempt did not land, in full where nothing above is; what is kept."""
     if not phase.failure and not phase.evidence:
         return
-    yield from ("", f"{phase.phase_id} {phase.name}, last evidence:")
-    if phase.evidence:
-        told = phase.failure.reason if phase.failure else ""
-        if phase.evidence.summary not in told:
-            yield from quoted(phase.evidence.summary)
-        yield from (f"    {_finding(each)}" for each in _findings(phase))
-    elif phase.failure:
-        yield from quoted(phase.failure.reason)
-    yield from (f"    kept: {kept.ref} ({kept.commit[:12]})" for kept in phase.kept)
+    above = run.failure.reason if run.failure else ""
+    summary = phase.evidence.summary if phase.evidence else ""
+    reason = _reason(run, phase) if phase.failure else ""
+    if (summary and summary in reason) or _cell(reason) == reason:
+        reason = ""  # told by the evidence, or by the table
+    told = [line for text in (reason, summary) if text not in above for line in quoted(text)]
+    told += [f"    {_finding(each)}" for each in _findings(phase)]
+    kept = [f"    kept: {each.ref} ({each.commit[:12]})" for each in phase.kept]
+    if told or kept:
+        name = f"{phase.phase_id} {phase.name}"
+        yield from ("", f"{name}, last evidence:" if told else f"{name}:", *told, *kept)
 
 
 def _where(run: RunView, places: Places | None) -> Iterator[str]:
@@ -202,9 +208,12 @@ def _where(run: RunView, places: Places | None) -> Iterator[str]:
 def quoted(text: str) -> list[str]:
     """What others said over several lines, so that no line of it can pass for one of ours."""
     found = [line for line in text.splitlines() if line.strip()]
+    lines = [f"    | {line}" for line in found]
     left = len(found) - QUOTED_LINES_MAX
-    more = [f"    … {count(left, 'line')} more"] if left > 0 else []
-    return [*(f"    | {line}" for line in found[:QUOTED_LINES_MAX]), *more]
+    if left <= 0:
+        return lines
+    cut = QUOTED_HEAD_LINES
+    return [*lines[:cut], f"    … {count(left, 'line')} more", *lines[cut + left :]]
 
 
 def _findings(phase: PhaseView) -> tuple[FindingView, ...]:
@@ -226,5 +235,6 @@ def _cell(text: str) -> str:
 
 
 def _row(run: RunView) -> tuple[str, ...]:
-    landed, tokens = f"{len(run.snapshots)}/{len(run.phases)}", run.budget("tokens")
+    landed = f"{len(run.snapshots) + run.landed_before}/{len(run.phases)}"
+    tokens = run.budget("tokens")
     return (run.run_id, run.state, landed, f"{tokens.used:,.0f}", run.repository)

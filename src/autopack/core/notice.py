@@ -183,7 +183,7 @@ def _ci_runs_used(run: Run, tier_id: str) -> int:
 
 
 def _landed(run: Run) -> str:
-    return f"{len(run.snapshots)} of {len(run.phases)} phases landed"
+    return f"{len(run.snapshots) + len(run.spec.landed)} of {len(run.phases)} phases landed"
 
 
 def _summary(kind: NoticeKind, run: Run) -> str:

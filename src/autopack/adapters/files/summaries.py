@@ -51,6 +51,7 @@ def run_summary(run: RunView) -> str:
             ("delivery refused", run.delivery_refusal),
             ("builder", run.builder),
             ("auditor", run.auditor),
+            ("sandbox", _sandbox(run.sandbox)),
             ("safety profile", run.safety_profile),
             ("continues", run.predecessor),
             ("started", _when(run.started_at)),
@@ -161,6 +162,10 @@ def _commands(run: RunView, places: Places) -> Iterator[str]:
         yield f"git --git-dir={shlex.quote(places.repository)} show {shlex.quote(kept[-1].ref)}"
     yield f"git switch --detach {shlex.quote(last)}"
     yield f"autopack run retry {run_id}"
+
+
+def _sandbox(sandbox: str) -> str:
+    return "none: agents and CI saw the machine and its network" if sandbox == "none" else sandbox
 
 
 def _text(lines: Iterable[str]) -> str:

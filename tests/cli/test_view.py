@@ -1,0 +1,105 @@
+"""What `run view` and `run list` say of a run: everything once, and nothing of it cut away."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from autopack.app.report import run_view
+from autopack.cli import view
+from autopack.core.run import Cause, Evidence, Failure, Finding, Phase, Run, Stage, Step
+from tests.app.test_report import run_of, spec
+
+LONG = "the builder failed: ended with exit code 7: step one\n" + "\n".join(
+    f"line {number}: {'x' * 100}" for number in range(10)
+)
+"""As a crashed builder leaves it: far longer than a cell of the table."""
+
+
+def failed(phase_id: str, index: int, evidence: Evidence | None, reason: str = "") -> Phase:
+    said = (
+        reason or f"no attempt is left after 2 attempts; the last: {evidence and evidence.summary}"
+    )
+    failure = Failure(Cause.REQUIRES_HUMAN_REVIEW, said, phase_id)
+    return Phase(
+        spec(phase_id, index), Step.FAILED, attempts_used=2, evidence=evidence, failure=failure
+    )
+
+
+def shown(*phases: Phase, **changes: object) -> str:
+    failure = next((phase.failure for phase in phases if phase.failure), None)
+    changes = {"stage": Stage.DONE, "failure": failure, **changes}
+    return "\n".join(view.lines(run_view(run_of(*phases, **changes)), None))
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Evidence("builder", LONG),
+        Evidence("builder", "the builder ran out of time: wall_seconds_max = 600 s is spent"),
+        Evidence("builder", "the attempt ended well and changed nothing"),
+        Evidence("gate", "the gate refused the change", (Finding("scope", "is outside", "a"),)),
+    ],
+)
+def test_every_failed_phase_tells_its_summary_in_full_once(evidence: Evidence) -> None:
+    first = failed("F1", 1, Evidence("builder", "something else"))
+    said = shown(first, failed("F2", 2, evidence))
+    told = said.partition("F2 Name of F2, last evidence:\n")[2]
+    assert [line.removeprefix("    | ") for line in told.splitlines()][
+        : len(evidence.summary.splitlines())
+    ] == evidence.summary.splitlines()
+    alone = shown(failed("F2", 2, evidence))
+    assert all(alone.count(line) == 1 for line in evidence.summary.splitlines())
+
+
+def test_no_header_stands_alone() -> None:
+    said = shown(failed("F1", 1, Evidence("builder", LONG)))
+    assert "last evidence" not in said
+    assert "F1 Name of F1:" not in said
+
+
+def test_what_stopped_the_run_is_not_said_again_for_those_it_stopped() -> None:
+    first = failed("F1", 1, Evidence("builder", LONG))
+    assert first.failure is not None
+    second = failed("F2", 2, None, f"stopped: {first.failure.reason}")
+    said = shown(first, second)
+    assert said.count("step one") == 1
+    assert "stopped: as above" in said
+
+
+def test_a_long_reason_without_evidence_is_told_in_full() -> None:
+    reason = f"the environment refused {'x' * 200} end"
+    second = failed("F2", 2, None, reason)
+    said = shown(failed("F1", 1, Evidence("builder", "other")), second)
+    assert said.count(reason) == 1
+
+
+def test_a_long_text_keeps_its_end_where_errors_are_told() -> None:
+    told = view.quoted("\n".join(f"line {number}" for number in range(1, 101)))
+    assert told[0] == "    | line 1"
+    assert told[-1] == "    | line 100"
+    assert f"    … {100 - view.QUOTED_LINES_MAX} lines more" in told
+
+
+def successor() -> Run:
+    before = Phase(spec("F1", 1), Step.SKIPPED, needed=False, skipped_because="landed in nightly")
+    run = run_of(before, Phase(spec("F2", 2), Step.BUILDING))
+    told = dataclasses.replace(run.spec, run_id="nightly-r1", predecessor="nightly", landed=("F1",))
+    return dataclasses.replace(run, spec=told)
+
+
+def test_a_successor_counts_what_landed_before_it() -> None:
+    said = "\n".join(view.lines(run_view(successor()), None))
+    assert "1 of 2 phases landed, 1 of them in nightly, 0 of" in said
+    assert "skipped" not in said
+
+
+def test_a_first_attempt_is_attempt_1() -> None:
+    said = "\n".join(view.lines(run_view(successor()), None))
+    (line,) = (line for line in said.splitlines() if line.startswith("  F2"))
+    assert "attempt 1" in line
+
+
+def test_a_run_without_a_fence_says_so() -> None:
+    assert "sandbox = none: agents and CI see this machine" in shown(Phase(spec("F1", 1)))
