@@ -89,3 +89,17 @@ def test_capture_opens_nothing_outside(ground: Ground) -> None:
     secret.read_bytes()
     if secret.stat().st_atime_ns == 0:
         pytest.skip("this file system does not tell when a file was read")
+
+
+def test_what_must_not_happen_would_be_seen(ground: Ground) -> None:
+    clone = ground.clone()
+    place = Place(clone.folder, ground.outside, ground.program)
+    place.config("core.fsmonitor")
+    with pytest.raises(AssertionError, match="a program of theirs ran"), ground.untouched():
+        place.git("status")
+    for canary in ground.canaries.iterdir():
+        canary.unlink()
+    for folder in (ground.repository.folder / "refs", ground.user / ".git", ground.root):
+        with pytest.raises(AssertionError, match="planted"), ground.untouched():
+            (folder / "planted").touch()
+        (folder / "planted").unlink()
