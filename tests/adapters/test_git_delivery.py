@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -87,10 +88,39 @@ def test_a_branch_that_the_user_moved_is_left(landed: Landed) -> None:
     moved = commit_all(landed.user, "mine")
     git(landed.user, "checkout", "-q", "main")
     second = landed.land(landed.tip, "q")
-    assert moved in landed.deliver(tip=second, expected=landed.tip)
+    reason = landed.deliver(tip=second, expected=landed.tip)
+    assert moved in reason
     assert refs(landed.user)[BRANCH] == moved
     git(landed.user, "branch", "-D", "autonomous/r1")
-    assert "was deleted there" in landed.deliver(tip=second, expected=landed.tip)
+    deleted = landed.deliver(tip=second, expected=landed.tip)
+    assert "was deleted there" in deleted
+    for told in (reason, deleted):
+        assert "`autopack run deliver r1`" in told
+        assert advised(told) == ["branch", "-f", "autonomous/r1", landed.tip]
+
+
+@pytest.mark.parametrize("spoil", ["moved", "deleted", "foreign"])
+def test_what_a_refusal_advises_works(landed: Landed, spoil: str) -> None:
+    if spoil == "foreign":
+        git(landed.user, "branch", "autonomous/r1", "main")
+    else:
+        landed.deliver()
+    if spoil == "moved":
+        git(landed.user, "branch", "-f", "autonomous/r1", "main")
+    if spoil == "deleted":
+        git(landed.user, "branch", "-D", "autonomous/r1")
+    before = "" if spoil == "foreign" else landed.tip
+    second = landed.land(landed.tip, "q")
+    git(landed.user, *advised(landed.deliver(tip=second, expected=before)))
+    assert landed.deliver(tip=second, expected=before) == ""
+    assert refs(landed.user)[BRANCH] == second
+
+
+def advised(reason: str) -> list[str]:
+    """The git command in a refusal, with a name where it leaves one open."""
+    found = re.search(r"`git ([^`]*)`", reason)
+    assert found, reason
+    return found[1].replace("NAME", "mine").split()
 
 
 def test_a_checked_out_branch_is_refused_with_the_reason(landed: Landed) -> None:
@@ -101,6 +131,7 @@ def test_a_checked_out_branch_is_refused_with_the_reason(landed: Landed) -> None
     reason = landed.deliver(tip=second, expected=landed.tip)
     assert "refused refs/heads/autonomous/r1" in reason
     assert "checked out" in reason
+    assert "switch to another branch, then `autopack run deliver r1`" in reason
     assert refs(landed.user)[BRANCH] == landed.tip
     assert "refs/tags/autonomous/r1/tier-T/phase-q" not in refs(landed.user)
     assert git(landed.user, "status", "--porcelain") == ""

@@ -15,17 +15,28 @@ from autopack.adapters.git.wrapper import Store, Trust, other_side, printable_li
 from autopack.process.limits import Extra
 
 if TYPE_CHECKING:
+    from autopack.app.ports import Cancel
     from autopack.process.limits import Finished
 
 SAID_CHARACTERS_MAX: Final = 500
 
 
-def deliver(store: Store, target: str, run_id: str, tip: str, expected: str) -> str:
-    """Push until the target's refs are the run's own; why not, empty when they are."""
+def deliver(
+    store: Store,
+    target: str,
+    run_id: str,
+    tip: str,
+    expected: str,
+    cancel: Cancel | None = None,
+) -> str:
+    """Push until the target's refs are the run's own; why not, empty when they are.
+
+    Told to end, git ends and takes its locks with it; that is a refusal like others.
+    """
     protocol = protocol_of(target)
     if not protocol:
         return f"{target!r} is no repository address that Autopack uses"
-    there = Target(store, target, protocol)
+    there = Target(store, target, protocol, cancel)
     wanted, snapshots = _wanted(store, run_id, tip)
     branch = f"refs/heads/{OURS}/{run_id}"
     before = there.refs(run_id)
@@ -47,7 +58,9 @@ def deliver(store: Store, target: str, run_id: str, tip: str, expected: str) -> 
         return after
     if all(after.get(ref) == oid for ref, oid in wanted.items()):
         return ""
-    return refused(said, target)
+    why = refused(said, target)
+    held = "checked out" in why  # as git's receive-pack says it
+    return f"{why}: switch to another branch, then `{_again(run_id)}`" if held else why
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ class Target:
     store: Store
     url: str
     protocol: str
+    cancel: Cancel | None = None
 
     def refs(self, run_id: str) -> dict[str, str] | str:
         """The run's refs there, or why they cannot be read."""
@@ -98,8 +112,9 @@ class Target:
         local = self.protocol == "file"
         trust = Trust.NOBODY if local else Trust.USER
         return self.store.run(
-            *args, protocol=self.protocol, trust=trust, limits=TRANSFER, extra=Extra(tied=not local)
-        )
+            *args, protocol=self.protocol, trust=trust, limits=TRANSFER,
+            extra=Extra(tied=not local), cancel=self.cancel,
+        )  # fmt: skip
 
 
 def _wanted(store: Store, run_id: str, tip: str) -> tuple[dict[str, str], set[str]]:
@@ -118,12 +133,18 @@ def _taken(
 ) -> str:
     """Why what stands there is not ours to replace; empty when it is."""
     name = branch.removeprefix("refs/heads/")
+    again = f"and then `{_again(name.rpartition('/')[2])}`"
     tip, now = wanted[branch], there.get(branch, "")
     if now not in (expected, tip):
+        back = f"`git branch -f {name} {expected}` {again}"
+        if now and expected:
+            mine = f"`git branch NAME {name}` keeps your commits first; be on another branch"
+            moved = f"branch {name} there is at {now}, but last delivered was {expected}"
+            return f"{moved}: {back} ({mine})"
         if now:
-            was = f"last delivered was {expected}" if expected else "this run delivered nothing yet"
-            return f"branch {name} there is at {now}, but {was}: rename or delete that branch"
-        return f"branch {name} was deleted there (last delivered {expected}): restore it"
+            moved = f"`git branch -m {name} NAME` {again}"
+            return f"branch {name} there is at {now}, but this run delivered nothing yet: {moved}"
+        return f"branch {name} was deleted there: {back}"
     if expected and not is_ancestor(store, expected, tip):
         return f"branch {name} would lose commits: {tip} does not descend from {expected}"
     for ref, oid in wanted.items():
@@ -141,6 +162,11 @@ def refused(said: Finished, target: str) -> str:
             if b"atomic" not in why and b"unpacker" not in why:  # these two tell no reason
                 return f"{target} refused {printable_lines(ref)}: {printable_lines(why)}"
     return f"{target} did not take the push: {_last(said)}"
+
+
+def _again(run_id: str) -> str:
+    """The command that tries once more."""
+    return f"autopack run deliver {run_id}"
 
 
 def _last(said: Finished) -> str:
