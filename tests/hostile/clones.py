@@ -149,7 +149,7 @@ def bare_below(place: Place) -> None:
 
 
 def many_nested(place: Place) -> None:
-    for number in range(3_000):
+    for number in range(1_000):
         place.write(f"n{number}/.git", b"")
         place.write(f"n{number}/x", b"")
 
@@ -482,7 +482,7 @@ NESTED = (
            lambda p: (p.write("n/.git"), p.write("n/x")), ("nested-repository", "n", 0)),
     refuse("nested-link", "a folder with a link named .git",
            lambda p: (p.link("n/.git", "../.git"), p.write("n/x")), ("nested-repository", "n", 0)),
-    refuse("nested-3000", "3,000 of them", many_nested, ("nested-repository", "n0", 0)),
+    refuse("nested-1000", "1,000 of them", many_nested, ("nested-repository", "n0", 0)),
     fine("nested-bare", "a repository without a work tree, which is files like others", bare_below),
     fine("submodule-work", "files in a submodule's folder: left out", sub_work),
     fine("submodule-gone", "a submodule's folder deleted", lambda p: p.at("sub").rmdir()),

@@ -9,6 +9,7 @@ from tests.hostile.shapes import PatchShape, accept, ask, refuse
 README, APP = b"a project\n", b"def one():\n    return 1\n"
 FULL_DISK = "fatal: unable to write new index file"
 PLAIN, RUN = "100644", "100755"
+LONG_PATH = ("d" * 99 + "/") * 10 + "x" * 25
 
 
 def named(name: str, what: str, path: str | bytes, *told: Told) -> PatchShape:
@@ -46,8 +47,8 @@ HONEST = (
     accept("pathspec-magic", "a name like git's pathspec magic", add(":(top)x"),
            **{":(top)x": (PLAIN, b"x\n")}),
     accept("long-name", "a name of 255 bytes", add("n" * 255), **{"n" * 255: (PLAIN, b"x\n")}),
-    accept("deep", "a file 400 folders deep", add("d/" * 400 + "x"),
-           **{"d/" * 400 + "x": (PLAIN, b"x\n")}),
+    accept("deep", "a file 200 folders deep", add("d/" * 200 + "x"),
+           **{"d/" * 200 + "x": (PLAIN, b"x\n")}),
     accept("mode-off", "an executable bit taken away", chmod("run.sh", RUN, PLAIN),
            **{"run.sh": (PLAIN, b"#!/bin/sh\n")}),
     accept("mode-odd", "mode 100666, which git stores as a plain file", add("m", mode="100666"),
@@ -203,8 +204,8 @@ NAMES = (
             ("long", "with a name of 256 bytes", "n" * 256, "n" * 256),
         )
     ),
-    named("path-1025", "with a path of 1,025 bytes", "d/" * 512 + "x",
-          ("path-length", "d/" * 512 + "x", 0)),
+    named("path-1025", "with a path of 1,025 bytes", LONG_PATH,
+          ("path-length", LONG_PATH, 0)),
     named("path-20000", "with a path of 20,000 bytes", "d/" * 10_000 + "x",
           ("path-length", "", 1), ("path-length", "", 4)),
     refuse("rename-path-20000", "a file renamed to 10,000 folders below",
