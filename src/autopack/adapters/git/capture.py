@@ -23,7 +23,10 @@ from autopack.adapters.git.wrapper import (
     STDERR_CHARACTERS_MAX,
     environmental,
     failed,
+    object_of,
     printable_lines,
+    records,
+    sure,
 )
 from autopack.app.ports import Refused
 from autopack.core.names import folder_names, look_alike, printable
@@ -111,14 +114,14 @@ class _Work:
             self._refuse(trap.rule, trap.path, trap.message)
         if self.findings:
             return
-        said = self._git("ls-files", "-z", "-t", "-m", "-d", "-o", f"--exclude-from={rules}")
+        argv = ("ls-files", "-z", "-t", "-m", "-d", "-o", f"--exclude-from={rules}")
+        said = sure(lambda: self._git(*argv))
         if said.truncated:
             self._refuse(
                 "too-many-files", b"", "there are too many new files; ignore or remove them"
             )
             return
-        if not said.ok:
-            raise failed(f"listing {self.folder}", said)
+        listed = records(f"listing {self.folder}", said)
         for line in said.stderr.splitlines():
             if line.startswith(_UNREADABLE):
                 name, ended, _ = line.removeprefix(_UNREADABLE).rpartition(b"': ")
@@ -126,7 +129,7 @@ class _Work:
                     self._refuse("path-length", name, "the path is too long; use fewer folders")
                 else:
                     self._refuse("unreadable", name, "the folder cannot be read; make it readable")
-        entries = [(entry[:1], entry[2:]) for entry in said.stdout.split(b"\0")[:-1]]
+        entries = [(entry[:1], entry[2:]) for entry in listed]
         new = [] if self.whole else [path for tag, path in entries if tag == b"?"]
         hidden = self._self_ignoring(new)
         for tag, path in entries:
@@ -156,11 +159,15 @@ class _Work:
             if kind is None:
                 continue
             if stat.S_ISDIR(kind.st_mode):
-                said = self._git("ls-files", "-z", "-o", "--", path.strip("/"), variables=_LITERAL)
-                for below in said.stdout.split(b"\0")[:-1]:
+                for below in self._new_below(path.strip("/")):
                     self._look(below)
             else:
                 self._look(name)
+
+    def _new_below(self, path: str) -> Sequence[bytes]:
+        argv = ("ls-files", "-z", "-o", "--", path)
+        said = sure(lambda: self._git(*argv, variables=_LITERAL))
+        return records(f"listing {path}", said)
 
     def write(self) -> str | Refused:
         """Store what was found and make the tree."""
@@ -304,10 +311,8 @@ class _Work:
     @cached_property
     def _tracked(self) -> Sequence[bytes]:
         """All paths of the base, sorted."""
-        said = self._git("ls-files", "-z")
-        if not said.ok:
-            raise failed("git ls-files", said)
-        return sorted(said.stdout.split(b"\0")[:-1])
+        said = sure(lambda: self._git("ls-files", "-z"))
+        return sorted(records("git ls-files", said))
 
     def _git(self, *args: str, **options: Unpack[Options]) -> Finished:
         options |= {"work_tree": self.folder, "index": self.index}
@@ -336,16 +341,17 @@ def _folders(path: bytes) -> Iterator[bytes]:
 
 def base_rules(store: Store, index: Path) -> bytes:
     """The base's ignore files as one list of patterns from the root, deeper files last."""
-    said = store.output("ls-files", "-s", "-z", "--", ":(glob)**/.gitignore", index=index)
+    argv = ("ls-files", "-s", "-z", "--", ":(glob)**/.gitignore")
+    said = sure(lambda: store.run(*argv, index=index))
     files = []
-    for entry in said.split(b"\0")[:-1]:
+    for entry in records("git ls-files", said):
         head, _, path = entry.partition(b"\t")
         mode, oid, _ = head.split(b" ")
         if mode.startswith(b"100"):
             files.append((path.removesuffix(b".gitignore"), oid.decode()))
     rules = []
     for folder, blob in sorted(files, key=lambda file: (file[0].count(b"/"), file[0])):
-        content = store.output("cat-file", "blob", blob)[:IGNORE_BYTES_MAX]
+        content = object_of(store.git, store.folder, "blob", blob)[:IGNORE_BYTES_MAX]
         rules += [_from_root(folder, line) for line in content.splitlines()]
     return b"\n".join([*rules, b""])
 

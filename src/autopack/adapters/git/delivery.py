@@ -6,12 +6,21 @@ Never another ref, never over what somebody else wrote; a refusal is a sentence,
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from autopack.adapters.git.landing import OURS, is_ancestor
 from autopack.adapters.git.source import TRANSFER, local_path
-from autopack.adapters.git.wrapper import Store, Trust, other_side, printable_lines, protocol_of
+from autopack.adapters.git.wrapper import (
+    Store,
+    Trust,
+    other_side,
+    printable_lines,
+    protocol_of,
+    records,
+    sure,
+)
 from autopack.process.limits import Extra
 
 if TYPE_CHECKING:
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
     from autopack.process.limits import Finished
 
 SAID_CHARACTERS_MAX: Final = 500
+_LOCKED: Final = re.compile(rb"Unable to create '([^'\n]*\.lock)': File exists")
 
 
 def deliver(
@@ -75,11 +85,11 @@ class Target:
     def refs(self, run_id: str) -> dict[str, str] | str:
         """The run's refs there, or why they cannot be read."""
         patterns = [f"refs/heads/{OURS}/{run_id}", f"refs/tags/{OURS}/{run_id}/*"]
-        said = self._run(
+        said = sure(lambda: self._run(
             "ls-remote", "--refs", *other_side(self.protocol, "upload-pack"), "--", self._address,
             *patterns,
-        )  # fmt: skip
-        if not said.ok:
+        ))  # fmt: skip
+        if not said.ok or (said.stdout and not said.stdout.endswith(b"\n")):
             return f"{self.url} cannot be read: {_last(said)}"
         pairs = (line.split("\t") for line in said.stdout.decode("utf-8", "replace").splitlines())
         return {ref: oid for oid, ref in pairs}
@@ -119,11 +129,12 @@ class Target:
 
 def _wanted(store: Store, run_id: str, tip: str) -> tuple[dict[str, str], set[str]]:
     """The refs that the target shall have, and the commits of the run's snapshots up to the tip."""
-    said = store.output(
+    said = sure(lambda: store.run(
         "for-each-ref", f"--merged={tip}", "--format=%(refname) %(objectname) %(*objectname)",
         f"refs/tags/{OURS}/{run_id}/",
-    )  # fmt: skip
-    lines = [line.split(" ") for line in said.decode().splitlines()]
+    ))  # fmt: skip
+    found = records("reading the tags to deliver", said, b"\n")
+    lines = [line.decode().split(" ") for line in found]
     tags = {ref: oid for ref, oid, _ in lines}
     return {f"refs/heads/{OURS}/{run_id}": tip, **tags}, {commit for _, _, commit in lines}
 
@@ -154,7 +165,11 @@ def _taken(
 
 
 def refused(said: Finished, target: str) -> str:
-    """The first refusal that git tells of, in its words."""
+    """A lock that is in the way, else the first refusal that git tells of, in its words."""
+    if lock := _LOCKED.search(said.stderr):
+        place = printable_lines(lock[1].replace(b"/./", b"/"))
+        left = "a git works there, or was killed and left it: delete it when no git works there"
+        return f"{target} did not take the push: {place} exists; {left}"
     for line in said.stdout.splitlines():
         if line.startswith(b"!"):
             _, refs, why = [*line.split(b"\t"), b"", b""][:3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from autopack.adapters.git.wrapper import GitFailed, Store
+from autopack.adapters.git.wrapper import GitFailed, Store, failed, object_of, records, sure
 from autopack.core.names import folded
 from autopack.core.patch import ABSENT, GITLINK, SYMLINK, Change, TreeDiff
 
@@ -27,12 +27,14 @@ def diff(store: Store, parent: str, tree: str) -> TreeDiff:
 
     Of texts over DIFF_BYTES_MAX the changed lines are those that one side has more often.
     """
-    said = store.output(
+    said = sure(lambda: store.run(
         "diff-tree", "-r", "-z", "--no-renames", "--raw", "--numstat", "--no-abbrev",
         "--no-ext-diff", "--no-textconv", "--no-color", parent, tree,
         config={"core.bigFileThreshold": str(DIFF_BYTES_MAX)},
-    )  # fmt: skip
-    raw, lines = _parse(said)
+    ))  # fmt: skip
+    raw, lines = _parse(records("git diff-tree", said))
+    if {path for path, *_ in raw} != lines.keys():  # what is not told is not judged
+        raise failed("git diff-tree told a part only", said)
     added = _with_folders([path for path, old, *_ in raw if old == ABSENT])
     wanted = [oid for _, _, mode, _, oid in raw if mode not in (ABSENT, GITLINK)]
     wanted += [
@@ -71,22 +73,23 @@ def diff(store: Store, parent: str, tree: str) -> TreeDiff:
 def tree_paths(store: Store, tree: str, *, folders: bool = False) -> list[bytes]:
     """All paths of a tree or commit, in git's order."""
     options = ["-t"] if folders else []
-    said = store.output("ls-tree", "-r", *options, "-z", "--name-only", "--full-tree", tree)
-    return said.split(b"\0")[:-1]
+    argv = ("ls-tree", "-r", *options, "-z", "--name-only", "--full-tree", tree)
+    return records("git ls-tree", sure(lambda: store.run(*argv)))
 
 
 _Raw = tuple[bytes, str, str, str, str]
+_CUT: Final = "git cat-file told a part only of what it was asked for"
 
 
-def _parse(said: bytes) -> tuple[list[_Raw], dict[bytes, int]]:
+def _parse(said: list[bytes]) -> tuple[list[_Raw], dict[bytes, int]]:
     """Raw records (path, old mode, new mode, old id, new id), then changed lines by path."""
-    fields = iter(said.split(b"\0")[:-1])
+    fields = iter(said)
     raw: list[_Raw] = []
     lines: dict[bytes, int] = {}
     for head in fields:
         if head.startswith(b":"):
             old, new, was, oid, _ = head[1:].decode().split(" ")
-            raw.append((next(fields), old, new, was, oid))
+            raw.append((next(fields, b""), old, new, was, oid))
         else:
             added, removed, path = head.split(b"\t", 2)
             lines[path] = -1 if added == b"-" else int(added) + int(removed)
@@ -104,7 +107,8 @@ def _bags(
         if lines.get(path) == -1 and max(told) > DIFF_BYTES_MAX and sum(told) <= left:
             left -= sum(told)
             old, new = (
-                store.output("cat-file", "blob", oid) if oid in sizes else b"" for oid in oids
+                object_of(store.git, store.folder, "blob", oid) if oid in sizes else b""
+                for oid in oids
             )
             if b"\0" not in old[:BINARY_BYTES] + new[:BINARY_BYTES]:
                 bag = Counter(old.splitlines())
@@ -137,6 +141,8 @@ def _look_up(
         sizes[oid], at = _header(said, at, b"blob")
     for folder in folders:
         size, at = _header(said, at, b"tree")
+        if at + size >= len(said):
+            raise GitFailed(_CUT, "run it again")
         above = folder + b"/" if folder else b""
         siblings += [above + name for name in _names(said[at : at + size])]
         at += size + 1
@@ -170,11 +176,14 @@ def _targets(store: Store, oids: list[str]) -> dict[str, str]:
     targets: dict[str, str] = {}
     at = 0
     while at < len(said):
-        end = said.index(b"\n", at)
-        oid, size = said[at:end].decode().split()
-        content = said[end + 1 : end + 1 + int(size)]
-        targets[oid] = content.decode("utf-8", "backslashreplace")
-        at = end + 2 + int(size)
+        oid, _, size = said[at : said.find(b"\n", at)].decode("ascii", "replace").partition(" ")
+        at += len(oid) + len(size) + 2
+        if not size.isdigit() or at + int(size) >= len(said):
+            break
+        targets[oid] = said[at : at + int(size)].decode("utf-8", "backslashreplace")
+        at += int(size) + 1
+    if targets.keys() != set(oids):
+        raise GitFailed(_CUT, "run it again")
     return targets
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from autopack.adapters.git.wrapper import GitFailed, failed, oid_of
+from autopack.adapters.git.locks import past_dead_locks
+from autopack.adapters.git.wrapper import GitFailed, failed, object_of, oid_of, records, sure
 from autopack.app.ports import CommitFacts, Refused
 from autopack.core.errors import EnvironmentFault, OwnFault
 from autopack.core.names import printable
@@ -58,14 +59,17 @@ def start_branch(store: Store, branch: str, commit: str) -> None:
 def refs_of(store: Store, run_id: str) -> dict[str, str]:
     """A run's branch, tags and attempts, each with the commit it stands for."""
     names = (f"refs/heads/{OURS}/{run_id}", f"refs/tags/{OURS}/{run_id}", f"refs/autopack/{run_id}")
-    said = store.output("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", *names)
-    rows = (line.split(" ") for line in said.decode("utf-8", "surrogateescape").splitlines())
+    form = "--format=%(refname) %(objectname) %(*objectname)"
+    said = sure(lambda: store.run("for-each-ref", form, *names))
+    lines = records(f"reading the refs of {run_id}", said, b"\n")
+    rows = (line.decode("utf-8", "surrogateescape").split(" ") for line in lines)
     return {ref: peeled or found for ref, found, peeled in rows}
 
 
 def facts(store: Store, commit: str) -> CommitFacts:
     """Tree, first parent and message of a commit."""
-    head, _, message = store.output("cat-file", "commit", commit).partition(b"\n\n")
+    content = object_of(store.git, store.folder, "commit", commit)
+    head, _, message = content.partition(b"\n\n")
     tree, second = head.split(b"\n")[:2]
     parent = second.removeprefix(b"parent ") if second.startswith(b"parent ") else b""
     text = message.decode("utf-8", "replace")
@@ -150,14 +154,18 @@ def _make_tag(store: Store, commit: str, tag: str, message: str, at: int) -> str
 
 def _read(store: Store, branch_ref: str, tag_ref: str) -> tuple[str, str]:
     """The objects both refs point to; empty for none."""
-    said = store.output("for-each-ref", "--format=%(refname) %(objectname)", branch_ref, tag_ref)
-    found = dict(line.split(" ") for line in said.decode().splitlines())
+    form = "--format=%(refname) %(objectname)"
+    said = sure(lambda: store.run("for-each-ref", form, branch_ref, tag_ref))
+    lines = records(f"reading {branch_ref}", said, b"\n")
+    found = dict(line.decode().split(" ") for line in lines)
     return found.get(branch_ref, ""), found.get(tag_ref, "")
 
 
 def transaction(store: Store, lines: list[str]) -> Finished:
     stdin = "\n".join(["start", *lines, "prepare", "commit", ""]).encode()
-    return store.run("update-ref", "--no-deref", "--stdin", stdin=stdin)
+    return past_dead_locks(
+        store, lambda: store.run("update-ref", "--no-deref", "--stdin", stdin=stdin)
+    )
 
 
 def _identity(at: int) -> dict[str, str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,10 +17,15 @@ from autopack.adapters.git.wrapper import OWNER_VARIABLE
 from autopack.core.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from autopack.adapters.git.wrapper import Store
+    from autopack.process.limits import Finished
 
 ORPHAN_SECONDS_MAX: Final = 10.0  # a dead supervisor's local git ends by itself well within
 _POLL_SECONDS: Final = 0.05
+_IN_THE_WAY: Final = re.compile(rb"Unable to create '[^\n]*\.lock': File exists")
+_clearing: Final = threading.Lock()
 _OBJECT_LEFTOVERS: Final = ("tmp_obj_*", "??/tmp_obj_*", "pack/tmp_*", "pack/.tmp-*")
 
 
@@ -37,13 +44,58 @@ def clear_stale_locks(folder: Path, *, wait_seconds_max: float = ORPHAN_SECONDS_
             )
         polls_left -= 1
         time.sleep(_POLL_SECONDS)
-    locks = [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]
+    locks = _locks(folder)
     for lock in locks:
         lock.unlink(missing_ok=True)
     drop_half_written(folder)
     for entry in (folder / "autopack-scratch").glob("*"):
         _drop(entry)
     return locks
+
+
+def past_dead_locks(store: Store, call: Callable[[], Finished]) -> Finished:
+    """Make a call; once more when locks of dead gits stood in its way and we may delete them."""
+    said = call()
+    if store.alone and _IN_THE_WAY.search(said.stderr) and clear_dead_locks(store.folder):
+        return call()
+    return said
+
+
+def clear_dead_locks(folder: Path, *, wait_seconds_max: float = ORPHAN_SECONDS_MAX) -> list[Path]:
+    """Delete locks whose git is dead, while others work beside us; the locks deleted.
+
+    Only for who holds the store's lock. Whoever made a lock that is there now either lives now or
+    is dead. So when all gits that live now have ended, a lock that is still the same file is
+    nobody's: it has kept every other git away. None is deleted when they do not end.
+    """
+    with _clearing:  # two of us: the second would delete what a git made in the place of the first
+        seen = {lock: _identity(lock) for lock in _locks(folder)}
+        living = set(_gits(folder)) if seen else set()
+        polls_left = round(wait_seconds_max / _POLL_SECONDS)
+        while same := [lock for lock, found in seen.items() if found and _identity(lock) == found]:
+            living &= set(_gits(folder))
+            if not living:
+                for lock in same:
+                    lock.unlink(missing_ok=True)
+                return same
+            if not polls_left:
+                break
+            polls_left -= 1
+            time.sleep(_POLL_SECONDS)
+        return []
+
+
+def _locks(folder: Path) -> list[Path]:
+    return [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]
+
+
+def _identity(lock: Path) -> tuple[int, int, int] | None:
+    """What tells a file from a later one of its name; None when it is gone."""
+    try:
+        seen = lock.lstat()
+    except OSError:
+        return None
+    return seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 def drop_half_written(folder: Path) -> None:
@@ -69,14 +121,19 @@ def _open_files() -> set[str]:
 
 def orphans(folder: Path) -> Iterator[int]:
     """Processes of git that were started for this repository and are not our children."""
+    for pid in _gits(folder):
+        with contextlib.suppress(OSError):  # it ended
+            if f"\nPPid:\t{os.getpid()}\n" not in Path(f"/proc/{pid}/status").read_text():
+                yield pid
+
+
+def _gits(folder: Path) -> Iterator[int]:
+    """Processes of git that were started for this repository, whoever started them."""
     mark = os.fsencode(f"{OWNER_VARIABLE}={folder}")
     for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            marked = mark in (entry / "environ").read_bytes().split(b"\0")
-            if marked and f"\nPPid:\t{os.getpid()}\n" not in (entry / "status").read_text():
+        with contextlib.suppress(OSError):  # it ended, or is somebody else's
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
                 yield int(entry.name)
-        except OSError:
-            continue  # it ended, or is somebody else's
 
 
 def _drop(folder: Path) -> None:

@@ -41,8 +41,7 @@ class Projects:
         folder = self._folder_of(spec)
         with self._lock:  # before a sibling's git runs in it, and only once
             if folder not in self._opened:
-                made = BareRepository.create(folder, self._git, self._identity)
-                if self._alone:
-                    made.clear_stale_locks()
-                self._opened[folder] = made
+                self._opened[folder] = BareRepository.create(
+                    folder, self._git, self._identity, alone=self._alone
+                )
             return self._opened[folder]

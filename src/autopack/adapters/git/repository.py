@@ -37,11 +37,13 @@ class BareRepository:
         git: Git,
         identity: Identity | None = None,
         private_root: Path | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         """See `create`, which also makes the repository."""
         self.folder = folder
         self.git = Git(git.environment, git.program, os.fspath(folder))
-        self._store = Store(self.git, folder)
+        self._store = Store(self.git, folder, alone)
         self._identity, self._private_root = identity, private_root
         self._discards = Discards()
         self._known = Known()
@@ -54,14 +56,20 @@ class BareRepository:
         git: Git,
         identity: Identity | None = None,
         private_root: Path | None = None,
+        *,
+        alone: bool = False,
     ) -> BareRepository:
         """Open the repository in `folder` (absolute), made first if needed, 0700.
 
         With an identity, clones belong to it and it may pass (0710), not list, the folders from
-        `private_root` down. Raises ProgramMissing, EnvironmentFault for an old git, GitFailed.
+        `private_root` down. `alone`, when the store's lock is ours: what killed gits left there is
+        deleted, now and when a lock of one stands in the way. Raises ProgramMissing,
+        EnvironmentFault for an old git or one that still works there, GitFailed.
         """
         git.version  # noqa: B018 - a git that is missing or too old ends here
-        repository = cls(folder, git, identity, private_root)
+        repository = cls(folder, git, identity, private_root, alone=alone)
+        if alone:  # first: a creation that was killed may have left a lock as well
+            locks.clear_stale_locks(folder)
         repository._make()
         return repository
 
@@ -87,12 +95,12 @@ class BareRepository:
             self.folder.chmod(0o700)
         ready.touch(mode=0o600)
 
-    def clear_stale_locks(self) -> list[Path]:
-        """Delete what killed gits left; only for the supervisor that holds the store's lock."""
-        return locks.clear_stale_locks(self.folder)
-
     def tend(self) -> None:
-        """Begin to pack loose objects when there are many; for when a run has ended."""
+        """Drop what a killed git half wrote, and begin to pack when there are many loose objects.
+
+        For when a run has ended.
+        """
+        locks.drop_half_written(self.folder)
         self._upkeep.begin()
 
     def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:

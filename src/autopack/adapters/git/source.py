@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Unpack
 
 from autopack.adapters.git.landing import OURS, is_ancestor, resolve
+from autopack.adapters.git.locks import past_dead_locks
 from autopack.adapters.git.wrapper import (
     LONG_SECONDS_MAX,
     OUTPUT_BYTES_MAX,
@@ -20,10 +21,13 @@ from autopack.adapters.git.wrapper import (
     Store,
     Trust,
     failed,
+    object_of,
     oid_of,
     other_side,
     printable_lines,
     protocol_of,
+    records,
+    sure,
 )
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.process.limits import Extra, Limits
@@ -116,19 +120,14 @@ def resolve_base(git: Git, folder: Path, name: str) -> str:
 
 def read_file(git: Git, folder: Path, commit: str, path: str) -> bytes | None:
     """A plain file of a commit; None when it is not there, or is a link or a folder."""
-    entry = _ask(
+    entry = sure(lambda: _ask(
         git, "ls-tree", "-z", "--full-tree", commit, "--", path,
         git_dir=folder, variables={"GIT_LITERAL_PATHSPECS": "1"},
-    )  # fmt: skip
-    if not entry.ok:
-        raise failed(f"reading {path} at {commit}", entry)
-    mode, _, rest = entry.stdout.partition(b" ")
-    if not mode.startswith(b"100"):
+    ))  # fmt: skip
+    found = records(f"reading {path} at {commit}", entry)
+    if not found or not found[0].startswith(b"100"):
         return None
-    blob = _ask(git, "cat-file", "blob", rest.split()[1].decode(), git_dir=folder)
-    if not blob.ok:
-        raise failed(f"reading {path} at {commit}", blob)
-    return blob.stdout
+    return object_of(git, folder, "blob", found[0].split()[2].decode())
 
 
 def fetch(store: Store, source: str, base_ref: str, commit: str) -> None:
@@ -183,13 +182,13 @@ def _ask(git: Git, *args: str, **options: Unpack[Options]) -> Finished:
 
 def _fetch(store: Store, source: str, protocol: str, refspec: str) -> Finished:
     local = protocol == "file"
-    return store.run(
+    return past_dead_locks(store, lambda: store.run(
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
         "--no-auto-maintenance", "--refmap=", *other_side(protocol, "upload-pack"),
         "--end-of-options", os.fspath(local_path(source)) if local else source, refspec,
         protocol=protocol, trust=Trust.NOBODY if local else Trust.USER, limits=TRANSFER,
         config={"fetch.unpackLimit": "1", "fetch.fsckObjects": "false"}, extra=Extra(tied=True),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _check_source(git: Git, path: Path) -> None:
@@ -243,11 +242,11 @@ def _config(git: Git, folder: Path) -> list[tuple[str, str]]:
     Keys in git's lower case. Nobody else's is read: no file of the user or the system.
     """
     said = _ask(git, "config", "--list", "--includes", "-z", git_dir=folder)
-    if not said.ok:
+    found = records(f"reading the configuration of {folder}", said)
+    if not found:  # a repository has some
         raise failed(f"reading the configuration of {folder}", said)
-    entries = said.stdout.decode("utf-8", "surrogateescape").split("\0")
-    pairs = (entry.partition("\n") for entry in entries)
-    return [(key, value) for key, _, value in pairs if key]
+    entries = (entry.decode("utf-8", "surrogateescape") for entry in found)
+    return [(key, value) for key, _, value in (entry.partition("\n") for entry in entries)]
 
 
 def _promises(key: str, value: str) -> bool:

@@ -18,7 +18,7 @@ from autopack.process.limits import Ended, Limits
 from autopack.process.runner import run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from autopack.process.limits import Extra, Finished, Identity
@@ -187,6 +187,8 @@ class Store:
 
     git: Git
     folder: Path
+    alone: bool = False
+    """The store's lock is ours: what a dead git left in the way may be deleted."""
 
     def run(self, *args: str | Path, **options: Unpack[Options]) -> Finished:
         """A call on the repository that may fail."""
@@ -216,6 +218,31 @@ def oid_of(what: str, finished: Finished) -> str:
     if not finished.ok or not OID.fullmatch(word):
         raise failed(what, finished)
     return word.decode()
+
+
+def object_of(git: Git, folder: Path, kind: str, name: str) -> bytes:
+    """The content of an object, whole: git tells its size first. GitFailed."""
+    said = git.run("cat-file", "--batch", git_dir=folder, stdin=f"{name}\n".encode())
+    head, _, content = said.stdout.partition(b"\n")
+    if not said.ok or head.split(b" ")[1:] != [kind.encode(), b"%d" % (len(content) - 1)]:
+        raise failed(f"git cat-file {kind} {name}", said)
+    return content[:-1]
+
+
+def sure(call: Callable[[], Finished]) -> Finished:
+    """A call that may rightly print nothing: that is believed when it does so twice.
+
+    git exits 0 when it could not write to its pipe.
+    """
+    said = call()
+    return call() if said.ok and not said.stdout else said
+
+
+def records(what: str, said: Finished, end: bytes = b"\0") -> list[bytes]:
+    """The records of a listing that must work, each ended by `end`; GitFailed when one is cut."""
+    if not said.ok or (said.stdout and not said.stdout.endswith(end)):
+        raise failed(what, said)
+    return said.stdout.split(end)[:-1]
 
 
 def failed(what: str, finished: Finished) -> GitFailed:
