@@ -194,8 +194,7 @@ class World:
             case Wait():
                 return Unparked(command.phase_id, 1.0)
             case Check():
-                verdict = GateVerdict.PASS if self._well() else self.rng.choice([*GateVerdict])
-                return CandidateChecked(command.phase_id, verdict)
+                return CandidateChecked(command.phase_id, self._gate())
             case Audit():
                 return self._audit(command)
             case Test():
@@ -212,6 +211,11 @@ class World:
                 if self._well():
                     return Delivered(command.tip)
                 return DeliveryRefused(command.tip, "the branch is checked out")
+
+    def _gate(self) -> GateVerdict:
+        if self.rng.random() < 0.1:
+            return GateVerdict.NEEDS_AUDITOR
+        return GateVerdict.PASS if self._well() else self.rng.choice([*GateVerdict])
 
     def candidate(self, name: str, parent: str) -> Candidate:
         self.made += 1
@@ -261,11 +265,16 @@ class Walk:
     taken: list[Taken] = field(default_factory=list)
 
 
-def walk(spec: RunSpec, seed: int) -> Walk:
-    """Walk a run to its end; AssertionError when it passes `events_max`."""
+def walk(spec: RunSpec, seed: int, *, storm: bool = False) -> Walk:
+    """Walk a run to its end; AssertionError when it passes `events_max`.
+
+    `storm`: commands fail often, and much is on the way when they do.
+    """
     rng = random.Random(seed)
     world = World(rng, rng.choice([0.3, 0.7, 0.9, 0.97]), rng.choice([0.0, 0.03, 0.2]))
     unasked = rng.choice([0.0, 0.02, 0.1, 0.2])
+    if storm:
+        world, unasked = World(rng, 0.7, 0.25), 0.0
     result = Walk(machine.create(spec).run, [Happened(RunCreated(spec), 0)])
     left = ASKED_DELIVERIES_MAX
     while not result.run.ended or (left and rng.random() < unasked * 5):

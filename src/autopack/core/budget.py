@@ -81,8 +81,14 @@ def ci_runs_left(run: Run, phase: Phase) -> int:
     """CI runs that the phase's tier may still pay; one that is under way is reserved."""
     tier = tier_of(run, phase)
     mine = [other for other in run.phases if other.spec.tier_id == tier.tier_id]
-    under_way = sum(other.step is Step.TESTING and not other.judged for other in mine)
-    return tier.ci_run_cap - sum(other.ci_runs_used for other in mine) - under_way
+    used = sum(other.ci_runs_used for other in mine)
+    return tier.ci_run_cap - used - ci_runs_reserved(run, tier)
+
+
+def ci_runs_reserved(run: Run, tier: TierSpec) -> int:
+    """CI runs of the tier that are under way and may count."""
+    mine = (phase for phase in run.phases if phase.spec.tier_id == tier.tier_id)
+    return sum(phase.step is Step.TESTING and not phase.judged for phase in mine)
 
 
 def tier_caps_hit(run: Run) -> tuple[str, ...]:

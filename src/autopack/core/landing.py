@@ -11,16 +11,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget, progress
+from autopack.core import budget, progress, queue
 from autopack.core.command import Land, Pending, Reapply, Test
 from autopack.core.ids import snapshot_tag
-from autopack.core.run import Candidate, Cause, Failure, Phase, Run, SafetyProfile, Stage, Step
+from autopack.core.run import (
+    Candidate,
+    Cause,
+    Doubt,
+    Failure,
+    Phase,
+    Run,
+    SafetyProfile,
+    Stage,
+    Step,
+)
 
-_SETTLED = frozenset({Step.LANDING_QUEUED, Step.TESTING, Step.LANDING})
+_IN_QUEUE = frozenset({Step.LANDING_QUEUED, Step.REAPPLYING, Step.TESTING, Step.LANDING})
 
 
 def move(run: Run) -> Run:
     """The run after everything in its landing queue that can move has moved."""
+    lost = (p.phase_id for p in run.phases if p.step in _IN_QUEUE)  # of a record older than it
+    missing = tuple(phase_id for phase_id in lost if phase_id not in run.landing_queue)
+    if missing:
+        run = replace(run, landing_queue=(*run.landing_queue, *missing))
     moved = _move_one(run)
     while moved is not run and moved.stage is Stage.WORKING:
         run, moved = moved, _move_one(moved)
@@ -28,47 +42,52 @@ def move(run: Run) -> Run:
 
 
 def moot(run: Run) -> tuple[Pending, ...]:
-    """Pending tests of work that stands on what will not land: their verdicts say nothing."""
+    """Pending tests of work that is not in its place any more: their verdicts say nothing."""
     return tuple(
         asked
         for asked in run.pending
-        if isinstance(asked.command, Test) and not progress.stands(run, asked.command.candidate)
+        if isinstance(asked.command, Test) and queue.is_moot(run, asked.command)
     )
 
 
 def _move_one(run: Run) -> Run:
-    """The first phase in the queue that can move, moved; the same run when there is none."""
-    onto = run.tip
-    for phase in map(run.phase, run.landing_queue):
-        if phase.step is Step.AUDITING or (phase.doubt and onto != run.tip):
-            continue  # passed over: it may not land as it is
-        if phase.step not in _SETTLED or phase.candidate is None:
-            return run  # those behind wait for the commit that it becomes
-        if phase.step is Step.LANDING_QUEUED:
-            moved = _turn(run, phase, phase.candidate, onto)
-            if moved is not run:
-                return moved
-        elif phase.candidate.parent != onto:
-            return run  # a moot test: its answer comes soon
-        onto = phase.candidate.commit
+    """The first thing that can move, moved; the same run when there is none."""
+    for phase in queue.queued(run):
+        if phase.doubt and (phase.doubt.onto == run.tip or not queue.alive(run, phase.doubt.onto)):
+            return _resolve(run, phase, phase.doubt)
+    if all(phase.step is not Step.LANDING for phase in run.phases):
+        for phase in queue.queued(run):
+            waits = phase.green and phase.step is Step.LANDING_QUEUED
+            if waits and phase.candidate and phase.candidate.parent == run.tip:
+                return _land(run, phase, phase.candidate)
+    for phase, candidate, onto in queue.places(run):
+        moved = _turn(run, phase, candidate, onto) if phase.step is Step.LANDING_QUEUED else run
+        if moved is not run:
+            return moved
     return run
+
+
+def _resolve(run: Run, phase: Phase, doubt: Doubt) -> Run:
+    """Believed where the branch stands now; forgotten where it never will: last in the queue."""
+    if doubt.onto == run.tip and doubt.asks:
+        return progress.ask_auditor(run, replace(phase, doubt=None), doubt.evidence)
+    if doubt.onto == run.tip:
+        refused = doubt.evidence.source == "gate"
+        cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
+        return progress.again(run, phase, doubt.evidence, cause)
+    others = tuple(other for other in run.landing_queue if other != phase.phase_id)
+    run = progress.put(run, replace(phase, doubt=None))
+    return replace(run, landing_queue=(*others, phase.phase_id))
 
 
 def _turn(run: Run, phase: Phase, candidate: Candidate, onto: str) -> Run:
     """What a waiting phase does when the work ahead of it ends at `onto`."""
-    if phase.doubt and phase.doubt.onto == run.tip:
-        evidence = phase.doubt.evidence
-        refused = evidence.source == "gate"
-        cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
-        return progress.again(run, phase, evidence, cause)
     origin = phase.origin or candidate
     if onto not in {candidate.parent, origin.parent}:
         return _reapply(run, phase, origin, onto)
     if candidate.parent != onto:
         phase, candidate = replace(phase, candidate=origin, green=False), origin
-    if not phase.green:
-        return _test(run, phase, candidate)
-    return _land(run, phase, candidate) if onto == run.tip else run
+    return run if phase.green else _test(run, phase, candidate)
 
 
 def _reapply(run: Run, phase: Phase, origin: Candidate, onto: str) -> Run:
@@ -77,18 +96,21 @@ def _reapply(run: Run, phase: Phase, origin: Candidate, onto: str) -> Run:
         return progress.fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
     count = phase.reapplies_used + 1
     name = f"{origin.name.partition('.')[0]}.r{count}"
-    phase = replace(phase, step=Step.REAPPLYING, reapplies_used=count, green=False, doubt=None)
+    phase = replace(phase, step=Step.REAPPLYING, reapplies_used=count, green=False)
     return progress.issue(progress.put(run, phase), Reapply(phase.phase_id, origin, onto, name))
 
 
 def _test(run: Run, phase: Phase, candidate: Candidate) -> Run:
-    bound = run.spec.safety_profile is SafetyProfile.SAFETY_CRITICAL
-    if bound and not phase.judged and budget.ci_runs_left(run, phase) <= 0:
+    """Under a cap that binds it waits for runs under way that may turn out to be free."""
+    bound = run.spec.safety_profile is SafetyProfile.SAFETY_CRITICAL and not phase.judged
+    if bound and budget.ci_runs_left(run, phase) <= 0:
         tier = budget.tier_of(run, phase)
+        if budget.ci_runs_reserved(run, tier):
+            return run
         reason = f"tier {tier.tier_id} has used its {tier.ci_run_cap} CI runs"
         return progress.fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason))
     test = Test(phase.phase_id, candidate, phase.spec.ci_profile)
-    return progress.issue(progress.put(run, replace(phase, step=Step.TESTING, doubt=None)), test)
+    return progress.issue(progress.put(run, replace(phase, step=Step.TESTING)), test)
 
 
 def _land(run: Run, phase: Phase, candidate: Candidate) -> Run:

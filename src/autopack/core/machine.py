@@ -289,10 +289,13 @@ def _phase_rows() -> Iterable[Rule]:
     )  # fmt: skip
     for step, event, targets, note, move in rows:
         yield Rule(Stage.WORKING, step, event, targets, note, move)
+    moot = {Step.CHECKING: queue, Step.TESTING: queue, Step.REAPPLYING: queue}
     for step in dict.fromkeys(row[0] for row in rows):
         yield Rule(
-            Stage.WORKING, step, CommandFailed, (step, Step.FAILED),
-            "tried again up to infra_retries_max, then ENVIRONMENT", progress.command_failed,
+            Stage.WORKING, step, CommandFailed,
+            tuple(dict.fromkeys((step, *moot.get(step, ()), Step.FAILED))),
+            "tried again up to infra_retries_max, then ENVIRONMENT; not what is moot by now",
+            progress.command_failed,
         )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget
+from autopack.core import budget, queue
 from autopack.core.command import (
     Audit,
     Build,
@@ -73,12 +73,12 @@ def issue_again(run: Run, asked: Pending) -> Run:
 
 
 def put(run: Run, phase: Phase) -> Run:
-    """The run with that phase in its place; who ends or builds leaves the landing queue."""
+    """The run with that phase in its place; who ends, builds or is audited leaves the queue."""
     phases = tuple(phase if old.phase_id == phase.phase_id else old for old in run.phases)
-    queue = run.landing_queue
-    if phase.step is Step.BUILDING or phase.step in FINAL_STEPS:
-        queue = tuple(phase_id for phase_id in queue if phase_id != phase.phase_id)
-    return replace(run, phases=phases, landing_queue=queue)
+    ids = run.landing_queue
+    if phase.step in {Step.BUILDING, Step.AUDITING} or phase.step in FINAL_STEPS:
+        ids = tuple(phase_id for phase_id in ids if phase_id != phase.phase_id)
+    return replace(run, phases=phases, landing_queue=ids)
 
 
 # --- the run itself -----------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def delivery_requested(run: Run, _event: DeliveryRequested, _asked: None) -> Run
 def start_attempt(run: Run, phase: Phase) -> Run:
     """Send the builder to work on the branch as it stands now."""
     phase = replace(phase, step=Step.BUILDING, candidate=None, approved=False, doubt=None)
-    phase = replace(phase, origin=None, judged=False, proven=False, green=False)
+    phase = replace(phase, origin=None, judged=False, green=False)
     attempt = phase.attempts_used + 1
     build = Build(phase.phase_id, attempt, run.tip, phase.tokens_left, phase.evidence)
     return issue(put(run, phase), build)
@@ -208,15 +208,22 @@ def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
     if not run.spec.auditor:
         summary = "the change needs an auditor's approval and none is configured"
         return _refused(run, phase, Evidence("gate", summary, event.findings))
-    asks = ", ".join(dict.fromkeys(finding.rule for finding in event.findings))
-    reason = asks or f"{phase.spec.task_category} is not applied without approval"
-    return _audit(run, phase, reason)
+    evidence = Evidence("gate", "the gate asks for an auditor's approval", event.findings)
+    if phase.phase_id in run.landing_queue:
+        return _doubted(run, phase, Doubt(evidence, _candidate(phase).parent, asks=True))
+    return ask_auditor(run, phase, evidence)
+
+
+def ask_auditor(run: Run, phase: Phase, evidence: Evidence) -> Run:
+    """Send the candidate to the auditor, for what the gate found."""
+    asks = ", ".join(dict.fromkeys(finding.rule for finding in evidence.findings))
+    return _audit(run, phase, asks or f"{phase.spec.task_category} is not applied without approval")
 
 
 def _refused(run: Run, phase: Phase, evidence: Evidence) -> Run:
     """Refused on what the builder saw: its doing. Made again on work ahead of it: a doubt."""
-    if phase.phase_id in run.landing_queue and phase.candidate:
-        return _doubted(run, phase, Doubt(evidence, phase.candidate.parent))
+    if phase.phase_id in run.landing_queue:
+        return _doubted(run, phase, Doubt(evidence, _candidate(phase).parent))
     return again(run, phase, evidence, Cause.POLICY_VIOLATION)
 
 
@@ -226,10 +233,10 @@ def _doubted(run: Run, phase: Phase, doubt: Doubt) -> Run:
 
 def _queue(run: Run, phase: Phase) -> Run:
     """Through the gate: it waits its turn to be made again, tested and landed."""
-    queue = run.landing_queue
-    if phase.phase_id not in queue:
-        queue = (*queue, phase.phase_id)
-    return put(replace(run, landing_queue=queue), replace(phase, step=Step.LANDING_QUEUED))
+    ids = run.landing_queue
+    if phase.phase_id not in ids:
+        ids = (*ids, phase.phase_id)
+    return put(replace(run, landing_queue=ids), replace(phase, step=Step.LANDING_QUEUED))
 
 
 def _audit(run: Run, phase: Phase, reason: str) -> Run:
@@ -271,7 +278,7 @@ def audited(run: Run, event: AuditEnded, asked: Pending) -> Run:
 def tested(run: Run, event: CandidateTested, asked: Pending) -> Run:
     phase, candidate = run.phase(event.phase_id), _candidate(run.phase(event.phase_id))
     if event.verdict in {CiVerdict.INFRA, CiVerdict.CANCELLED}:
-        if not stands(run, candidate):
+        if phase.phase_id not in queue.sound(run):
             return put(run, replace(phase, step=Step.LANDING_QUEUED))
         summary = event.evidence.summary if event.evidence else "CI could not run"
         return _retry(run, phase, asked, summary)
@@ -279,16 +286,9 @@ def tested(run: Run, event: CandidateTested, asked: Pending) -> Run:
         phase = replace(phase, ci_runs_used=phase.ci_runs_used + 1)
     phase = replace(phase, judged=True)
     if event.verdict is CiVerdict.PASS:
-        return put(run, replace(phase, step=Step.LANDING_QUEUED, proven=True, green=True))
+        return put(run, replace(phase, step=Step.LANDING_QUEUED, green=True))
     evidence = event.evidence or Evidence("ci", f"CI said {event.verdict}")
     return _doubted(run, phase, Doubt(evidence, candidate.parent))
-
-
-def stands(run: Run, candidate: Candidate) -> bool:
-    """It is made on the branch as it is, or on queued work that nothing speaks against."""
-    ahead = (run.phase(phase_id) for phase_id in run.landing_queue)
-    made_on = {p.candidate.commit for p in ahead if p.candidate and p.doubt is None}
-    return candidate.parent == run.tip or candidate.parent in made_on
 
 
 def _candidate(phase: Phase) -> Candidate:
@@ -328,10 +328,11 @@ def deliver(run: Run, *, final: bool = False) -> Run:
 def again(run: Run, phase: Phase, evidence: Evidence, cause: Cause) -> Run:
     """Another attempt with the evidence, while attempts and tokens last.
 
-    Work that was good where it was made and is not on the branch that moved since costs nothing:
-    it is granted an attempt, up to `conflicts_max`.
+    What was found only after it was made again on a branch that moved is not the builder's doing
+    alone: that is granted an attempt, up to `conflicts_max`.
     """
-    moved = phase.proven or evidence.source == "conflict"
+    made_again = evidence.source in {"ci", "gate"} and phase.candidate != phase.origin
+    moved = made_again or evidence.source == "conflict"
     phase = replace(phase, evidence=evidence)
     if moved and phase.conflicts_used < run.spec.conflicts_max:
         phase = replace(
@@ -354,6 +355,8 @@ def _cap_spent(phase: Phase) -> str:
 
 def command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
     phase = run.phase(getattr(asked.command, "phase_id", ""))
+    if queue.is_moot(run, asked.command):
+        return put(run, replace(phase, step=Step.LANDING_QUEUED))
     if event.tokens:
         phase = budget.settle(phase, event.tokens)
         if phase.tokens_left <= 0:
@@ -391,8 +394,3 @@ def stopped(run: Run, event: Event, asked: Pending) -> Run:
     why = run.failure.reason if run.failure else "the run stopped"
     failure = Failure(cause, f"stopped: {why}", phase.phase_id)
     return put(run, budget.release(replace(phase, step=Step.FAILED, failure=failure)))
-
-
-def ended(run: Run) -> bool:
-    """No phase of the run will move any more."""
-    return all(phase.step in FINAL_STEPS for phase in run.phases)

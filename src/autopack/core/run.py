@@ -240,10 +240,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Doubt:
-    """A bad word on work that stood on `onto`; believed only where the branch stands there, too."""
+    """A bad word, or the wish for an audit (`asks`), that counts only if the branch gets `onto`."""
 
     evidence: Evidence
     onto: str
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -278,8 +279,7 @@ class Phase:
     approved: bool = False
     """An auditor approved the candidate of this attempt."""
     judged: bool = False
-    """CI gave a verdict on this attempt; `proven`: green; `green`: on the candidate as it is."""
-    proven: bool = False
+    """CI gave a verdict on this attempt; `green`: it passed the candidate as it is."""
     green: bool = False
     doubt: Doubt | None = None
     evidence: Evidence | None = None

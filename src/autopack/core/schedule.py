@@ -20,7 +20,7 @@ def schedule(run: Run) -> Run:
         run = _start_ready(_skip_unreachable(run))
     if run.stage is Stage.STOPPING:
         run = _wind_down(run)
-    if run.stage is Stage.WORKING and progress.ended(run):
+    if run.stage is Stage.WORKING and all(phase.step in FINAL_STEPS for phase in run.phases):
         run = replace(run, stage=Stage.CLOSING)
     return _close(run) if run.stage is Stage.CLOSING else run
 
@@ -91,10 +91,16 @@ def _wind_down(run: Run) -> Run:
 
 def _unlanded(run: Run, phase: Phase) -> Phase:
     cause = run.failure.cause if run.failure else Cause.REQUIRES_HUMAN_REVIEW
-    stood = "green, and its landing had not begun" if phase.green else "not tested yet"
-    reason = f"stopped: {stood}; kept under its ref"
-    failure = Failure(cause, reason, phase.phase_id)
-    return budget.release(replace(phase, step=Step.FAILED, failure=failure))
+    on_tip = phase.candidate is not None and phase.candidate.parent == run.tip
+    evidence = phase.doubt.evidence if phase.doubt else phase.evidence
+    if phase.doubt:
+        stood = f"on work that had not landed: {phase.doubt.evidence.summary}"
+    elif phase.green:
+        stood = "green" if on_tip else "green on work that had not landed"
+    else:
+        stood = "not tested yet where it would land"
+    failure = Failure(cause, f"stopped: {stood}; kept under its ref", phase.phase_id)
+    return budget.release(replace(phase, step=Step.FAILED, failure=failure, evidence=evidence))
 
 
 def _close(run: Run) -> Run:
