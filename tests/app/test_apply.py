@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from autopack.app.apply import (
     check_candidate,
     known_attempt,
     reapply_candidate,
+    rules_of,
 )
 from autopack.app.ports import Built
 from autopack.core.command import Audit, Build, Reapply
@@ -26,7 +28,7 @@ from autopack.core.event import (
 from autopack.core.policy import rules_for
 from autopack.core.project import PolicySettings
 from autopack.core.run import Candidate, CiProfile, Complexity, Evidence, PhaseSpec, RunSpec
-from tests.repos import bare, git, refs, user_repository, write
+from tests.repos import bare, commit_all, git, refs, user_repository, write
 
 GOOD = b"""\
 --- a/src/app.py
@@ -85,6 +87,22 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+def test_files_of_the_base_that_ci_names_are_protected(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    write(world.tmp_path / "user", {
+        "autopack.toml": '[ci.normal]\ncommands = [{ run = ["sh", "src/test.sh", "src", "new.sh"] }]\n',
+        "src/test.sh": "exit 1\n",
+    })  # fmt: skip
+    world.base = commit_all(world.tmp_path / "user", "ci")
+    world.spec = replace(world.spec, base_commit=world.base)
+    world.repository.prepare(str(world.tmp_path / "user"), "main", world.base, "autonomous/r2")
+    rules = rules_of(world.repository, world.spec, world.spec.phase("F1.1"))
+    assert rules.protected == ("/src/test.sh",)
+    made = candidate_of(world.attempt({"src/test.sh": "exit 0\n"}))
+    checked = check_candidate(world.repository, rules, "F1.1", made)
+    assert checked.verdict is GateVerdict.NEEDS_AUDITOR
 
 
 def candidate_of(ended: AttemptEnded) -> Candidate:

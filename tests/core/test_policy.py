@@ -9,10 +9,22 @@ import pytest
 from autopack.core.event import GateVerdict
 from autopack.core.names import folded, look_alike, name_problem, printable
 from autopack.core.patch import ABSENT, EXECUTABLE, FILE, GITLINK, SYMLINK, Change, TreeDiff
-from autopack.core.policy import FILES_MAX, FINDINGS_MAX, Rules, judge, verdict
+from autopack.core.plan import CompiledPlan, compile_plan
+from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
+from autopack.core.policy import (
+    FILES_MAX,
+    FINDINGS_MAX,
+    Rules,
+    judge,
+    named_paths,
+    rules_for,
+    verdict,
+)
+from autopack.core.project import PolicySettings, Project, parse_project
 from autopack.core.run import Severity
 
 ALL = Rules(scope=("**",))
+PHASE = PhaseDraft("F1", "f", category="tests", complexity="low", scope=("**",), task="it")
 REFUSE, ASK = Severity.REFUSE, Severity.ASK
 
 
@@ -135,6 +147,32 @@ def test_a_protected_path_asks_even_when_scope_names_it() -> None:
 def test_the_project_may_protect_more() -> None:
     rules = Rules(scope=("**",), protected=("Migrations/**",))
     assert told(changed("migrations/1.sql"), rules=rules) == {("protected-path", ASK)}
+
+
+def test_files_that_ci_names_are_protected_and_no_folder_of_that_name() -> None:
+    plan = compile_plan(PlanDraft("p", (TierDraft("T1", "t", (PHASE,)),)))
+    assert isinstance(plan, CompiledPlan)
+    rules = rules_for(plan.phases[0], PolicySettings(), ("ci [1].sh",))
+    assert ("protected-path", ASK) in told(changed("ci [1].sh"), rules=rules)
+    assert ("protected-path", ASK) not in told(changed("src/ci [1].sh"), rules=rules)
+    assert ("protected-path", ASK) not in told(changed("ci 1.sh"), rules=rules)
+
+
+def test_what_a_command_may_name() -> None:
+    text = """
+[ci.normal]
+commands = [
+  { run = ["sh", "./test.sh", "-x", "--config=ci/a.toml", "/etc/passwd", "../up", "."] },
+  { run = ["sh", "-c", "set -e; ./run.sh 'tools/b c.py' && pytest tests"] },
+]
+[ci.strict]
+commands = [{ run = "sh strict.sh" }]
+"""
+    project = parse_project(text, "toy")
+    assert isinstance(project, Project)
+    named = set(named_paths(project))
+    assert {"test.sh", "ci/a.toml", "run.sh", "strict.sh", "tests"} <= named
+    assert not named & {"/etc/passwd", "../up", ".", "-x"}
 
 
 def test_deliverables_must_be_touched_and_stay() -> None:

@@ -229,7 +229,9 @@ def rules_of(repository: Repository, spec: RunSpec, phase: PhaseSpec) -> Rules:
     if isinstance(project, tuple):
         said = "\n".join(str(problem) for problem in project)
         raise OperatorFault(said, f"correct {FILE_NAME} on the base, and retry")
-    return policy.rules_for(phase, project.policy)
+    named = policy.named_paths(project)
+    judging = [path for path in named if repository.read(spec.base_commit, path) is not None]
+    return policy.rules_for(phase, project.policy, judging)
 
 
 def check_candidate(

@@ -6,6 +6,7 @@ wrong with them and what to do. What honest work also does asks the auditor; the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -15,13 +16,14 @@ from pathspec import GitIgnoreSpec
 from autopack.core.event import GateVerdict
 from autopack.core.names import folder_names, look_alike, name_problem, printable
 from autopack.core.patch import ABSENT, EXECUTABLE, FILE, GITLINK, SYMLINK
+from autopack.core.project import path_problem
 from autopack.core.run import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from autopack.core.patch import Change, TreeDiff
-    from autopack.core.project import PolicySettings
+    from autopack.core.project import PolicySettings, Project
     from autopack.core.run import PhaseSpec
 
 FILES_MAX: Final = 1_000  # files of a change; above every builder mode, for phases without one
@@ -60,12 +62,15 @@ class Rules:
     path_bytes_max: int = PATH_BYTES_MAX
 
 
-def rules_for(phase: PhaseSpec, settings: PolicySettings) -> Rules:
-    """The phase's own limits, tightened by the project's; the built-in ones where none is set."""
+def rules_for(phase: PhaseSpec, settings: PolicySettings, judging: Iterable[str] = ()) -> Rules:
+    """The phase's own limits, tightened by the project's; the built-in ones where none is set.
+
+    `judging`: files that CI's commands name, protected as the rest of CI is.
+    """
     return Rules(
         scope=phase.scope,
         deliver=phase.deliver,
-        protected=settings.protected,
+        protected=(*settings.protected, *map(_exactly, judging)),
         files_max=_tightest(phase.files_max, settings.files_max, FILES_MAX),
         changed_lines_max=_tightest(
             phase.changed_lines_max, settings.changed_lines_max, CHANGED_LINES_MAX
@@ -132,6 +137,22 @@ def scope(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
                 "if the task needs it, widen `scope` in the plan"
             )
             yield _refuse("scope", change.path, message)
+
+
+def named_paths(project: Project) -> tuple[str, ...]:
+    """What may be files among the words of the CI commands, those of shell lines too."""
+    words = [
+        part.removeprefix("./")
+        for command in (*project.normal, *project.strict)
+        for word in command.argv
+        for part in (word, *re.split(r"[\s;&|()<>=\"']+", word))
+    ]
+    return tuple(dict.fromkeys(w for w in words if not (w.startswith("-") or path_problem(w))))
+
+
+def _exactly(path: str) -> str:
+    """The gitignore pattern of one path."""
+    return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path)
 
 
 @lru_cache(maxsize=64)
