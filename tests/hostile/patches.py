@@ -285,6 +285,14 @@ BROKEN = (
     refuse("binary-summary", "a binary that is only mentioned",
            head("b") + b"new file mode 100644\nBinary files /dev/null and b/b differ\n",
            ("patch-does-not-apply", "b", 0)),
+    refuse("forged-full-disk-end", "a name that ends as git's words for a full disk",
+           add("README.md/x: No space left on device", b""),
+           ("patch-does-not-apply", "README.md/x: No space left on device", 0)),
+    refuse("forged-full-disk-escaped", "the same with a letter escaped",
+           add("README.md/x: No space left on device", b"").replace(b"/x: N", b"/x: \\116")
+           .replace(b"a/README", b'"a/README').replace(b"device b/README", b'device" "b/README')
+           .replace(b"device\nnew", b'device"\nnew'),
+           ("patch-does-not-apply", "README.md/x: No space left on device", 0)),
     refuse("forged-full-disk", "a name that makes git seem to tell of a full disk",
            edit(f"x\n{FULL_DISK}\ny", b"a\n", b"b\n"), ("patch-does-not-apply", "", 0)),
 )  # fmt: skip

@@ -23,6 +23,7 @@ from autopack.adapters.git.wrapper import (
     STDERR_CHARACTERS_MAX,
     environmental,
     failed,
+    forged,
     object_of,
     printable_lines,
     records,
@@ -187,9 +188,8 @@ class _Work:
         said = self._git("update-index", "-z", *options, stdin=stdin)
         if said.ok and _IGNORED not in said.stderr:
             return None
-        # git repeats names as they are, and one with a line break could tell of a full disk
-        forged = any(b"\n" in path for path in (*self.gone, *self.touched))
-        if (environmental(said) and not forged) or said.exit_code is None:
+        lies = any(forged(path) for path in (*self.gone, *self.touched))
+        if (environmental(said) and not lies) or said.exit_code is None:
             drop_half_written(self.store.folder)  # room for what the next try writes
             raise failed("git update-index", said)
         text = printable_lines(said.stderr)[-STDERR_CHARACTERS_MAX:]

@@ -11,7 +11,7 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from autopack.adapters.git.index import index_of
-from autopack.adapters.git.wrapper import environmental, failed, printable_lines
+from autopack.adapters.git.wrapper import environmental, failed, forged, printable_lines
 from autopack.app.ports import Refused
 from autopack.core.run import Finding
 from autopack.process.limits import Ended, Extra, Limits
@@ -42,10 +42,11 @@ _LONG_NAME: Final = re.compile(
 )
 """Twice what a file system takes; git crashes on a tree some 20,000 folders deep."""
 _FILES: Final = re.compile(rb"^(?:diff --git |\+\+\+ )", re.MULTILINE)
-_NAME_WITH_BREAK: Final = re.compile(
-    rb"^(?:diff --git|---|\+\+\+|(?:rename|copy) (?:from|to)) .*\\(?:n|012|r|015)", re.MULTILINE
+_NAMES: Final = re.compile(
+    rb"^(?:diff --git|---|\+\+\+|(?:rename|copy) (?:from|to)) .*", re.MULTILINE
 )
-"""git repeats such a name as it is, and what follows the break could tell of a full disk."""
+_ESCAPED: Final = re.compile(rb"\\(?:n|r|01[25]|0[4-7][0-7]|1[0-7][0-7])")
+"""A line break, or a plain letter, which git itself never escapes."""
 _NOTHING: Final = "error: No valid patches in input"  # after what was wrong with them
 _SAID: Final = (
     (re.compile(r"^error: patch failed: (?P<path>.*):(?P<line>\d+)$"), "patch-does-not-apply"),
@@ -114,7 +115,7 @@ def _refusal(said: Finished, patch: bytes) -> Refused:
     """Why git did not apply it; GitFailed when that was not the patch's doing."""
     killed = said.signal in (signal.SIGKILL, signal.SIGTERM) and said.ended is Ended.SIGNALLED
     full = said.exit_code is not None and environmental(said)
-    if killed or (full and not _NAME_WITH_BREAK.search(patch)):
+    if killed or (full and not any(_lies(name) for name in _NAMES.findall(patch))):
         raise failed("git apply", said)
     text = printable_lines(said.stderr[-STDERR_BYTES_MAX:])
     if said.exit_code is None:
@@ -130,6 +131,10 @@ def _refusal(said: Finished, patch: bytes) -> Refused:
     return Refused(
         tuple(told[:FINDINGS_MAX]) or (Finding("patch-does-not-apply", "git refused it"),)
     )
+
+
+def _lies(name: bytes) -> bool:
+    return forged(name) or _ESCAPED.search(name) is not None
 
 
 def _told_better(finding: Finding, others: dict[tuple[str, str, int], Finding]) -> bool:

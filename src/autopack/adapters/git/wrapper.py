@@ -303,16 +303,24 @@ _OTHER_SIDE: Final = {
     "receive.denyCurrentBranch": "refuse",  # `updateInstead` would touch a checkout
 }
 
+_MACHINE: Final = (
+    rb"(?:No space left on device|Input/output error|Read-only file system|Disk quota exceeded|"
+    rb"Too many open files)"
+)
 _ENVIRONMENTAL: Final = re.compile(
-    rb": (?:No space left on device|Input/output error|Read-only file system|Disk quota exceeded|"
-    rb"Too many open files)$|^fatal: unable to write new index file$|"
+    rb": " + _MACHINE + rb"$|^fatal: unable to write new index file$|"
     rb"^fatal: sha1 file '[^'\n]*' write error\. Out of diskspace$|"
     rb"^error: insufficient permission for adding an object to repository database",
     re.MULTILINE,
 )
-"""Whole line ends and beginnings only: git quotes the agent's names in its messages."""
+"""Whole line ends and beginnings only: git repeats the agent's names in its messages."""
 
 
 def environmental(finished: Finished) -> bool:
     """Whether a refusal was the machine's, not the input's."""
     return _ENVIRONMENTAL.search(finished.stderr) is not None
+
+
+def forged(names: bytes) -> bool:
+    """Whether git, which repeats names as they are, could seem to tell of the machine by these."""
+    return b"\n" in names or re.search(_MACHINE, names) is not None
