@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autopack.adapters.engine.dbos_engine import QUEUE, DbosEngine
 from autopack.adapters.engine.local import LocalEngine
 from autopack.adapters.store.open import open_store
 from autopack.adapters.store.store import SqlStore
@@ -29,11 +28,14 @@ from autopack.core import machine
 from autopack.core.event import BasePrepared, EnvironmentPrepared, Event, Happened
 from autopack.core.run import Run
 from bench.claim_table import ClaimTable
+from bench.dbos_peer import DbosPeer
 from bench.measure import progress, table
 from tests.contracts.walks import born
 from tests.postgres import Server, binaries, close_down, own_server
 
 WORKERS = 4
+POLL_SECONDS = 0.02
+Queue = Engine | ClaimTable | DbosPeer
 ENGINES = {
     "local": "LocalEngine",
     "claim_table": "claim table",
@@ -173,14 +175,14 @@ class Loop:
         self.ended = time.perf_counter()
         self._done.set()
 
-    def once(self, engine: Engine | ClaimTable, run_id: str) -> tuple[float, float]:
+    def once(self, engine: Queue, run_id: str) -> tuple[float, float]:
         """Seconds from the save to the performance, and of the whole."""
         self._done.clear()
         at, saved = self.save(engine, run_id)
         self._done.wait()
         return self.begun - saved, self.ended - at
 
-    def save(self, engine: Engine | ClaimTable, run_id: str) -> tuple[float, float]:
+    def save(self, engine: Queue, run_id: str) -> tuple[float, float]:
         """A run's first answer with an enqueue; when it began and when it was saved."""
         run, created = born(run_id, 5)
         self.store.create(run, created)
@@ -190,7 +192,7 @@ class Loop:
         assert self.store.save(run, happened, expected_version=1, within=within)
         return at, time.perf_counter()
 
-    def many(self, engine: Engine | ClaimTable, run_ids: Sequence[str]) -> float:
+    def many(self, engine: Queue, run_ids: Sequence[str]) -> float:
         """Commands a second, of so many that wait when the engine starts."""
         left, lock, done = len(run_ids), threading.Lock(), threading.Event()
 
@@ -215,7 +217,7 @@ def engine_figures(name: str, place: Path | str, count: int) -> tuple[str, ...]:
     store = open_store(place)
     loop = Loop(store)
     start = time.perf_counter()
-    engine = _made(name, store)
+    engine = _made(name, store, place)
     engine.start(loop.perform)
     started = time.perf_counter()
     waits, wholes = zip(*(loop.once(engine, f"r{n}") for n in range(count)), strict=True)
@@ -225,7 +227,7 @@ def engine_figures(name: str, place: Path | str, count: int) -> tuple[str, ...]:
     stopping = time.perf_counter()
     engine.stop()
     stopped = time.perf_counter()
-    again = _made(name, store)
+    again = _made(name, store, place)
     rate = loop.many(again, [f"m{n}" for n in range(count)])
     again.stop()
     store.close()
@@ -236,17 +238,14 @@ def engine_figures(name: str, place: Path | str, count: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _made(name: str, store: SqlStore) -> Engine | ClaimTable:
+def _made(name: str, store: SqlStore, place: Path | str) -> Queue:
     if name == "local":
         return LocalEngine(workers_max=WORKERS)
     if name == "claim_table":
         return ClaimTable(store._engine, store._writer, WORKERS)  # noqa: SLF001  it shares their lock
-    made = DbosEngine(store.companion(), workers_max=WORKERS)
-    if name == "shipped":  # its own polling interval, a second
-        made._client.register_queue(  # noqa: SLF001  our adapter's own queue, back to its defaults
-            QUEUE, worker_concurrency=WORKERS, on_conflict="always_update"
-        )
-    return made
+    if name == "shipped":
+        return DbosPeer(place, workers_max=WORKERS)
+    return DbosPeer(place, workers_max=WORKERS, poll_seconds=POLL_SECONDS)
 
 
 if __name__ == "__main__":

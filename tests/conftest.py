@@ -57,7 +57,7 @@ def databases(postgres: Server) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def database(databases: Callable[[], str]) -> str:
-    """The URL of a database of a test's own, with our tables and the queue's."""
+    """The URL of a database of a test's own, with our tables."""
     return databases()
 
 

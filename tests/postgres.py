@@ -26,7 +26,7 @@ import psycopg
 import pytest
 
 TEMPLATE: Final = "autopack_template"
-"""A database with our schema and the queue's, which a test's own is copied from."""
+"""A database with our schema, which a test's own is copied from."""
 SECONDS_MAX: Final = 30.0
 SETTINGS: Final = {
     "listen_addresses": "",
@@ -200,13 +200,10 @@ def kept_server(note: Path, programs: Path, process: int) -> Server:
 
 def make_template(server: Server) -> None:
     """The database that tests copy."""
-    from autopack.adapters.engine.dbos_engine import DbosEngine
     from autopack.adapters.store.open import open_store
 
     server.execute(f'CREATE DATABASE "{TEMPLATE}"')
-    store = open_store(server.url(TEMPLATE))
-    DbosEngine(store.companion(), workers_max=1)
-    store.close()
+    open_store(server.url(TEMPLATE)).close()
 
 
 def keep(folder: Path, process: int, programs: Path) -> None:

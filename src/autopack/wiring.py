@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from autopack.app.backtest import History
     from autopack.app.host import Host
     from autopack.app.perform import World
-    from autopack.app.ports import Agents, Clock, Engine, Store, Verifier
+    from autopack.app.ports import Agents, Clock, Store, Verifier
     from autopack.app.supervise import Supervisor
     from autopack.core.plan_draft import PlanDraft
     from autopack.core.project import Project
@@ -222,31 +222,20 @@ def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) 
 def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     """A supervisor over the store and its engine; only for the holder of the store's lock."""
     from autopack import notifying
+    from autopack.adapters.engine.local import LocalEngine
     from autopack.adapters.git.discard import remove_empty, sweep
     from autopack.app.supervise import Supervisor
 
     with writing(loaded) as store, notifying.notifier(loaded, store.outbox()) as notifier:
         sweep(loaded.folders.clones)
         housekeeping.keep_left(loaded, store, clock(loaded))
-        engine = _engine(loaded, store)
+        engine = LocalEngine(workers_max=loaded.settings.workers_max)
         hosted = host(loaded, store, alone=True)
         made = Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render, notifier)
         yield made
         if not made.stopped:
             housekeeping.tidy(loaded, store, clock(loaded))
         remove_empty(loaded.folders.clones)
-
-
-def _engine(loaded: Loaded, store: SqlStore) -> Engine:
-    """The queue of the store's kind of database (docs/adr/0010)."""
-    workers_max = loaded.settings.workers_max
-    if isinstance(loaded.folders.database, Path):
-        from autopack.adapters.engine.local import LocalEngine
-
-        return LocalEngine(workers_max=workers_max)
-    from autopack.adapters.engine.dbos_engine import DbosEngine
-
-    return DbosEngine(store.companion(), workers_max=workers_max)
 
 
 def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:

@@ -32,17 +32,17 @@ def test_a_dirty_and_detached_checkout_is_a_warning(lab: Lab) -> None:
     lab.check_untouched()
 
 
-def test_a_background_supervisor_loads_no_queue_of_a_server_and_no_parser(lab: Lab) -> None:
+def test_a_background_supervisor_loads_neither_migrations_nor_the_parser(lab: Lab) -> None:
     lab.make().record(ONE)
     program = (
         "import atexit, sys\n"
-        "names = ('autopack.adapters.engine.local', 'dbos', 'alembic', 'cyclopts')\n"
+        "names = ('autopack.adapters.engine.local', 'alembic', 'cyclopts')\n"
         "atexit.register(lambda: print(*(name in sys.modules for name in names)))\n"
         "from autopack.cli.hosting import main; main()"
     )
     argv = [sys.executable, "-c", program]
     done = run(argv, env=lab.environment, cwd=lab.project, limits=Limits(SECONDS_MAX))
-    assert done.stdout.split() == [b"True", b"False", b"False", b"False"], done.stderr
+    assert done.stdout.split() == [b"True", b"False", b"False"], done.stderr
     assert lab.load().state is RunState.DONE_SUCCESS
 
 

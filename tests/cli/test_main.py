@@ -15,7 +15,7 @@ from autopack.process.limits import Limits
 from autopack.process.runner import run
 from tests.cli.world import World
 
-HEAVY = ("dbos", "alembic", "rich", "junitparser", "markdown_it", "tomlkit", "sqlalchemy.orm")
+HEAVY = ("alembic", "rich", "junitparser", "markdown_it", "tomlkit", "sqlalchemy.orm")
 
 
 def test_reading_imports_nothing_heavy(world: World) -> None:

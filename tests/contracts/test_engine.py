@@ -1,26 +1,22 @@
-"""The Engine port: what holds for the local engine, its own twin in memory, and for DBOS."""
+"""The Engine port: what holds for the local engine, its own twin in memory, over every store."""
 
 from __future__ import annotations
 
 import itertools
-import logging
-import signal
-import subprocess
-import sys
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from autopack.adapters.engine.dbos_engine import DbosEngine
 from autopack.adapters.engine.local import LocalEngine
 from autopack.adapters.store.open import open_store
-from autopack.adapters.store.store import SqlStore
 from autopack.app.ports import Engine, Store, Transaction
 from autopack.app.supervise import CutOff
-from autopack.core.errors import EnvironmentFault, OwnFault
+from autopack.core.errors import OwnFault
 from autopack.core.event import BasePrepared
 from autopack.testing import MemoryStore
 from tests.contracts.walks import born, moved
@@ -78,44 +74,26 @@ class Performed:
             assert self._changed.wait_for(lambda: self._ended >= performances, SECONDS_MAX)
 
 
-WORLDS = ["local in memory", "local on sqlite", "dbos on sqlite", "local on postgresql",
-          "dbos on postgresql"]  # fmt: skip
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Where a store may be."""
-    return _place(request, tmp_path)
-
-
-def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    if "postgresql" not in request.param:
-        return tmp_path / "s" / "store.db"
-    url: str = request.getfixturevalue("database")
-    return url
-
-
-@pytest.fixture(params=WORLDS)
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    in_memory = "memory" in request.param
-    store = MemoryStore() if in_memory else open_store(_place(request, tmp_path))
-    made = (
-        _dbos(store) if isinstance(store, SqlStore) and "dbos" in request.param else _local(store)
-    )
+    """The engine over each kind of store."""
+    made = _local(_store(request, tmp_path))
     yield made
     made.engine.stop()
     made.store.close()
 
 
+def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "sqlite":
+        return open_store(tmp_path / "s" / "store.db")
+    url: str = request.getfixturevalue("database")
+    return open_store(url)
+
+
 def _local(store: Store) -> World:
     return World(store, LocalEngine(workers_max=3), lambda: LocalEngine(workers_max=3))
-
-
-def _dbos(store: SqlStore) -> World:
-    def made() -> DbosEngine:
-        return DbosEngine(store.companion(), workers_max=3)
-
-    return World(store, made(), made)
 
 
 def gave_up(world: World, command_id: str, performed: Performed) -> None:
@@ -254,10 +232,7 @@ class TestRecovery:
         world.engine.stop()
         assert performed.counts == {"r:1": 1, "r:2": 1}
 
-    def test_a_raising_performance_waits_to_be_recovered(
-        self, world: World, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.CRITICAL, "dbos")
+    def test_a_raising_performance_waits_to_be_recovered(self, world: World) -> None:
         fails = iter([True, True, False])
 
         def act(command_id: str) -> None:
@@ -321,28 +296,8 @@ class TestStop:
             world.engine.start(Performed())
 
 
-KILLED = """
-import os, pathlib, sys, threading
-from autopack.adapters.engine.dbos_engine import DbosEngine
-from autopack.adapters.store.open import open_store
-from tests.contracts.test_engine import World
-place = sys.argv[1] if "://" in sys.argv[1] else pathlib.Path(sys.argv[1])
-store = open_store(place)
-engine = DbosEngine(store.companion(), workers_max=2)
-together = threading.Barrier(2)
-def perform(command_id):
-    if command_id != "r:0":
-        together.wait()
-        os.write(1, b"under way\\n")
-        threading.Event().wait()
-engine.start(perform)
-World(store, engine, None).enqueue("r:0", "r:1", "r:2", "r:3")
-threading.Event().wait()
-"""
-
-
 class TestLocal:
-    """What only the one without a database promises."""
+    """What only this one promises."""
 
     def test_first_in_first_out(self) -> None:
         order: list[str] = []
@@ -416,165 +371,17 @@ class TestLocal:
         world.engine.stop()
         assert not [record for record in caplog.records if record.exc_info]
 
-    def test_what_dbos_left_in_a_store_is_ignored(self, tmp_path: Path) -> None:
+    def test_what_an_earlier_queue_left_in_a_store_is_ignored(self, tmp_path: Path) -> None:
         path = tmp_path / "store.db"
-        with_store(path, self._leaves)
-        with_store(path, self._ignores)
-
-    @staticmethod
-    def _leaves(store: SqlStore) -> None:
-        DbosEngine(store.companion(), workers_max=1).recover(["r:1"])
-
-    @staticmethod
-    def _ignores(store: SqlStore) -> None:
-        world, performed = _local(store), Performed()
-        world.engine.start(performed)
-        world.enqueue("r:2")
-        performed.wait(1)
-        world.engine.stop()
-        assert performed.counts == {"r:2": 1}
-        assert store.verify("carrier0") == []
-
-
-class TestDbos:
-    """What only the durable one can show."""
-
-    def test_what_was_performed_is_not_performed_after_a_restart(self, place: Path | str) -> None:
-        with_store(place, self._remembers)
-
-    @staticmethod
-    def _remembers(store: SqlStore) -> None:
-        world, performed = _dbos(store), Performed()
-        world.engine.start(performed)
-        world.enqueue("r:1")
-        performed.wait(1)
-        world.engine.stop()
-        world.restart().start(performed)
-        world.engine.recover(["r:1"])
-        world.enqueue("r:1", "r:2")
-        performed.wait(2)
-        world.engine.stop()
-        assert performed.counts == {"r:1": 1, "r:2": 1}
-
-    def test_a_killed_process_leaves_its_commands_to_the_next(self, place: Path | str) -> None:
-        with subprocess.Popen(
-            [sys.executable, "-c", KILLED, place], stdout=subprocess.PIPE, text=True,
-            cwd=Path(__file__).parents[2],
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            try:
-                assert [process.stdout.readline() for _ in range(2)] == ["under way\n"] * 2
-            finally:
-                process.send_signal(signal.SIGKILL)
-        with_store(place, self._recovers)
-
-    @staticmethod
-    def _recovers(store: SqlStore) -> None:
-        ids = [f"r:{number}" for number in range(4)]
-        performed = Performed()
-        engine = DbosEngine(store.companion(), workers_max=2)
-        engine.recover(ids)
-        engine.start(performed)
-        engine.recover(ids)
-        performed.wait(3)
-        engine.stop()
-        assert performed.counts == {"r:1": 1, "r:2": 1, "r:3": 1}
-        assert store.verify("carrier0") == []
-
-    def test_finished_commands_do_not_pile_up(self, place: Path | str) -> None:
-        with_store(place, self._sweeps)
-
-    @staticmethod
-    def _sweeps(store: SqlStore) -> None:
-        performed = Performed()
-        engine = DbosEngine(store.companion(), workers_max=4, finished_kept=5)
-        engine.start(performed)
-        engine.recover([f"r:{number}" for number in range(20)])
-        performed.wait(20)
-        engine.stop()
-        again = DbosEngine(store.companion(), workers_max=4, finished_kept=5)
-        again.start(performed)
-        again.stop()
-        with store.companion().connect() as connection:
-            for table in ("workflow_status", "operation_outputs", "workflow_input"):
-                counting = f"SELECT count(*) FROM {_in_schema(store)}{table}"  # noqa: S608  our own names
-                count = connection.exec_driver_sql(counting).scalar()
-                assert count is not None
-                assert count <= 5, table
-
-    def test_commands_of_another_protocol_are_queued_anew(
-        self, place: Path | str, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.CRITICAL, "dbos")
-        with_store(place, self._adopts)
-
-    @staticmethod
-    def _adopts(store: SqlStore) -> None:
-        engine = DbosEngine(store.companion(), workers_max=1)
-        engine.recover(["r:1"])
-        table = f"{_in_schema(store)}workflow_status"
-        with store.companion().begin() as connection:
-            connection.exec_driver_sql(f"UPDATE {table} SET application_version = 'old'")  # noqa: S608  our own name
-        performed = Performed()
-        engine.start(performed)
-        engine.recover(["r:1"])
-        performed.wait(1)
-        engine.stop()
-        assert performed.counts == {"r:1": 1}
-
-    def test_nothing_is_pickled(self, place: Path | str) -> None:
-        with_store(place, self._plain_json)
-
-    @staticmethod
-    def _plain_json(store: SqlStore) -> None:
-        engine = DbosEngine(store.companion(), workers_max=1)
-        engine.recover(["r:1"])
-        with store.companion().connect() as connection:
-            row = connection.exec_driver_sql(
-                f"SELECT inputs FROM {_in_schema(store)}workflow_input"  # noqa: S608  our own name
-            ).scalar()
-        assert '"r:1"' in str(row)
-
-    def test_a_folder_may_have_any_name(self, tmp_path: Path) -> None:
-        folder = tmp_path / "100% what? #1 ü&=;"
-        with_store(folder / "store.db", self._plain_json)
-        assert [each.name for each in tmp_path.iterdir()] == [folder.name]
-
-    def test_a_database_that_refuses_is_named(self, tmp_path: Path) -> None:
-        with_store(tmp_path / "store.db", self._is_refused)
-
-    @staticmethod
-    def _is_refused(store: SqlStore) -> None:
-        engine = DbosEngine(store.companion(), workers_max=1)
-        with store.companion().begin() as connection:
-            connection.exec_driver_sql("DROP TABLE workflow_status")
-        with pytest.raises(EnvironmentFault, match=r"store\.db"):
-            engine.recover(["r:1"])
-
-    def test_it_says_nothing_on_the_console(self, tmp_path: Path) -> None:
-        program = (
-            "import pathlib, sys;"
-            "from autopack.adapters.engine.dbos_engine import DbosEngine;"
-            "from autopack.adapters.store.open import open_store;"
-            "store = open_store(pathlib.Path(sys.argv[1]));"
-            "engine = DbosEngine(store.companion(), workers_max=1);"
-            "engine.start(print); engine.stop(); store.close()"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", program, tmp_path / "store.db"],
-            check=False, capture_output=True, timeout=50,
-        )  # fmt: skip
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-
-
-def _in_schema(store: SqlStore) -> str:
-    """DBOS has a schema of its own where there are schemas."""
-    return "dbos." if store.companion().dialect.name == "postgresql" else ""
-
-
-def with_store(place: Path | str, act: Callable[[SqlStore], None]) -> None:
-    store = open_store(place)
-    try:
-        act(store)
-    finally:
-        store.close()
+        open_store(path).close()
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE workflow_status (workflow_uuid TEXT, status TEXT)")
+            connection.execute("INSERT INTO workflow_status VALUES ('r:1', 'ENQUEUED')")
+        with closing(open_store(path)) as store:
+            world, performed = _local(store), Performed()
+            world.engine.start(performed)
+            world.enqueue("r:2")
+            performed.wait(1)
+            world.engine.stop()
+            assert performed.counts == {"r:2": 1}
+            assert store.verify("carrier0") == []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autopack import wiring
+from autopack.adapters.engine.local import LocalEngine
 from autopack.app.ports import Transaction
 from autopack.app.supervise import Supervisor
 from autopack.core.event import Happened
@@ -61,7 +62,7 @@ def main(when: str, number: int) -> None:
     assert lock is not None, "another supervisor has the store"
     with wiring.writing(loaded) as store:
         mortal: Any = MortalStore(store, when, number)
-        engine = wiring._engine(loaded, store)
+        engine = LocalEngine(workers_max=loaded.settings.workers_max)
         host = wiring.host(loaded, store)
         Supervisor(mortal, engine, wiring.clock(loaded), host.perform, host.render).run(
             until_idle=True

@@ -1,4 +1,4 @@
-"""Durable queues of long commands. Import the one you want; this imports nothing.
+"""The queue of long commands, in the memory of a store's one supervisor. This imports nothing.
 
 Never decides what a command means: it gives ids back to whoever performs them.
 """

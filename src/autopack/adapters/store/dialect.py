@@ -30,10 +30,6 @@ class Dialect(Protocol):
         """The store's own connections."""
         ...
 
-    def companion(self) -> Engine:
-        """Connections for a library that begins its transactions itself."""
-        ...
-
     def check(self, connection: Connection) -> None:
         """See at each opening that the database is new enough; EnvironmentFault."""
         ...

@@ -113,10 +113,6 @@ class PostgresqlDatabase:
             pool_pre_ping=True, isolation_level="READ COMMITTED",
         )  # fmt: skip
 
-    def companion(self) -> Engine:
-        """Connections for a library that begins its transactions itself."""
-        return self.connect()
-
     def sessions(self, name: str) -> Engine:
         """Connections of that name for the server's lists, each closed for good after its use."""
         told = {"application_name": name}

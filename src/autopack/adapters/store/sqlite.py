@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -55,33 +55,21 @@ class SqliteFile:
 
     def connect(self) -> Engine:
         """The store's own connections: explicit transactions, of which only writing ones lock."""
-        engine = self._engine(isolation_level=None)
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get("autopack_writes", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-        return engine
-
-    def companion(self) -> Engine:
-        """Connections for a library that begins its transactions itself, as pysqlite does.
-
-        The write lock is taken at the first write, as an IMMEDIATE transaction.
-        """
-        return self._engine(isolation_level="IMMEDIATE")
-
-    def _engine(self, isolation_level: Literal["IMMEDIATE"] | None) -> Engine:
         url = URL.create("sqlite", database=str(self.path))
         engine = create_engine(url, pool_timeout=BUSY_SECONDS_MAX)
 
         @event.listens_for(engine, "connect")
         def _configure(connection: sqlite3.Connection, _record: object) -> None:
-            connection.isolation_level = isolation_level
+            connection.isolation_level = None
             connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS_MAX * 1000}")
             connection.execute("PRAGMA foreign_keys = ON")
             # FULL syncs the log at each commit: what was answered survives a power cut.
             connection.execute("PRAGMA synchronous = FULL")
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get("autopack_writes", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
 

@@ -50,7 +50,6 @@ class SqlStore:
     def __init__(self, engine: Engine, database: Dialect) -> None:
         self._engine = engine
         self._database = database
-        self._companion: Engine | None = None
         self._writer = threading.Lock()
 
     def create(self, run: Run, happened: Happened) -> None:
@@ -204,17 +203,9 @@ class SqlStore:
         """Notices that targets are owed, in the same database."""
         return SqlOutbox(self._read, self._write)
 
-    def companion(self) -> Engine:
-        """Connections to the same database for an engine that manages its own transactions."""
-        if self._companion is None:
-            self._companion = self._database.companion()
-        return self._companion
-
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
-        if self._companion is not None:
-            self._companion.dispose()
 
     @contextmanager
     def _read(self, *, whole: bool = False) -> Iterator[Connection]:
