@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """At least once per id, `workers_max` at a time, first in first out; a thread for each."""
+    """At least once per id, `workers_max` at a time, first in first out."""
 
     def __init__(self, *, workers_max: int, ended_commands_max: int = ENDED_COMMANDS_MAX) -> None:
         self._workers_max = workers_max
@@ -37,23 +37,24 @@ class LocalEngine:
         """Oldest first; whether it was performed (True) or given up."""
         self._changed = threading.Condition()
         self._stopping = False
-        self._perform: Callable[[str], None] | None = None
         self._threads: list[threading.Thread] = []
-        self._idle = 0
-        """Threads that wait for a command and are not about to get one."""
 
     def enqueue(self, command_ids: Sequence[str], within: Transaction) -> None:
         """Queue commands once the transaction is committed; an id that is known changes nothing."""
         within.on_commit(lambda: self._queue(command_ids))
 
     def start(self, perform: Callable[[str], None]) -> None:
-        """Begin to call `perform(command_id)` from as many threads as there are commands."""
-        with self._changed:
-            if self._perform is not None:
-                raise OwnFault("the engine was started twice")
-            self._perform, self._stopping = perform, False
-            for _ in self._queued:
-                self._add_thread(perform)
+        """Begin to call `perform(command_id)` from `workers_max` threads."""
+        if self._threads:
+            raise OwnFault("the engine was started twice")
+        self._stopping = False
+        # Daemons: a process that ends without `stop` is a killed one, and must not hang.
+        self._threads = [
+            threading.Thread(target=self._work, args=(perform,), name=f"worker-{n}", daemon=True)
+            for n in range(self._workers_max)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def recover(self, command_ids: Sequence[str]) -> None:
         """Queue those of the commands that the engine does not know or has given up."""
@@ -70,7 +71,7 @@ class LocalEngine:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        self._threads, self._perform, self._idle = [], None, 0
+        self._threads = []
 
     def _queue(self, command_ids: Sequence[str]) -> None:
         with self._changed:
@@ -78,22 +79,7 @@ class LocalEngine:
                 if command_id not in self._unended and command_id not in self._ended:
                     self._unended.add(command_id)
                     self._queued.append(command_id)
-                    if self._idle:
-                        self._idle -= 1
-                        self._changed.notify()
-                    elif self._perform is not None and not self._stopping:
-                        self._add_thread(self._perform)
-
-    def _add_thread(self, perform: Callable[[str], None]) -> None:
-        number = len(self._threads)
-        if number < self._workers_max:
-            # Daemons: a process that ends without `stop` is a killed one, and must not hang.
-            self._threads.append(
-                threading.Thread(
-                    target=self._work, args=(perform,), name=f"worker-{number}", daemon=True
-                )
-            )
-            self._threads[-1].start()
+                    self._changed.notify()
 
     def _work(self, perform: Callable[[str], None]) -> None:
         while (command_id := self._take()) is not None:
@@ -112,7 +98,6 @@ class LocalEngine:
         """The oldest queued command, when there is one; None when stopping."""
         with self._changed:
             while not self._stopping and not self._queued:
-                self._idle += 1
                 self._changed.wait()
             return None if self._stopping else self._queued.popleft()
 
