@@ -30,8 +30,12 @@ def main() -> None:
         whole, work = measure()
         rows.append((str(number), f"{work:.2f}", times(work / bound, GOAL), f"{whole:.2f}"))
     print(table(("round", "makespan (s)", f"makespan / {bound:g} s", "`autopack run` (s)"), rows))
-    print("\nOn disk, 200 files. The makespan is from the prepared environment, when the first agents")
-    print("start, to the run's last event; the command's time adds its own checks, the start of the")
+    print(
+        "\nOn disk, 200 files. The makespan is from the prepared environment, when the first agents"
+    )
+    print(
+        "start, to the run's last event; the command's time adds its own checks, the start of the"
+    )
     print("background supervisor and the preparations.")
 
 
