@@ -204,8 +204,12 @@ def supervisor_log(loaded: Loaded) -> Path:
     return loaded.folders.logs / "supervisor.log"
 
 
-def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) -> None:
-    """See that a run's agents can do their part; `prepares`: its environment may bring programs."""
+def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) -> list[str]:
+    """See that a run's agents can do their part; what is in doubt.
+
+    `prepares`: the run's environment may bring programs.
+    """
+    doubts = []
     agents = _agents(loaded, (builder, auditor), _unfenced(), lambda _: None)
     for role, name, able in (
         ("builder", builder, agents.builders),
@@ -215,7 +219,8 @@ def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) 
             what = f"agents.{name}: its type cannot be a run's {role}"
             raise OperatorFault(what, f"choose another {role}")
         if check := getattr(able.get(name), "check", None):
-            check(fenced=loaded.settings.sandbox == "bubblewrap", prepares=prepares)
+            doubts.append(check(fenced=loaded.settings.sandbox == "bubblewrap", prepares=prepares))
+    return [doubt for doubt in doubts if doubt]
 
 
 @contextmanager
@@ -229,21 +234,31 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     with writing(loaded) as store, notifying.notifier(loaded, store.outbox()) as notifier:
         sweep(loaded.folders.clones)
         housekeeping.keep_left(loaded, store, clock(loaded))
-        engine = LocalEngine(workers_max=loaded.settings.workers_max)
-        hosted = host(loaded, store, alone=True)
-        made = Supervisor(store, engine, clock(loaded), hosted.perform, hosted.render, notifier)
-        yield made
-        if not made.stopped:
-            housekeeping.tidy(loaded, store, clock(loaded))
+        projects = projects_of(loaded, alone=True)
+        hosted = host(loaded, store, projects)
+        made = Supervisor(
+            store,
+            LocalEngine(),
+            clock(loaded),
+            hosted.perform,
+            hosted.render,
+            notifier,
+            projects.busy,
+        )
+        try:
+            yield made
+            if not made.stopped:
+                housekeeping.tidy(loaded, store, clock(loaded))
+        finally:
+            projects.end()  # the next supervisor must not meet a git of ours
         remove_empty(loaded.folders.clones)
 
 
-def host(loaded: Loaded, store: SqlStore, *, alone: bool = False) -> Host:
-    """What the runs of a store work with. `alone`: the store's lock is ours."""
+def host(loaded: Loaded, store: SqlStore, projects: Projects) -> Host:
+    """What the runs of a store work with."""
     from autopack.app.host import Host
     from autopack.app.report import log_of
 
-    projects = projects_of(loaded, alone=alone)
     return Host(
         _worlds(loaded, store, projects),
         partial(housekeeping.artefacts, loaded),
@@ -270,10 +285,12 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
     from autopack.adapters.files.starts import FileStarts
     from autopack.app.apply import rules_of
     from autopack.app.perform import World
+    from autopack.app.turns import Slots
 
     folders = loaded.folders
     variables = _given(loaded.environ, PREPARE_VARIABLES)
     room = housekeeping.room(loaded, store, clock(loaded))
+    slots = Slots(loaded.settings.workers_max)
     workbench_of = cache(_workbench)  # one for all runs, so that its fence is proven closed once
 
     def world_of(spec: RunSpec) -> World:
@@ -304,6 +321,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             quarantine=folders.quarantine,
             logs=folders.run_logs,
             room=room,
+            slots=slots,
         )
 
     return world_of

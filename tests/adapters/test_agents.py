@@ -85,6 +85,9 @@ def test_it_works_in_the_clone_with_the_prompt_and_a_clean_environment(
     assert (told["FOO"], told["TOKEN"]) == ("bar", "t0k")
     ids = [told[f"AUTOPACK_{name}"] for name in ("RUN_ID", "PHASE_ID", "ATTEMPT", "PROMPT_FILE")]
     assert ids == ["r1", "F1.1", "1", str(tmp_path / "log/prompt.md")]
+    left = told["AUTOPACK_TOKENS_MAX"]
+    assert left == str(attempt(tmp_path).tokens_max)
+    assert f"At most {left} tokens are left" in told["prompt"]
     assert "AUTOPACK_TEST_SECRET" not in told
     assert "exit code 0" in (tmp_path / "log/agent.log").read_text()
 
@@ -98,25 +101,26 @@ def test_the_prompt_comes_by_stdin_when_asked(tmp_path: Path, bench: Workbench) 
     ("source", "more", "outcome", "note"),
     [
         ("raise SystemExit('why not')", {}, Outcome.FAILED, "exit code 1: why not"),
+        ("raise SystemExit('\x1b[31mred')", {}, Outcome.FAILED, r"exit code 1: \x1b[31mred"),
         ("import os; os.kill(os.getpid(), 9)", {}, Outcome.FAILED, "exit code 137"),
         ("input()", {"prompt": "file"}, Outcome.FAILED, "EOFError"),
         (
             "import time; time.sleep(99)",
             {"wall_seconds_max": 1},
             Outcome.TIMED_OUT,
-            "out of time",
+            "took more than wall_seconds_max = 1 ([agents.b])",
         ),
         (
             "import time; time.sleep(99)",
             {"idle_seconds_max": 1},
             Outcome.TIMED_OUT,
-            "no progress",
+            "showed no progress for idle_seconds_max = 1 ([agents.b])",
         ),
         (
             "while True: print('x' * 999)",
             {"output_bytes_max": 5000},
             Outcome.FAILED,
-            "output_bytes_max",
+            "said more than output_bytes_max = 5,000 ([agents.b])",
         ),
     ],
 )

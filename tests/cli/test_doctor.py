@@ -78,6 +78,19 @@ def test_an_agent_that_nobody_chose_is_a_warning(world: World) -> None:
     assert checks(world, exit_code=3)["agents"]["status"] == "fail"
 
 
+@pytest.mark.parametrize("role", ["builder", "none"])
+def test_an_agent_that_only_an_environment_may_bring_is_a_warning(world: World, role: str) -> None:
+    other = '[agents.other]\ncommand = ["no-such-agent"]\n'
+    prepared = '[environment]\nprepare = ["true"]\ncache = [".venv"]\n'
+    settings = SETTINGS.replace('"recorded"', '"other"') if role == "builder" else SETTINGS
+    world.toy(settings + other + prepared)
+    found = checks(world, exit_code=0)["agents" if role == "builder" else "agent other"]
+    assert found["status"] == "warn"
+    assert "not found on this machine; it must come from [environment]" in found["message"]
+    dry = world.autopack("run", str(world.plan), "--dry-run")
+    assert (b"must come from [environment]" in dry.stderr) == (role == "builder")
+
+
 @pytest.mark.usefixtures("_sandbox")
 def test_wrong_settings_hide_nothing_else(world: World) -> None:
     world.toy()

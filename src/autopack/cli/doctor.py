@@ -24,6 +24,7 @@ PYTHON_MIN: Final = (3, 11)
 DISK_BYTES_MIN: Final = 1_000_000_000
 """Clones, environments and logs of an ordinary run; less is a warning."""
 SETTINGS_OK: Final = "`autopack config show` lists them"
+DOUBTED: Final = "see that [environment] prepares it, or install it"
 MARKS: Final = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -207,7 +208,9 @@ def _agents(loaded: Loaded, *, prepares: bool) -> Result:
             return Result(
                 "agents", "fail", f"{role} {name}: no [agents.{name}]", f"add it as {role}"
             )
-    wiring.check_agents(loaded, settings.builder, settings.auditor, prepares=prepares)
+    doubts = wiring.check_agents(loaded, settings.builder, settings.auditor, prepares=prepares)
+    if doubts:
+        return Result("agents", "warn", "; ".join(doubts), DOUBTED)
     if not settings.auditor:
         what = f"builder {settings.builder}, no auditor: phases that need one are refused"
         return Result("agents", "ok", what)
@@ -219,9 +222,11 @@ def _other_agent(loaded: Loaded, name: str, *, prepares: bool) -> Result:
     from autopack import wiring
 
     try:
-        wiring.check_agents(loaded, name, "", prepares=prepares)
+        doubts = wiring.check_agents(loaded, name, "", prepares=prepares)
     except Fault as fault:
         return Result(f"agent {name}", "warn", fault.what, fault.hint)
+    if doubts:
+        return Result(f"agent {name}", "warn", doubts[0], DOUBTED)
     return Result(f"agent {name}", "ok", "is there, and not chosen by default")
 
 

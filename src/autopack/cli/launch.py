@@ -58,7 +58,7 @@ def start(
                         wiring.KnownRuns(store))  # fmt: skip
     if not how.as_json:
         render.note(*(f"warning: {warning}" for warning in ready.warnings))
-    _check_world(loaded, ready.spec, source)
+    _check_world(loaded, ready.spec, source, as_json=how.as_json)
     if how.dry_run:
         _print_dry_run(ready, as_json=how.as_json)
         return DONE
@@ -77,7 +77,7 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
         source = wiring.checkout(loaded, repository)
         loaded.folders.check_outside(source.top)
         spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto)
-    _check_world(loaded, spec, source)
+    _check_world(loaded, spec, source, as_json=how.as_json)
     return _begin(loaded, spec, how)
 
 
@@ -158,12 +158,14 @@ def _wish(wish: Wish, loaded: Loaded) -> Wish:
     )
 
 
-def _check_world(loaded: Loaded, spec: RunSpec, source: Source) -> None:
+def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool) -> None:
     """What would fail the run at its first command: sandbox, agents' configuration and programs."""
     wiring.check_sandbox(spec.sandbox)
     project = read_project(source, spec.base_ref, spec.base_commit)
     prepares = project.environment is not None
-    wiring.check_agents(loaded, spec.builder, spec.auditor, prepares=prepares)
+    doubts = wiring.check_agents(loaded, spec.builder, spec.auditor, prepares=prepares)
+    if not as_json:
+        render.note(*(f"warning: {doubt}" for doubt in doubts))
 
 
 def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:

@@ -8,6 +8,7 @@ read as hostile.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final
 
 from autopack.adapters.agents.answers import read_usage, read_verdict
 from autopack.adapters.agents.options import Options
-from autopack.adapters.agents.program import check_program
+from autopack.adapters.agents.program import check_arguments, check_program
 from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
 from autopack.adapters.agents.registry import AgentContext
 from autopack.app.ports import Attempt, Audited, AuditTask, Built, Cancel, Clone
@@ -31,10 +32,12 @@ MASKED: Final = (
     ".codex", ".opencode", "opencode.json", "opencode.jsonc", ".mcp.json", ".claude",
 )  # fmt: skip
 """What agents execute or obey at start, straight from the repository."""
+PLACEHOLDER: Final = re.compile(r"(?:-[\w-]*=)?\{(\w+)\}")
+"""A whole word, or an option's value: braces within a script are its own."""
 NOTE_CHARACTERS_MAX: Final = 2_000
 ENDS: Final = {
-    Ended.TIMED_OUT: (Outcome.TIMED_OUT, "ran out of time"),
-    Ended.IDLE: (Outcome.TIMED_OUT, "showed no progress for too long"),
+    Ended.TIMED_OUT: (Outcome.TIMED_OUT, "took more than wall_seconds_max"),
+    Ended.IDLE: (Outcome.TIMED_OUT, "showed no progress for idle_seconds_max"),
     Ended.CANCELLED: (Outcome.CANCELLED, "cancelled"),
     Ended.OUTPUT_LIMIT: (Outcome.FAILED, "said more than output_bytes_max"),
     Ended.MEMORY_LIMIT: (Outcome.FAILED, "used more than memory_bytes_max"),
@@ -62,8 +65,8 @@ class CommandAgent:
     context: AgentContext
     name: str = ""
 
-    def check(self, *, fenced: bool, prepares: bool) -> None:
-        """ProgramMissing when its program is not there.
+    def check(self, *, fenced: bool, prepares: bool) -> str:
+        """A doubt about its program; ProgramMissing when that or an argument's path is not there.
 
         `fenced`: a sandbox hides the rest of the machine. `prepares`: the run makes an environment,
         whose programs are not there yet.
@@ -78,6 +81,10 @@ class CommandAgent:
         except ProgramMissing:
             if not (prepares and later):
                 raise
+            return f"{key}: {program} is not found on this machine; it must come from [environment]"
+        if fenced:
+            check_arguments(key, self.options.command[1:], self.options.read_only)
+        return ""
 
     def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built:
         """One attempt; SUBMITTED is the program's exit code 0 and no more."""
@@ -85,6 +92,7 @@ class CommandAgent:
             "AUTOPACK_RUN_ID": attempt.run_id,
             "AUTOPACK_PHASE_ID": attempt.phase.phase_id,
             "AUTOPACK_ATTEMPT": str(attempt.number),
+            "AUTOPACK_TOKENS_MAX": str(attempt.tokens_max),
         }
         prompt = builder_prompt(attempt, self.context.prompts)
         try:
@@ -95,7 +103,7 @@ class CommandAgent:
         except OSError as fault:
             return Built(Outcome.FAILED, error=str(refusal(fault, attempt.log_folder)))
         tokens, said = _charged(attempt.log_folder, attempt.tokens_max)
-        outcome, note = _outcome(finished)
+        outcome, note = _outcome(finished, self.options.limits, self.name)
         return Built(outcome, tokens, plain(_joined(note, said), NOTE_CHARACTERS_MAX))
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited:
@@ -104,6 +112,7 @@ class CommandAgent:
             "AUTOPACK_RUN_ID": task.run_id,
             "AUTOPACK_PHASE_ID": task.phase.phase_id,
             "AUTOPACK_ATTEMPT": str(task.number),
+            "AUTOPACK_TOKENS_MAX": str(task.tokens_max),
         }
         prompt = auditor_prompt(task, self.context.prompts)
         answers = task.log_folder / "answers"
@@ -122,7 +131,7 @@ class CommandAgent:
         except OSError as fault:
             return Audited(Recommendation.INVALID, error=str(refusal(fault, task.log_folder)))
         tokens, said = _charged(task.log_folder, task.tokens_max)
-        outcome, note = _outcome(finished)
+        outcome, note = _outcome(finished, self.options.limits, self.name)
         if outcome is not Outcome.SUBMITTED:
             notes = plain(_joined(f"the auditor {note}", said), NOTE_CHARACTERS_MAX)
             return Audited(Recommendation.INVALID, tokens, notes)
@@ -176,6 +185,20 @@ class CommandAgent:
         return finished
 
 
+def _outcome(finished: Finished, limits: Limits, name: str) -> tuple[Outcome, str]:
+    """How an attempt ended, and a note that goes on from "the agent"; a limit with its value."""
+    if finished.ok:
+        return Outcome.SUBMITTED, ""
+    if finished.ended in ENDS:
+        outcome, note = ENDS[finished.ended]
+        limit = note.rpartition(" ")[2]
+        value = getattr(limits, limit, None)
+        return outcome, note if value is None else f"{note} = {value:,} ([agents.{name}])"
+    said = (finished.stderr or finished.stdout)[-NOTE_CHARACTERS_MAX:].decode(errors="replace")
+    shown = said.replace("\x1b", r"\x1b")  # what only drives a terminal must not pass for words
+    return Outcome.FAILED, f"ended with exit code {finished.exit_code}: {shown}"
+
+
 def _charged(folder: Path, tokens_max: int) -> tuple[int, str]:
     """The tokens of a try, and what its log says too when they are not the agent's own number."""
     tokens, said = read_usage(folder / "answers" / "usage.json").charged(tokens_max)
@@ -189,20 +212,13 @@ def _joined(note: str, said: str) -> str:
     return "; ".join(part for part in (note, said) if part)
 
 
-def _outcome(finished: Finished) -> tuple[Outcome, str]:
-    """How an attempt ended, and a note that goes on from "the agent"."""
-    if finished.ok:
-        return Outcome.SUBMITTED, ""
-    if finished.ended in ENDS:
-        return ENDS[finished.ended]
-    said = (finished.stderr or finished.stdout)[-NOTE_CHARACTERS_MAX:].decode(errors="replace")
-    return Outcome.FAILED, f"ended with exit code {finished.exit_code}: {said}"
-
-
 def factory(name: str, given: Mapping[str, object], context: AgentContext) -> CommandAgent:
     """`[agents.NAME] type = "command"`."""
     options = Options(name, given)
     command = options.argv("command")
+    for word in command:
+        if (found := PLACEHOLDER.fullmatch(word)) and found[1] != "prompt_file":
+            raise options.fault("command", f"unknown placeholder {word}", "known: {prompt_file}")
     passed = options.texts("pass_env")
     missing = [variable for variable in passed if variable not in context.environ]
     parsed = CommandOptions(

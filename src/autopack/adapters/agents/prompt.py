@@ -43,6 +43,7 @@ def builder_prompt(attempt: Attempt, folder: Path | None = None) -> str:
 def auditor_prompt(task: AuditTask, folder: Path | None = None) -> str:
     """What an auditor is asked."""
     values = _phase(task.phase) | {
+        "tokens_max": str(task.tokens_max),
         "profile": task.phase.auditor_profile or "general review",
         "reason": fenced(plain(task.reason, FINDING_CHARACTERS_MAX)),
     }
