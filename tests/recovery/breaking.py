@@ -124,7 +124,7 @@ def broken_database(breaker: Breaker, number: int, *, reads: bool = False) -> It
             fault.sqlite_errorname = name
             raise fault
 
-    def execute(_cursor: Any, statement: str, *_: object) -> None:  # noqa: ANN401
+    def execute(_cursor: object, statement: str, *_: object) -> None:
         if statement.startswith(("INSERT", "UPDATE", "DELETE", "BEGIN I")) != reads:
             check(statement[:60])
 
@@ -132,7 +132,7 @@ def broken_database(breaker: Breaker, number: int, *, reads: bool = False) -> It
         if not reads:
             check("COMMIT")
 
-    def execute_many(cursor: Any, statement: str, *_: object) -> None:  # noqa: ANN401
+    def execute_many(cursor: object, statement: str, *_: object) -> None:
         execute(cursor, statement)
 
     told: tuple[tuple[str, Callable[..., None]], ...] = (
