@@ -130,12 +130,14 @@ def test_what_is_owed_outlives_its_process(
 def test_a_store_of_before_gets_an_outbox_and_keeps_its_runs(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    sqlite = kind == "sqlite"
-    place = tmp_path / "store.db" if sqlite else request.getfixturevalue("database")
+    place: Path | str = tmp_path / "store.db"
+    url = f"sqlite:///{place}"
+    if kind == "postgresql":
+        place = url = str(request.getfixturevalue("database"))
+        url = url.replace("postgresql:", "postgresql+psycopg:")
     before = open_store(place)
     Kept(before, before.outbox())
     before.close()
-    url = f"sqlite:///{place}" if sqlite else place.replace("postgresql:", "postgresql+psycopg:")
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE autopack_notices"))

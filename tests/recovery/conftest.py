@@ -59,7 +59,7 @@ class Undisturbed:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     with counted_git() as git:
         git.arm("before", 0)
-        lab = started(Lab(tmp_path_factory.mktemp("undisturbed"), **git.path))
+        lab = started(Lab(tmp_path_factory.mktemp("undisturbed"), PATH=git.path["PATH"]))
         before = git.calls
         done = host(lab, "before", 0)
         assert done.returncode == 0, done.stderr
