@@ -117,3 +117,11 @@ def test_again_it_makes_the_same(demo: Demo, tmp_path: Path) -> None:
         name = f"refs/tags/autonomous/demo/{tag}"
         assert refs(again.repository)[name] == refs(demo.repository)[name]
     again.lab.close()
+
+
+def test_a_sandbox_that_is_none_leaves_no_folder(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    done = lab.cli("demo", "--folder", tmp_path / "demo", "--sandbox", "foo", cwd=tmp_path)
+    assert done.code == 2
+    assert "must be one of bubblewrap, none" in done.err
+    assert list(tmp_path.iterdir()) == []

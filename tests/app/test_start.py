@@ -98,7 +98,9 @@ def test_wishes_win_over_the_project_and_the_project_over_defaults() -> None:
 
 def test_safety_critical_stops_at_a_failure_and_runs_one_tier() -> None:
     wish = Wish("p", safety_profile=SafetyProfile.SAFETY_CRITICAL)
-    with pytest.raises(OperatorFault, match="single_tier"):
+    with pytest.raises(
+        OperatorFault, match="single_tier, as safety_profile safety_critical implies"
+    ):
         ready(wish, tiers=2)
     spec = new_run(wish, replace(HERE, auditor="a"), FakeSource(), draft(), set()).spec
     assert spec.on_phase_failure is OnPhaseFailure.STOP

@@ -197,7 +197,7 @@ CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
     "agent not shown": (agent_outside_the_fence, ENVIRONMENT, ("our-agent", "read_only = [")),
     "broken agent": (broken_agent, USAGE, ("agents.recorded.patches",)),
     "variable not set": (unset_key, USAGE, ("NOT_SET_ANYWHERE",)),
-    "branch in the way": (branch_in_the_way, USAGE, ("branch autonomous", "git branch -m")),
+    "branch in the way": (branch_in_the_way, USAGE, ("git branch -m autonomous <new-name>",)),
     "tag in the way": (tag_in_the_way, USAGE, ("tag autonomous", "git tag -d")),
     "no plan": (no_plan, USAGE, ("plan.md", "cannot read the plan")),
     "plan not text": (plan_not_text, USAGE, ("plan.md:1", "UTF-8")),

@@ -144,6 +144,25 @@ def test_writes_one_file_and_never_overwrites(world: World) -> None:
     assert not (world.root / "data").exists()
 
 
+def test_files_that_are_not_committed_yet_are_seen_and_ignored_ones_are_not(world: World) -> None:
+    world.git("init", "--quiet", "--initial-branch=main")
+    (world.repo / ".gitignore").write_text("go.mod\n")
+    for name in ("go.mod", "Cargo.toml"):
+        (world.repo / name).write_text("")
+    done = world.autopack("init")
+    assert done.ok, done.stderr.decode()
+    assert "Cargo.toml" in done.stdout.decode()
+    assert "rust" in done.stdout.decode()
+    said = done.stderr.decode()
+    assert "there is no commit yet, and a run starts from one" in said
+    assert "git add --all && git commit" in said
+
+
+def test_without_a_language_the_plainest_command_is_shown() -> None:
+    kind = detect(Path("/nowhere"), [])
+    assert '{ run = ["sh", "test.sh"] }' in text("x", kind, [], {})
+
+
 def test_outside_a_repository(world: World) -> None:
     done = world.autopack("init")
     assert done.exit_code == 2

@@ -285,7 +285,8 @@ def _scope_problems(settings: RunSettings, safety: SafetyProfile, plan: Compiled
     if _scope(settings, safety) is RunScope.MULTI_TIER or len(plan.tiers) == 1:
         return []
     hint = f'write one plan a tier, or run_scope = "multi_tier" in [run] of {FILE_NAME}'
-    return [f"the plan has {len(plan.tiers)} tiers and run_scope is single_tier: {hint}"]
+    implied = "" if settings.run_scope else f", as safety_profile {safety.value} implies"
+    return [f"the plan has {len(plan.tiers)} tiers and run_scope is single_tier{implied}: {hint}"]
 
 
 def _agent_problems(machine: Machine, audited: Collection[str]) -> list[str]:
@@ -311,8 +312,10 @@ def _name_problems(run_id: str, source: Source, known: Container[str]) -> list[s
     problems = [f"run id {run_id}: the store has a run of that name"] if run_id in known else []
     for ref in source.facts.in_the_way(run_id):
         noun, name = ref.removeprefix("refs/").split("/", 1)
-        kind, delete = ("branch", "branch -m") if noun == "heads" else ("tag", "tag -d")
-        hint = f"rename or delete it (`git {delete} {name}`)"
+        branch = noun == "heads"
+        kind = "branch" if branch else "tag"
+        clear = f"git branch -m {name} <new-name>" if branch else f"git tag -d {name}"
+        hint = f"rename or delete it (`{clear}`)"
         if name != "autonomous":
             hint = "choose another --run-id"
         problems.append(f"the {kind} {name} stands where this run's refs must go: {hint}")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 RUN_ID: Final = "demo"
 PARALLEL_MAX: Final = 2
+SANDBOXES: Final = ("bubblewrap", "none")
 EPOCH_SECONDS: Final = "1767225600"
 """2026-01-01, the date of every commit: the same demo makes the same trees and commits."""
 
@@ -48,6 +49,10 @@ def demo(
     sandbox: Annotated[str | None, Parameter(help="bubblewrap (default) or none")] = None,
 ) -> int:
     """Drive two tiers and five phases through a small broken package; needs no key, no network."""
+    if sandbox not in (None, *SANDBOXES):
+        what = f"sandbox {sandbox!r}: must be one of {', '.join(SANDBOXES)}"
+        raise OperatorFault(what, "nothing was made")
+    wiring.check_sandbox(sandbox or SANDBOXES[0])
     place = _place(folder)
     _settle(place)
     repository = place / "toolbox"

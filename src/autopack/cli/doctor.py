@@ -241,7 +241,8 @@ def _repository(loaded: Loaded, folder: Path) -> Result:
     what = f"{source.top}, runs start from {base} ({commit[:12]})"
     if source.facts.in_the_way(""):
         return Result("repository", "fail", f"{what}; a ref named 'autonomous' is in the way",
-                      "rename it: Autopack delivers autonomous/<run>")  # fmt: skip
+                      "`git branch -m autonomous <new-name>` (a tag: `git tag -d autonomous`); "
+                      "Autopack delivers autonomous/<run>")  # fmt: skip
     if source.facts.dirty:
         return Result("repository", "warn", f"{what}; changed files are not committed",
                       f"commit what runs shall see on {base}")  # fmt: skip

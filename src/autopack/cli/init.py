@@ -32,7 +32,7 @@ def init(*, repo: Repo = None, json: Json = False) -> None:
     target = source.top / FILE_NAME
     if target.exists() or target.is_symlink():
         raise OperatorFault(f"{target} exists and is left alone", "edit it, or move it away first")
-    kind = detect.detect(source.top, source.tracked())
+    kind = detect.detect(source.top, source.files())
     agents = detect.installed_agents(loaded.environ.get("PATH", os.defpath))
     with target.open("x", encoding="utf-8") as file:
         file.write(text(source.top.name, kind, agents, loaded.environ))
@@ -47,7 +47,7 @@ def init(*, repo: Repo = None, json: Json = False) -> None:
         "remotes": source.remotes(),
         "agents": [agent.name for agent in agents],
     }
-    steps = _next(kind, agents, branch, top=source.top)
+    steps = _next(kind, agents, branch, top=source.top, unborn=source.facts.empty)
     if json:
         render.data({**found, "next": steps})
         return
@@ -62,13 +62,20 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-def _next(kind: Kind, agents: Sequence[InstalledAgent], branch: str, *, top: Path) -> list[str]:
+def _next(
+    kind: Kind, agents: Sequence[InstalledAgent], branch: str, *, top: Path, unborn: bool
+) -> list[str]:
     steps = []
     if not kind.normal:
         steps.append("no test command was found: fill in ci.normal.commands")
     if not agents:
         steps.append("no coding agent was found on PATH: fill in builder and [agents.…]")
     commit = f"git add autopack.toml && git commit -m 'Configure Autopack' (on {branch})"
+    if unborn:
+        steps.append(
+            "there is no commit yet, and a run starts from one: make a first, with your files"
+        )
+        commit = "git add --all && git commit -m 'First commit'"
     return [*steps, f"cd {shlex.quote(str(top))}; {commit}", "autopack doctor --tests"]
 
 
@@ -142,6 +149,7 @@ def _ci(kind: Kind) -> list[str]:
         return [
             *lines,
             "# No test command was found. Green without tests means nothing: fill this in.",
+            '# commands = [{ run = ["sh", "test.sh"] }]   # green is exit code 0; or, better,',
             '# commands = [{ run = "python -m pytest -q --junitxml={report}", report = "junit" }]',
             "",
         ]

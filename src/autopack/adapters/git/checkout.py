@@ -39,11 +39,12 @@ class Checkout:
         except UnicodeDecodeError as fault:
             raise OperatorFault(f"{path} of {commit[:12]} is not UTF-8: {fault}") from fault
 
-    def tracked(self) -> list[str]:
-        """Paths in the index; names that are not UTF-8 are left out."""
-        listed = self.git.run("ls-files", "-z", cwd=self.top).stdout.split(b"\0")
+    def files(self) -> list[str]:
+        """Paths in the work tree, untracked ones too unless ignored; no name that is not UTF-8."""
+        kinds = ("--cached", "--others", "--exclude-standard")
+        listed = self.git.run("ls-files", "-z", *kinds, cwd=self.top).stdout.split(b"\0")
         names = (name.decode(errors="replace") for name in listed if name)
-        return [name for name in names if "\ufffd" not in name]
+        return [name for name in dict.fromkeys(names) if "\ufffd" not in name]
 
     def remotes(self) -> list[str]:
         found = self.git.run("remote", git_dir=self.facts.git_folder)
