@@ -112,6 +112,11 @@ def test_attributes_may_stand_apart() -> None:
         ("- scope: a\n- scope: b\n", "plan.md:5: scope: stands twice under one heading"),
         ("- scope:\n  - a\n  - b\n", "plan.md:4: scope: must be one line of text; write lists"),
         ("- scope: a\n- mode:\n", "plan.md:5: mode: has no value"),
+        (
+            "- scope: a\nDo it.\n",
+            "plan.md:5: 'Do it.' joins the attribute above it; leave an empty",
+        ),
+        ("- scope: a\n\nx\n\n###Phase F2: y\n", "plan.md:8: '###Phase F2: y' is no heading; leave"),
         ("- scope: a\n\n```py\nx\n", "plan.md:6: the code fence ``` is never closed"),
         ("- scope: a\n\n<!-- x\n", "plan.md:6: the comment <!-- is never closed"),
         ("- scope: a\n\nx\n\n### Phsae F2: y\n", "plan.md:8: heading 'Phsae F2: y' is neither"),
@@ -129,6 +134,29 @@ def test_misspelt_tier_and_lost_phase() -> None:
     assert len(problems) == 2
     assert problems[0].startswith("p.md:1: heading 'Teir T1: x' is neither a tier nor a phase")
     assert problems[1].startswith("p.md:3: phase F1 stands in no tier")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "##Tier T1: x\n\n### Phase F1: y\n",
+            "p.md:1: '##Tier T1: x' is no heading; leave a blank",
+        ),
+        ("## tier t1 - x\n", "p.md:1: heading 'tier t1 - x' is neither a tier nor a phase"),
+    ],
+)
+def test_a_first_heading_that_is_nearly_one_is_named(text: str, expected: str) -> None:
+    problems = refused(parse_markdown(text, "p.md"))
+    assert any(problem.startswith(expected) for problem in problems), problems
+
+
+def test_text_under_the_attributes_is_told_once_and_an_indented_line_wraps() -> None:
+    problems = refused(parse_markdown("## Tier T1: x\n\n### Phase F1: y\n- category: docs\n"
+                                      "- scope: a\nDo it.\nAnd that.\n", "p.md"))  # fmt: skip
+    assert len(problems) == 1
+    plan = compiled(markdown("### Phase F1: x\n- category: docs\n- scope: a,\n  b\n\nTask.\n"))
+    assert plan.phases[0].scope == ("a", "b")
 
 
 def test_carriage_returns_are_line_ends() -> None:

@@ -29,7 +29,8 @@ from autopack.core.plan_draft import (
 
 TIER_LEVEL, PHASE_LEVEL = 2, 3
 _HEADING = re.compile(r"(tier|phase)\s+([^\s:]+)\s*(?::\s*(.*))?", re.IGNORECASE)
-_MEANT_HEADING = re.compile(r"(\w+)\s+\S+\s*:")
+_MEANT_HEADING = re.compile(r"(\w+)\s+\S+\s*:|(tier|phase)\s+\S", re.IGNORECASE)
+_GLUED_HEADING = re.compile(r" {0,3}#+(tier|phase)\b", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([A-Za-z_-]+)\s*:\s*(.*)", re.DOTALL)
 _BLOCK = re.compile(r"\s*(?:[-*+>]\s|\d+[.)]\s|```|~~~)")
 _MARKER = re.compile(r"\s*[-*+](?:\s+|$)")
@@ -59,6 +60,8 @@ class _Item:
     """The line, from 0, of what stands indented after a blank line in it; 0 for nothing."""
     plain: bool
     """Up to there it is one paragraph: no list, quotation or fence."""
+    lazy: int
+    """The line, from 0, of text that joins it although it is not indented; 0 for none."""
 
 
 def parse_markdown(text: str, file: str) -> PlanDraft:
@@ -92,6 +95,7 @@ class _Reader:
 
     def plan(self) -> PlanDraft:
         self._check_closed()
+        self._check_glued()
         headings = self._headings()
         for number, heading in enumerate(headings, 1):
             last = number == len(headings)
@@ -100,6 +104,16 @@ class _Reader:
 
     def _report(self, line: int, message: str, hint: str = "", key: str = "") -> None:
         self.problems.append(PlanProblem(self.file, message, line, key, hint))
+
+    def _check_glued(self) -> None:
+        """`##Tier` is a paragraph to Markdown, and would vanish in what stands before it."""
+        for token in self.tokens:
+            if token.type == "paragraph_open" and token.map:
+                for number in range(*token.map):
+                    if _GLUED_HEADING.match(self.lines[number]):
+                        said = quoted(self.lines[number].strip())
+                        hint = "leave a blank after the #"
+                        self._report(number + 1, f"{said} is no heading", hint)
 
     def _check_closed(self) -> None:
         """A fence or comment that is left open would swallow every phase after it."""
@@ -176,8 +190,12 @@ class _Reader:
             else:
                 hint = "a task's own list stands after a line of text"
                 self._report(item.number, f"{quoted(item.text)} is no `key: value`", hint)
-            if item.rest and last:
-                said.end = item.rest
+            if item.lazy and not _GLUED_HEADING.match(self.lines[item.lazy]):
+                message = f"{quoted(self.lines[item.lazy].strip())} joins the attribute above it"
+                hint = "leave an empty line between the list and the task"
+                self._report(item.lazy + 1, message, hint)
+            if (item.lazy or item.rest) and last:
+                said.end = item.lazy or item.rest
                 return said
         return said
 
@@ -210,13 +228,16 @@ class _Reader:
     def _item(self, first: int, end: int) -> _Item:
         blank = next((n for n in range(first + 1, end) if not self.lines[n].strip()), end)
         rest = next((n for n in range(blank, end) if self.lines[n].strip()), 0)
-        parts = [_MARKER.sub("", self.lines[first], count=1), *self.lines[first + 1 : blank]]
+        lazy = next((n for n in range(first + 1, blank) if _joins(self.lines[n])), 0)
+        wraps = self.lines[first + 1 : lazy or blank]
+        parts = [_MARKER.sub("", self.lines[first], count=1), *wraps]
         return _Item(
             text=" ".join(part.strip() for part in parts).strip(),
             number=first + 1,
             apart=first > 0 and not self.lines[first - 1].strip(),
             rest=rest,
             plain=not any(_BLOCK.match(part) for part in parts[1:]),
+            lazy=lazy,
         )
 
     def _close(self, index: int) -> int:
@@ -225,6 +246,11 @@ class _Reader:
             for number in range(index, len(self.tokens))
             if self.tokens[number].type == "bullet_list_close" and not self.tokens[number].level
         )
+
+
+def _joins(line: str) -> bool:
+    """Whether a line within an item is there only because no blank line ends the item."""
+    return not line[:1].isspace() and not _BLOCK.match(line)
 
 
 def _bare(value: str) -> str:
@@ -238,7 +264,7 @@ def _bare(value: str) -> str:
 def _meant(text: str) -> bool:
     """Whether a heading before the first tier looks like a tier or phase that went wrong."""
     match = _MEANT_HEADING.match(text)
-    return bool(match and suggestion(match[1], ("tier", "phase")))
+    return bool(match and (match[2] or suggestion(match[1], ("tier", "phase"))))
 
 
 def _closes(line: str, fence: str) -> bool:
