@@ -38,9 +38,15 @@ def supervisor(lab: Lab) -> Iterator[Supervisor]:
         with wiring.writing(loaded) as store:
             sweep(loaded.folders.clones)
             housekeeping.keep_left(loaded, store, wiring.clock(loaded))
-            host = hasty(wiring.host(loaded, store, alone=True))
-            engine = LocalEngine(workers_max=loaded.settings.workers_max)
-            yield Supervisor(store, engine, wiring.clock(loaded), host.perform, host.render)
+            projects = wiring.projects_of(loaded, alone=True)
+            host = hasty(wiring.host(loaded, store, projects))
+            clock = wiring.clock(loaded)
+            try:
+                yield Supervisor(
+                    store, LocalEngine(), clock, host.perform, host.render, None, projects.busy
+                )
+            finally:
+                projects.end()
             remove_empty(loaded.folders.clones)
     finally:
         held.release()
