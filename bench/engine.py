@@ -240,7 +240,7 @@ def engine_figures(name: str, place: Path | str, count: int) -> tuple[str, ...]:
 
 def _made(name: str, store: SqlStore, place: Path | str) -> Queue:
     if name == "local":
-        return LocalEngine(workers_max=WORKERS)
+        return LocalEngine(commands_max=WORKERS)
     if name == "claim_table":
         return ClaimTable(store._engine, store._writer, WORKERS)  # noqa: SLF001  it shares their lock
     if name == "shipped":

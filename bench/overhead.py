@@ -203,8 +203,8 @@ def measure(place: Path, files: int, phases: int) -> tuple[float, dict[str, floa
         _Queue.timers, _Queue.asked = timers, {}
         read = ("load", "requests", "runs", "open_ids", "events", "green", "remember_green")
         timed = timers.around(store, "save", *read)
-        engine = _Queue(workers_max=loaded.settings.workers_max)
-        host = wiring.host(loaded, timed)
+        engine = _Queue()
+        host = wiring.host(loaded, timed, wiring.projects_of(loaded, alone=False))
         host = dataclasses.replace(host, world_of=_Timed(host.world_of, timers))
 
         def perform(run: Any, pending: Any, cancel: Any) -> Any:

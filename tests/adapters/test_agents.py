@@ -199,11 +199,13 @@ def test_a_try_that_died_is_asked_for_what_it_had_reported(
     tmp_path: Path, unfenced: Workbench
 ) -> None:
     it = auditor(tmp_path, unfenced, "pass")
-    assert it.spent(tmp_path / "log") == 0
+    assert it.spent(tmp_path / "log", 100) == 0
     left = tmp_path / "log/answers"
     left.mkdir(parents=True)
     (left / "usage.json").write_text('{"tokens": 5}')
-    assert it.spent(tmp_path / "log") == 5
+    assert it.spent(tmp_path / "log", 100) == 5
+    (left / "usage.json").write_text('{"tokens": 4')  # it was killed while it wrote
+    assert it.spent(tmp_path / "log", 100) == 100
 
 
 def test_an_auditor_reads_a_clone_that_it_cannot_change(tmp_path: Path, bench: Workbench) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from autopack.adapters.git.repository import BareRepository
+from tests.lab import until
 from tests.repos import bare, commit_all, git, refs, user_repository
 
 BRANCH = "refs/heads/autonomous/r1"
@@ -135,6 +138,25 @@ def test_a_checked_out_branch_is_refused_with_the_reason(landed: Landed) -> None
     assert refs(landed.user)[BRANCH] == landed.tip
     assert "refs/tags/autonomous/r1/tier-T/phase-q" not in refs(landed.user)
     assert git(landed.user, "status", "--porcelain") == ""
+
+
+def test_a_delivery_that_hangs_ends_when_told_and_leaves_no_lock(landed: Landed) -> None:
+    began = landed.user / "began"
+    hook = landed.user / ".git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {began}\nexec sleep 600\n")
+    hook.chmod(0o755)
+    cancel = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(
+            landed.repository.deliver, str(landed.user), "r1", landed.tip, "", cancel
+        )
+        until(began.exists, "the hook runs")
+        cancel.set()
+        assert told.result(20) != ""
+    assert not list((landed.user / ".git").rglob("*.lock"))
+    hook.unlink()
+    assert landed.deliver() == ""
 
 
 def test_a_branch_named_like_our_folder_is_in_the_way(landed: Landed) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,6 +104,18 @@ def test_only_known_protocols_are_spoken(tmp_path: Path, url: str) -> None:
     assert protocol_of(url) == ""
     with pytest.raises(OperatorFault, match="no repository address"):
         bare(tmp_path).prepare(url, "main", "1" * 40, BRANCH)
+
+
+def test_a_fetch_that_hangs_ends_when_told(tmp_path: Path) -> None:
+    cancel = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        server.settimeout(20)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        told = pool.submit(bare(tmp_path).prepare, url, "main", "1" * 40, BRANCH, cancel)
+        with server.accept()[0]:  # and never a word
+            cancel.set()
+            with pytest.raises(EnvironmentFault, match="could not be fetched"):
+                told.result(20)
 
 
 def test_protocols() -> None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from autopack.adapters.git.locks import orphans
+from autopack.adapters.git.projects import Projects
 from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.upkeep import Upkeep, loose_objects, pack
+from autopack.adapters.git.wrapper import Git
+from tests.core.walk import phase_spec, run_spec
+from tests.lab import until
 from tests.repos import bare, git, refs, user_repository
 
 BRANCH = "autonomous/r1"
@@ -21,6 +29,10 @@ def ready(tmp_path: Path) -> tuple[BareRepository, str]:
 
 def loose(folder: Path) -> int:
     return len([path for path in (folder / "objects").glob("??/*") if path.is_file()])
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def packs(folder: Path) -> int:
@@ -97,10 +109,79 @@ def test_it_packs_only_when_there_is_enough_and_says_how_much(tmp_path: Path) ->
     assert loose(repository.folder) == 0
 
 
-def test_a_repository_that_cannot_be_packed_is_left_for_later(tmp_path: Path) -> None:
+def test_a_repository_that_cannot_be_packed_is_left_for_later_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     repository, _ = ready(tmp_path)
     upkeep = Upkeep(repository._store, loose_objects_max=-1)
     (repository.folder / "HEAD").unlink()
+    before = contents(repository.folder / "objects")
     upkeep.begin()
     upkeep.wait()
-    assert loose_objects(repository.folder) >= 0
+    assert f"{repository.folder} was not packed" in caplog.text
+    assert contents(repository.folder / "objects") == before
+
+
+class Slow:
+    """A project whose `git repack` never ends by itself, in the hands of a supervisor."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.began = tmp_path / "began"
+        program = tmp_path / "slow-git"
+        program.write_text(
+            "#!/bin/sh\n"
+            f'case " $* " in *" repack "*) touch {self.began}; exec sleep 600;; esac\n'
+            'exec git "$@"\n'
+        )
+        program.chmod(0o755)
+        self.folder = tmp_path / "repo.git"
+        self.git = Git(program=str(program))
+        self.spec = run_spec(phase_spec("P1"))
+        self.projects = self.opened()
+        self.repository = self.projects.repository(self.spec)
+        self.repository._upkeep = Upkeep(self.repository._store, loose_objects_max=-1)
+
+    def opened(self) -> Projects:
+        return Projects(lambda _spec: self.folder, self.git, None, alone=True)
+
+    def pack(self) -> None:
+        self.repository.tend()
+        until(self.began.exists, "git packs")
+
+
+def test_packing_is_cut_off_at_a_supervisors_end_and_the_next_one_meets_no_git(
+    tmp_path: Path,
+) -> None:
+    slow = Slow(tmp_path)
+    slow.pack()
+    assert slow.projects.busy()
+    slow.projects.end()
+    assert not slow.projects.busy()
+    assert list(orphans(slow.folder)) == []
+    assert loose_objects(slow.folder) >= 0
+    slow.repository.tend()
+    assert not slow.projects.busy()
+    assert slow.opened().repository(slow.spec).folder == slow.folder
+
+
+def test_a_repository_that_is_being_opened_holds_up_no_other(tmp_path: Path) -> None:
+    began, go_on, program = tmp_path / "began", tmp_path / "go-on", tmp_path / "slow-git"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *"init "*{tmp_path}/slow*) touch {began};\n'
+        f"while [ ! -e {go_on} ]; do sleep 0.05; done;; esac\n"
+        'exec git "$@"\n'
+    )
+    program.chmod(0o755)
+    git = Git(program=str(program))
+    projects = Projects(lambda spec: tmp_path / spec.project_id, git, None, alone=True)
+    spec = run_spec(phase_spec("P1"))
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as other:
+        held = pool.submit(projects.repository, replace(spec, project_id="slow"))
+        until(began.exists, "the first one is being made")
+        try:
+            quick = other.submit(projects.repository, replace(spec, project_id="quick")).result(20)
+            assert not held.done()
+        finally:
+            go_on.touch()
+        assert held.result(20) is not quick

@@ -109,8 +109,10 @@ def test_files_that_cannot_be_written_stop_nobody(tmp_path: Path) -> None:
     projects, spec = project(tmp_path)
     files = Files()
     host = host_of(tmp_path, projects, [], files)
-    for name in ("gone", "r", "r"):
-        host.render(machine.create(replace(spec, run_id=name)).run)
+    worked = [
+        host.render(machine.create(replace(spec, run_id=name)).run) for name in ("gone", "r", "r")
+    ]
+    assert worked == [False, True, True]
     assert files.rendered == ["r", "r"]
 
 
@@ -127,4 +129,19 @@ def test_the_end_of_a_run_that_was_performed_here_is_told(tmp_path: Path) -> Non
     host.render(run)
     assert ended == []
     host.render(done)
+    assert ended == [spec]
+    assert not host._performers
+    assert not host._artefacts
+
+
+def test_the_end_is_told_though_the_files_cannot_be_written(tmp_path: Path) -> None:
+    projects, spec = project(tmp_path)
+    spec = replace(spec, run_id="gone")
+    ended: list[RunSpec] = []
+    host = host_of(tmp_path, projects, [], Files(), ended)
+    run = machine.create(spec).run
+    host.perform(run, Pending(1, PrepareBase()), Cancellation())
+    done = replace(run, stage=Stage.DONE, pending=())
+    assert not host.render(done)
+    assert not host.render(done)
     assert ended == [spec]

@@ -155,7 +155,7 @@ class Hosting:
         create_run(self.store, self.clock, spec)
         engine = SimulatedEngine(durable=False)
         self.supervisor = Supervisor(
-            self.store, engine, self.clock, fail_all, lambda _run: None, self.notifier
+            self.store, engine, self.clock, fail_all, lambda _run: True, self.notifier
         )
         self.supervisor.tick()
         self.supervisor.perform("r:1")

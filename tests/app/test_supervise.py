@@ -8,10 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 
-from autopack.app.supervise import RENDER_SECONDS, Cancellation, Supervisor, create_run
+from autopack.app.supervise import (
+    RENDER_AGAIN_SECONDS_MAX,
+    RENDER_SECONDS,
+    Cancellation,
+    Supervisor,
+    create_run,
+)
 from autopack.core.command import Pending, PrepareBase, command_id
 from autopack.core.event import BasePrepared, CommandFailed, Event
 from autopack.core.run import Run
@@ -29,7 +36,7 @@ def test_a_run_that_is_cancelled_before_it_was_adopted_still_ends() -> None:
     store, engine, clock = MemoryStore(), SimulatedEngine(durable=False), FakeClock()
     create_run(store, clock, run_spec(phase_spec("P1")))
     store.ask("r", "cancel", "somebody")
-    supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: None)
+    supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: True)
     supervisor.tick()
     first = command_id("r", 1)
     assert engine.named(State.QUEUED) == [first]
@@ -57,7 +64,7 @@ def test_a_turn_with_nothing_to_do_reads_no_run() -> None:
     store, engine, clock = Counting(), SimulatedEngine(durable=True), FakeClock()
     for number in range(60):
         create_run(store, clock, replace(run_spec(phase_spec("P1")), run_id=f"r{number}"))
-    supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: None)
+    supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: True)
     supervisor.tick()
     assert len(engine.named(State.QUEUED)) == 60
     store.read = 0
@@ -73,9 +80,12 @@ def test_artefacts_of_an_open_run_are_written_now_and_then_and_at_its_end() -> N
     store, engine, clock = MemoryStore(), SimulatedEngine(durable=False), FakeClock()
     create_run(store, clock, run_spec(phase_spec("P1")))
     written: list[int] = []
-    supervisor = Supervisor(
-        store, engine, clock, prepare_base, lambda run: written.append(run.version)
-    )
+
+    def render(run: Run) -> bool:
+        written.append(run.version)
+        return True
+
+    supervisor = Supervisor(store, engine, clock, prepare_base, render)
     supervisor.tick()
     supervisor.perform(command_id("r", 1))
     supervisor.tick()
@@ -89,6 +99,75 @@ def test_artefacts_of_an_open_run_are_written_now_and_then_and_at_its_end() -> N
     supervisor.tick()
     assert store.load("r").ended
     assert written == [1, 2, store.load("r").version]
+
+
+class Ending:
+    """A supervisor with one run that has ended; its artefacts can be written from a time on."""
+
+    def __init__(self, writable_from: float) -> None:
+        self.store, self.clock = MemoryStore(), FakeClock()
+        engine = SimulatedEngine(durable=False)
+        create_run(self.store, self.clock, run_spec(phase_spec("P1")))
+        self.writable_from = self.clock.monotonic() + writable_from
+        self.tried: list[float] = []
+        self.packing = False
+        self.supervisor = Supervisor(
+            *(self.store, engine, self.clock, prepare_base, self.render, None),
+            busy=lambda: self.packing,
+        )
+        self.supervisor.tick()
+        self.store.ask("r", "cancel", "somebody")
+        self.supervisor.tick()
+        self.supervisor.perform(command_id("r", 1))
+        assert self.store.load("r").ended
+
+    def render(self, run: Run) -> bool:
+        if not run.ended:
+            return True
+        self.tried.append(self.clock.monotonic())
+        return self.clock.monotonic() >= self.writable_from
+
+    def turns(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.supervisor.tick()
+            self.clock.advance(1)
+
+
+def test_artefacts_of_an_ended_run_that_cannot_be_written_are_tried_again_with_a_pause() -> None:
+    ending = Ending(writable_from=12)
+    ending.turns(4)
+    assert not ending.supervisor._rests()
+    ending.turns(40)
+    first = ending.tried[0]
+    assert [tried - first for tried in ending.tried] == [0, 5, 10, 15]
+    assert ending.supervisor._rests()
+
+
+def test_artefacts_that_can_never_be_written_do_not_keep_a_supervisor() -> None:
+    ending = Ending(writable_from=10_000)
+    ending.turns(300)
+    assert ending.tried[-1] - ending.tried[0] == RENDER_AGAIN_SECONDS_MAX
+    assert ending.supervisor._rests()
+
+
+def test_a_supervisor_stays_while_something_beside_the_runs_is_not_done() -> None:
+    ending = Ending(writable_from=0)
+    ending.packing = True
+    ending.turns(3)
+    assert not ending.supervisor._rests()
+    ending.packing = False
+    assert ending.supervisor._rests()
+
+
+def test_of_an_ended_run_nothing_is_kept() -> None:
+    ending = Ending(writable_from=0)
+    ending.turns(3)
+    kept = {
+        name: value
+        for name, value in vars(ending.supervisor).items()
+        if isinstance(value, dict | set | WeakValueDictionary) and len(value)
+    }
+    assert kept == {}
 
 
 def interrupt(line: int, handler: Callable[[], None]) -> Callable[[FrameType, str, Any], Any]:
@@ -111,7 +190,7 @@ def test_a_signal_ends_the_loop_wherever_it_meets_it(first: int) -> None:
     """As SIGTERM does: between any two lines, also while the loop holds a lock."""
     for line in range(first, first + 10):
         store, engine, clock = MemoryStore(), SimulatedEngine(durable=False), FakeClock()
-        supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: None)
+        supervisor = Supervisor(store, engine, clock, prepare_base, lambda _run: True)
 
         def host(supervisor: Supervisor, line: int) -> None:
             sys.settrace(interrupt(line, supervisor.stop))

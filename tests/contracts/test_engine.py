@@ -93,7 +93,7 @@ def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def _local(store: Store) -> World:
-    return World(store, LocalEngine(workers_max=3), lambda: LocalEngine(workers_max=3))
+    return World(store, LocalEngine(commands_max=3), lambda: LocalEngine(commands_max=3))
 
 
 def gave_up(world: World, command_id: str, performed: Performed) -> None:
@@ -302,13 +302,37 @@ class TestLocal:
     def test_first_in_first_out(self) -> None:
         order: list[str] = []
         performed = Performed(order.append)
-        engine = LocalEngine(workers_max=1)
+        engine = LocalEngine(commands_max=1)
         ids = [f"r:{number}" for number in range(50)]
         engine.recover(ids)
         engine.start(performed)
         performed.wait(50)
         engine.stop()
         assert order == ids
+
+    def test_a_command_that_takes_long_holds_up_no_other(self) -> None:
+        """As many threads as commands: a parked phase costs none of another run's."""
+        go_on, quick = threading.Event(), threading.Event()
+
+        def act(command_id: str) -> None:
+            if command_id == "quick":
+                quick.set()
+            else:
+                assert go_on.wait(SECONDS_MAX)
+
+        performed = Performed(act)
+        engine = LocalEngine()
+        engine.recover([f"r:{number}" for number in range(20)])
+        engine.start(performed)
+        engine.recover([f"r:{number}" for number in range(20, 40)])
+        engine.recover(["quick"])
+        assert quick.wait(SECONDS_MAX)
+        go_on.set()
+        performed.wait(41)
+        engine.recover(["again"])
+        performed.wait(42)
+        assert len(engine._threads) <= 41
+        engine.stop()
 
     def test_a_crash_between_commit_and_enqueue_is_answered_by_recover(self) -> None:
         world = _local(MemoryStore())
@@ -335,7 +359,7 @@ class TestLocal:
 
     def test_what_is_queued_while_stopped_is_performed_after_another_start(self) -> None:
         performed = Performed()
-        engine = LocalEngine(workers_max=1)
+        engine = LocalEngine(commands_max=1)
         engine.start(performed)
         engine.stop()
         engine.recover(["r:1"])
@@ -346,7 +370,7 @@ class TestLocal:
 
     def test_it_remembers_the_newest_ended_commands_only(self) -> None:
         performed = Performed()
-        engine = LocalEngine(workers_max=1, ended_commands_max=2)
+        engine = LocalEngine(commands_max=1, ended_commands_max=2)
         engine.start(performed)
         engine.recover(["r:1", "r:2", "r:3"])
         performed.wait(3)

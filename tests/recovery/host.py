@@ -62,8 +62,8 @@ def main(when: str, number: int) -> None:
     assert lock is not None, "another supervisor has the store"
     with wiring.writing(loaded) as store:
         mortal: Any = MortalStore(store, when, number)
-        engine = LocalEngine(workers_max=loaded.settings.workers_max)
-        host = wiring.host(loaded, store)
+        engine = LocalEngine()
+        host = wiring.host(loaded, store, wiring.projects_of(loaded, alone=False))
         Supervisor(mortal, engine, wiring.clock(loaded), host.perform, host.render).run(
             until_idle=True
         )

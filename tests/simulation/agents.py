@@ -119,7 +119,7 @@ class Agents:
             patch = b"no patch at all\n"
         return Audited(self.rng.choice([*Recommendation]), tokens, "notes", patch)
 
-    def spent(self, log_folder: Path) -> int:
+    def spent(self, log_folder: Path, tokens_max: int) -> int:
         """None: what a dead try used is its secret."""
         return 0
 

@@ -119,8 +119,9 @@ class Simulation:
             self.process.port(self, ["render"]).render,
         )
 
-    def render(self, _run: Run) -> None:
+    def render(self, _run: Run) -> bool:
         """Artefacts are written; only a crash there matters."""
+        return True
 
     def perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
         """The real performer; it never waits for a clock that nobody moves."""
@@ -297,13 +298,17 @@ class _Slow:
     def __getattr__(self, name: str) -> object:
         return getattr(self._repository, name)
 
-    def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
+    def prepare(
+        self, source: str, base_ref: str, commit: str, branch: str, cancel: ports.Cancel
+    ) -> None:
         self._meanwhile()
-        self._repository.prepare(source, base_ref, commit, branch)
+        self._repository.prepare(source, base_ref, commit, branch, cancel)
 
-    def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
+    def deliver(
+        self, target: str, run_id: str, tip: str, expected: str, cancel: ports.Cancel
+    ) -> str:
         self._meanwhile()
-        return self._repository.deliver(target, run_id, tip, expected)
+        return self._repository.deliver(target, run_id, tip, expected, cancel)
 
 
 class _Watched:

@@ -44,17 +44,30 @@ class Host:
             performer = self._performers[run.run_id]
         return performer(run, pending, cancel)
 
-    def render(self, run: Run) -> None:
-        """Write the run's artefacts into its repository; one that cannot be reached is told of.
+    def render(self, run: Run) -> bool:
+        """Write the run's artefacts into its repository; whether it worked, which is told if not.
 
-        A deleted repository or a full disk must not end the runs of others: the files are made
-        again with the next event.
+        A deleted repository or a full disk must not end the runs of others. Of an ended run no
+        more is kept here than it takes to try again.
         """
+        written = self._tried(run.run_id, lambda: self._write(run), "files were not written")
+        if run.ended:
+            with self._lock:
+                performed = self._performers.pop(run.run_id, None) is not None
+            if performed:
+                self._tried(run.run_id, lambda: self.ended(run.spec), "end was not followed up")
+            self._artefacts.pop(run.run_id, None)
+        return written
+
+    def _write(self, run: Run) -> None:
+        if run.run_id not in self._artefacts:
+            self._artefacts[run.run_id] = self.artefacts_of(run.spec)
+        self._artefacts[run.run_id].render(run, self.log_of(run.run_id))
+
+    def _tried(self, run_id: str, act: Callable[[], None], otherwise: str) -> bool:
         try:
-            if run.run_id not in self._artefacts:
-                self._artefacts[run.run_id] = self.artefacts_of(run.spec)
-            self._artefacts[run.run_id].render(run, self.log_of(run.run_id))
-            if run.ended and run.run_id in self._performers:
-                self.ended(run.spec)
+            act()
         except (EnvironmentFault, OperatorFault, OSError) as fault:
-            _log.warning("the files of run %s were not written: %s", run.run_id, fault)
+            _log.warning("run %s: its %s: %s", run_id, otherwise, fault)
+            return False
+        return True

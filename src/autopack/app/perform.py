@@ -7,17 +7,19 @@ that performing a command again after a crash does nothing twice. Never changes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from autopack.app import apply
 from autopack.app.ports import (
     Agents,
     Attempt,
     Audited,
+    Auditor,
     AuditTask,
+    Builder,
     Built,
     Clock,
     Clone,
@@ -27,8 +29,9 @@ from autopack.app.ports import (
     Verifier,
 )
 from autopack.app.room import Room
-from autopack.app.starts import begin
+from autopack.app.starts import Tries
 from autopack.app.supervise import Cancellation, CutOff
+from autopack.app.turns import Slots, leave_if_cut_off, unbegun, until
 from autopack.core.command import (
     Audit,
     Build,
@@ -56,18 +59,18 @@ from autopack.core.event import (
     Outcome,
     Recommendation,
     SnapshotLanded,
-    Unparked,
 )
 from autopack.core.policy import Rules
 from autopack.core.run import Candidate, Evidence, PhaseSpec, Run, RunSpec
 
+A = TypeVar("A")
 _log = logging.getLogger(__name__)
 CAPTURE_TRIES_MAX = 3
 """Tries to capture what an attempt left before its clone is given up."""
 BACKOFF_SECONDS_MAX = 60.0
 """The longest wait before a command is tried again after an environment failure."""
-NAP_SECONDS_MAX = 60.0
-"""A parked phase looks at the wall clock at least this often, so that a clock jump is noticed."""
+WORK = (PrepareBase, PrepareEnvironment, Build, Audit, Test, Deliver)
+"""What takes a slot: it loads the machine. Waiting does not, nor does what is short."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class World:
     backoff_seconds: float = 5.0
     room: Room | None = None
     """What must be free before an attempt starts; None: nothing is asked."""
+    slots: Slots | None = None
+    """Of all runs together; None: as many as there are commands."""
 
 
 class Performer:
@@ -102,17 +107,25 @@ class Performer:
         """Perform the command; EnvironmentFault when the environment does not let it."""
         if pending.retry:
             cancel.wait(min(BACKOFF_SECONDS_MAX, self._backoff(pending.retry)))
+        if isinstance(pending.command, WORK) and self._world.slots is not None:
+            with self._world.slots.taken(cancel) as begins:
+                if not begins:
+                    return self._unbegun(run, pending, cancel)
+                return self._perform(run, pending, cancel)
+        return self._perform(run, pending, cancel)
+
+    def _perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
         match pending.command:
             case PrepareBase():
-                return self._prepare_base(run)
+                return self._prepare_base(run, cancel)
             case PrepareEnvironment():
                 digest = self._world.verifier.prepare(run.spec, cancel)
-                _leave_if_cut_off(cancel)
+                leave_if_cut_off(cancel)
                 return EnvironmentPrepared(digest)
             case Build() as build:
                 return self._build(run, build, pending, cancel)
             case Wait() as wait:
-                return self._wait(wait, cancel)
+                return until(wait, self._world.clock, cancel)
             case Check() as check:
                 return self._check(run, check)
             case Audit() as audit:
@@ -125,7 +138,7 @@ class Performer:
             case Land() as land:
                 return self._land(run, land, pending.issued_at)
             case Deliver() as deliver:
-                return self._deliver(run, deliver)
+                return self._deliver(run, deliver, cancel)
             case _:
                 assert_never(pending.command)
 
@@ -138,30 +151,34 @@ class Performer:
     def _logs(self, run: Run, phase_id: str, what: str) -> Path:
         return self._world.logs / run.run_id / phase_id / what
 
-    def _prepare_base(self, run: Run) -> Event:
+    def _prepare_base(self, run: Run, cancel: Cancellation) -> Event:
         spec = run.spec
         repository = self._world.repository(spec)
         apply.check_unused(repository, spec)
-        repository.prepare(spec.repository, spec.base_ref, spec.base_commit, spec.branch)
+        try:
+            repository.prepare(
+                spec.repository, spec.base_ref, spec.base_commit, spec.branch, cancel
+            )
+        except Fault:
+            leave_if_cut_off(cancel)
+            raise
         return BasePrepared()
 
     def _build(self, run: Run, build: Build, pending: Pending, cancel: Cancellation) -> Event:
         repository = self._world.repository(run.spec)
-        folder = self._folder(run, build.phase_id, f"attempt-{build.attempt}")
+        folder = self._folder(run, build.phase_id, _name(build))
         repository.discard(folder)  # what a crash left, also when the answer is known
-        known = apply.known_attempt(repository, run.spec, build, _park(run, build))
+        known = self._known(run, build)
         if known is not None:  # it was captured, and the answer was lost in a crash
             return known
-        builder = self._world.agents.builders.get(run.spec.builder)
-        if builder is None:
-            raise _no_agent("builder", run.spec.builder)
+        builder = self._builder(run)
         if self._world.room is not None:
             self._world.room.check()
         phase = run.phase(build.phase_id).spec
-        logs = self._logs(run, build.phase_id, f"attempt-{build.attempt}")
-        lost = self._begin(run, pending, logs, build.tokens_max, builder.spent)
+        lost = self._tries(run, build, pending).begin(run.spec.infra_retries_max + 1)
         if isinstance(lost, CommandFailed):
             return lost
+        logs = self._logs(run, build.phase_id, _name(build))
         tokens_max = build.tokens_max - lost
         attempt = Attempt(run.run_id, phase, build.attempt, tokens_max, build.evidence, logs)
         over = True
@@ -169,7 +186,7 @@ class Performer:
             clone = repository.clone(build.parent, folder)
             built = builder.build(attempt, clone, cancel)
             if built.outcome is Outcome.CANCELLED:
-                _leave_if_cut_off(cancel)
+                leave_if_cut_off(cancel)
             built = replace(built, tokens=built.tokens + lost)
             return self._captured(run, build, built, clone, pending.issued_at, cancel)
         except CutOff:
@@ -181,29 +198,32 @@ class Performer:
             if over:
                 repository.discard(folder)
 
-    def _begin(
-        self,
-        run: Run,
-        pending: Pending,
-        logs: Path,
-        tokens_max: int,
-        spent: Callable[[Path], int],
-    ) -> int | CommandFailed:
-        """Tokens of tries that a dead supervisor lost; a failure when there may be no other try.
+    def _unbegun(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
+        """What work answers that was told to end before its turn came."""
+        leave_if_cut_off(cancel)
+        asked, lost = pending.command, 0
+        if isinstance(asked, Build):
+            known = self._known(run, asked)
+            if known is not None:
+                return known
+        if isinstance(asked, Build | Audit):
+            lost = self._tries(run, asked, pending).lost()
+        return unbegun(asked, lost)
 
-        A command that ends its supervisor each time would otherwise spend without end.
-        """
-        starts_max = run.spec.infra_retries_max + 1
-        allowed, lost = begin(
-            self._world.starts, logs, pending.number, starts_max, lambda: spent(logs)
-        )
-        if not allowed:
-            what = f"the agent was started {starts_max} times, and each time the supervisor ended"
-            return CommandFailed(f"{what} before it answered; see {logs}", lost)
-        if lost and lost >= tokens_max:
-            what = f"its {tokens_max:,} tokens were used by tries"
-            return CommandFailed(f"{what} whose answer was lost with their supervisor", lost)
-        return lost
+    def _known(self, run: Run, build: Build) -> AttemptEnded | None:
+        repository = self._world.repository(run.spec)
+        return apply.known_attempt(repository, run.spec, build, _park(run, build))
+
+    def _tries(self, run: Run, asked: Build | Audit, pending: Pending) -> Tries:
+        agent = self._builder(run) if isinstance(asked, Build) else self._auditor(run)
+        logs = self._logs(run, asked.phase_id, _name(asked))
+        return Tries(self._world.starts, logs, pending.number, asked.tokens_max, agent.spent)
+
+    def _builder(self, run: Run) -> Builder:
+        return _configured(self._world.agents.builders, "builder", run.spec.builder)
+
+    def _auditor(self, run: Run) -> Auditor:
+        return _configured(self._world.agents.auditors, "auditor", run.spec.auditor)
 
     def _captured(
         self,
@@ -229,9 +249,8 @@ class Performer:
                 reason = f"what the attempt left could not be captured: {fault}"
         if built.error:
             return CommandFailed(reason, built.tokens)
-        repository = self._world.repository(run.spec)
         try:  # it may be kept all the same, its answer lost: then its tokens count once, with it
-            known = apply.known_attempt(repository, run.spec, build, _park(run, build))
+            known = self._known(run, build)
         except Fault:
             return CommandFailed(self._set_aside(run, build, built, clone, reason))
         if known is not None:
@@ -244,7 +263,7 @@ class Performer:
 
     def _set_aside(self, run: Run, build: Build, built: Built, clone: Clone, reason: str) -> str:
         """Keep a clone whose work could not be captured; the reason, with where it is."""
-        to = self._world.quarantine / run.run_id / build.phase_id / f"attempt-{build.attempt}"
+        to = self._world.quarantine / run.run_id / build.phase_id / _name(build)
         try:
             repository = self._world.repository(run.spec)
             place = repository.set_aside(clone.folder, to, built.patch)
@@ -252,20 +271,6 @@ class Performer:
             return f"{reason}\nits clone is lost: {fault}"
         _log.warning("%s of %s: %s\nits clone is in %s", build.phase_id, run.run_id, reason, place)
         return f"{reason}\nits clone is kept in {place}"
-
-    def _wait(self, wait: Wait, cancel: Cancellation) -> Event:
-        clock = self._world.clock
-        began, began_at = clock.monotonic(), clock.now()
-        while not cancel.is_set():
-            now = clock.now()
-            left = wait.until - now
-            if now == began_at:  # it stands still (SOURCE_DATE_EPOCH), or this second is not over
-                left -= clock.monotonic() - began
-            if left <= 0:
-                break
-            cancel.wait(min(left, NAP_SECONDS_MAX))
-        _leave_if_cut_off(cancel)
-        return Unparked(wait.phase_id, clock.monotonic() - began)
 
     def _check(self, run: Run, check: Check) -> Event:
         phase = run.phase(check.phase_id).spec
@@ -275,15 +280,11 @@ class Performer:
         )
 
     def _audit(self, run: Run, audit: Audit, pending: Pending, cancel: Cancellation) -> Event:
-        auditor = self._world.agents.auditors.get(run.spec.auditor)
-        if auditor is None:
-            raise _no_agent("auditor", run.spec.auditor)
+        auditor = self._auditor(run)
         repository = self._world.repository(run.spec)
-        name = f"audit-{audit.attempt}"
-        folder = self._folder(run, audit.phase_id, name)
+        folder = self._folder(run, audit.phase_id, _name(audit))
         repository.discard(folder)
-        logs = self._logs(run, audit.phase_id, name)
-        lost = self._begin(run, pending, logs, audit.tokens_max, auditor.spent)
+        lost = self._tries(run, audit, pending).begin(run.spec.infra_retries_max + 1)
         if isinstance(lost, CommandFailed):
             return lost
         task = AuditTask(
@@ -293,7 +294,7 @@ class Performer:
             audit.candidate.commit,
             audit.reason,
             audit.tokens_max - lost,
-            logs,
+            self._logs(run, audit.phase_id, _name(audit)),
         )
         try:
             clone = repository.clone(audit.candidate.commit, folder)
@@ -303,7 +304,7 @@ class Performer:
         finally:
             repository.discard(folder)
         if audited.recommendation is Recommendation.INVALID:
-            _leave_if_cut_off(cancel)
+            leave_if_cut_off(cancel)
         audited = replace(audited, tokens=audited.tokens + lost)
         return self._audited(run, audit, audited, pending.issued_at)
 
@@ -343,7 +344,7 @@ class Performer:
             tested = self._world.verifier.test(task, cancel)
         finally:
             repository.discard(folder)
-        _leave_if_cut_off(cancel)
+        leave_if_cut_off(cancel)
         if tested.error:
             raise EnvironmentFault(tested.error)
         return CandidateTested(
@@ -366,15 +367,23 @@ class Performer:
             raise EnvironmentFault(what, "someone else moved the supervisor's own branch")
         return SnapshotLanded(land.phase_id, land.candidate.commit, land.tag)
 
-    def _deliver(self, run: Run, deliver: Deliver) -> Event:
-        repository = self._world.repository(run.spec)
-        refused = repository.deliver(run.spec.repository, run.run_id, deliver.tip, run.delivered)
+    def _deliver(self, run: Run, deliver: Deliver, cancel: Cancellation) -> Event:
+        refused = self._world.repository(run.spec).deliver(
+            run.spec.repository, run.run_id, deliver.tip, run.delivered, cancel
+        )
+        if refused:
+            leave_if_cut_off(cancel)
         return DeliveryRefused(deliver.tip, refused) if refused else Delivered(deliver.tip)
 
 
 def _park(run: Run, build: Build) -> int:
     """The number of the parking that this attempt's would be."""
     return run.phase(build.phase_id).parks_used + 1
+
+
+def _name(asked: Build | Audit) -> str:
+    """The folder of one try, among those of its phase."""
+    return f"{'attempt' if isinstance(asked, Build) else 'audit'}-{asked.attempt}"
 
 
 def _failed(fault: Fault, lost: int) -> CommandFailed:
@@ -384,12 +393,8 @@ def _failed(fault: Fault, lost: int) -> CommandFailed:
     return CommandFailed(str(fault), lost)
 
 
-def _leave_if_cut_off(cancel: Cancellation) -> None:
-    if cancel.cut_off:
-        raise CutOff
-
-
-def _no_agent(role: str, name: str) -> OperatorFault:
-    return OperatorFault(
-        f"{role} {name!r} is not configured any more", f"put [agents.{name}] into autopack.toml"
-    )
+def _configured(agents: Mapping[str, A], role: str, name: str) -> A:
+    if name in agents:
+        return agents[name]
+    what = f"{role} {name!r} is not configured any more"
+    raise OperatorFault(what, f"put [agents.{name}] into autopack.toml")

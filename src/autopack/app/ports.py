@@ -176,10 +176,12 @@ class CommitFacts:
 class Repository(Protocol):
     """The supervisor's own bare repository of one project. Idempotent on the names it is given."""
 
-    def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
+    def prepare(
+        self, source: str, base_ref: str, commit: str, branch: str, cancel: Cancel | None = None
+    ) -> None:
         """Fetch the base from the user's repository to `refs/source/*`; start the branch on it.
 
-        EnvironmentFault, and the branch left alone, when it stands elsewhere already.
+        EnvironmentFault, and the branch left alone, when it stands elsewhere or was told to end.
         """
         ...
 
@@ -247,8 +249,12 @@ class Repository(Protocol):
         """
         ...
 
-    def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
+    def deliver(
+        self, target: str, run_id: str, tip: str, expected: str, cancel: Cancel | None = None
+    ) -> str:
         """Push branch and tags of a run with a lease on `expected`; why not, empty when done.
+
+        Told to end early, it may have arrived or not: another delivery finds out.
 
         A branch that stands at a snapshot of the run is ours, too: an answer may have been lost.
         """
@@ -291,10 +297,10 @@ class Builder(Protocol):
 
     def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built: ...
 
-    def spent(self, log_folder: Path) -> int:
+    def spent(self, log_folder: Path, tokens_max: int) -> int:
         """Tokens that the last try with this log folder reported; it died without an answer.
 
-        0 when it reported none.
+        0 when it reported none, the `tokens_max` that it had when its report cannot be read.
         """
         ...
 
@@ -324,7 +330,7 @@ class Auditor(Protocol):
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited: ...
 
-    def spent(self, log_folder: Path) -> int:
+    def spent(self, log_folder: Path, tokens_max: int) -> int:
         """As a builder's."""
         ...
 

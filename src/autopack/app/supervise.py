@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from autopack.app.notify import Notifier
 from autopack.app.ports import Clock, Engine, Request, Store, Transaction
@@ -32,10 +33,12 @@ from autopack.core.run import Run, RunSpec, Stage
 _log = logging.getLogger(__name__)
 ENDED_RENDERED = 10
 """Runs that ended last, whose artefacts are looked at again when a supervisor starts."""
-
-
 RENDER_SECONDS = 0.5
 """The artefacts of an open run are written at most this often: each event would cost a phase."""
+RENDER_AGAIN_SECONDS = 5.0
+"""The pause before artefacts are tried again that could not be written."""
+RENDER_AGAIN_SECONDS_MAX = 60.0
+"""Then they are left to the run's next event, or to the next supervisor."""
 
 
 class Cancellation(threading.Event):
@@ -43,6 +46,20 @@ class Cancellation(threading.Event):
 
     cut_off = False
     """The supervisor stops: leave no trace, the next start performs the command again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: tuple[Callable[[], None], ...] = ()
+
+    def tell(self, who: Callable[[], None]) -> None:
+        """Have `who` called when it is set, for what waits for something else as well."""
+        self._told = (*self._told, who)
+
+    def set(self) -> None:
+        """End the command early; harmless when repeated."""
+        super().set()
+        for who in self._told:
+            who()
 
 
 class CutOff(Exception):
@@ -71,23 +88,29 @@ class Supervisor:
         engine: Engine,
         clock: Clock,
         perform: Performer,
-        render: Callable[[Run], None],
+        render: Callable[[Run], bool],
         notifier: Notifier | None = None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`render` says whether it worked; `busy`: something beside the runs is not done yet."""
         self._store = store
         self._engine = engine
         self._clock = clock
         self._perform = perform
         self._render = render
         self._notifier = notifier
+        self._busy = busy
         self._lock = threading.Lock()
-        self._run_locks: dict[str, threading.RLock] = {}
+        # Weak: a lock is there as long as somebody holds it or waits for it.
+        self._run_locks: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
         self._last: dict[str, float] = {}
         self._cancels: dict[str, Cancellation] = {}
         self._open: dict[str, Run] = {}
         self._adopted: set[str] = set()
         self._stale_artefacts: set[str] = set()
         self._rendered: dict[str, float] = {}
+        self._unwritten: dict[str, tuple[float, float]] = {}
+        """Since when a run's artefacts cannot be written, and when they are tried again."""
         self._wake = threading.Event()
         self._told_to_stop = False
         self._cutting_off = False
@@ -142,12 +165,12 @@ class Supervisor:
         for run in hosted:
             self._check_duration(run)
         for run_id in due:
-            self._render(self._store.load(run_id))
+            self._render_one(self._store.load(run_id))
 
     def _rests(self) -> bool:
         """Nothing is left to do, or only what the next supervisor can do as well."""
         lingers = self._notifier is not None and self._notifier.lingers()
-        return not (self._open or self._stale_artefacts or lingers)
+        return not (self._open or self._stale_artefacts or lingers or self._busy())
 
     def _due(self) -> list[str]:
         """Runs whose artefacts are to be written now: ended, or not written for a while."""
@@ -156,11 +179,23 @@ class Supervisor:
         due = [
             run_id
             for run_id in sorted(self._stale_artefacts)
-            if run_id not in self._open or self._rendered.get(run_id, latest) <= latest
+            if self._unwritten.get(run_id, (now, now))[1] <= now
+            and (run_id not in self._open or self._rendered.get(run_id, latest) <= latest)
         ]
         self._stale_artefacts.difference_update(due)
         self._rendered.update(dict.fromkeys(due, now))
         return due
+
+    def _render_one(self, run: Run) -> None:
+        """Write a run's artefacts; what cannot be written is tried again, for a while."""
+        written, now = self._render(run), self._clock.monotonic()
+        with self._lock:
+            since, _ = self._unwritten.pop(run.run_id, (now, now))
+            if not written and now - since < RENDER_AGAIN_SECONDS_MAX:
+                self._unwritten[run.run_id] = (since, now + RENDER_AGAIN_SECONDS)
+                self._stale_artefacts.add(run.run_id)
+            elif run.ended:
+                self._rendered.pop(run.run_id, None)
 
     def _adopt(self) -> list[Run]:
         """Runs of the store that this supervisor does not host yet, with their inline commands."""
@@ -172,10 +207,10 @@ class Supervisor:
         with self._run_lock(run_id):
             run = self._store.load(run_id)
             with self._lock:
-                self._adopted.add(run_id)  # a request alone, before this, opens a run too
                 self._stale_artefacts.add(run_id)
-                self._last.setdefault(run_id, self._clock.monotonic())
-                if not run.ended:
+                if not run.ended:  # a request alone, before this, opens a run too
+                    self._adopted.add(run_id)
+                    self._last.setdefault(run_id, self._clock.monotonic())
                     self._open[run_id] = run
             for pending in machine.pending(run):
                 if _inline(pending):
@@ -193,7 +228,8 @@ class Supervisor:
         self._store.answered(request.number)
 
     def _check_duration(self, run: Run) -> None:
-        since = self._clock.monotonic() - self._last[run.run_id]
+        now = self._clock.monotonic()
+        since = now - self._last.get(run.run_id, now)
         if run.stage is Stage.WORKING and budget.seconds_left(run) - since <= 0:
             self.submit(run.run_id, DurationSpent())
 
@@ -246,14 +282,22 @@ class Supervisor:
 
     def _note(self, run: Run, now: float) -> None:
         with self._lock:
-            self._last[run.run_id] = now
             self._stale_artefacts.add(run.run_id)
             if run.ended:
-                self._open.pop(run.run_id, None)
+                self._forget(run.run_id)
             else:
                 self._open[run.run_id] = run
+                self._last[run.run_id] = now
         for pending in machine.interrupted(run):
             self._cancel_of(command_id(run.run_id, pending.number)).set()
+
+    def _forget(self, run_id: str) -> None:
+        """Drop what is kept of a run while it is open."""
+        self._open.pop(run_id, None)
+        self._last.pop(run_id, None)
+        self._adopted.discard(run_id)
+        for name in [name for name in self._cancels if split_command_id(name)[0] == run_id]:
+            del self._cancels[name]
 
     # --- one command ----------------------------------------------------------------------------
 

@@ -124,8 +124,16 @@ Command = (
 )
 INLINE: tuple[type, ...] = (Check, Reapply, Land)
 """Short and local: performed by whoever made the transition, not queued."""
-INTERRUPTIBLE: tuple[type, ...] = (PrepareEnvironment, Build, Wait, Audit, Test)
-"""Told to end early when the run stops; they still answer."""
+INTERRUPTIBLE: tuple[type, ...] = (
+    PrepareBase,
+    PrepareEnvironment,
+    Build,
+    Wait,
+    Audit,
+    Test,
+    Deliver,
+)
+"""Told to end early when the run stops; they still answer. What is left is delivered at its end."""
 
 
 @dataclass(frozen=True)

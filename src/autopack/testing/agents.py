@@ -77,8 +77,9 @@ class FakeBuilder:
                 path.write_bytes(content)
         return answer.built
 
-    def spent(self, log_folder: Path) -> int:
+    def spent(self, log_folder: Path, tokens_max: int) -> int:
         """The tokens that a test put there for the log folder."""
+        del tokens_max
         return self.reported.get(log_folder, 0)
 
 
@@ -103,8 +104,9 @@ class FakeAuditor:
             return Audited(Recommendation.INVALID, notes="cancelled")
         return self.script.get((task.phase.phase_id, task.number), self.default)
 
-    def spent(self, log_folder: Path) -> int:
+    def spent(self, log_folder: Path, tokens_max: int) -> int:
         """The tokens that a test put there for the log folder."""
+        del tokens_max
         return self.reported.get(log_folder, 0)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from autopack.app.ports import Clone, CommitFacts, Refused
+from autopack.app.ports import Cancel, Clone, CommitFacts, Refused
 from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
 from autopack.core.names import folded, printable
 from autopack.core.patch import ABSENT, FILE, Change, TreeDiff
@@ -112,8 +112,12 @@ class MemoryRepository:
         self._checkouts = checkouts
         self._lock = threading.RLock()
 
-    def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
+    def prepare(
+        self, source: str, base_ref: str, commit: str, branch: str, cancel: Cancel | None = None
+    ) -> None:
         """Take the base and start the branch on it."""
+        if cancel is not None and cancel.is_set():
+            raise EnvironmentFault(f"fetching {source} was cut short", "try again")
         user = self.users.get(source)
         if user is None:
             raise OperatorFault(f"{source} is no folder", "name the folder of a git repository")
@@ -280,8 +284,12 @@ class MemoryRepository:
 
     # --- delivery -------------------------------------------------------------------------------
 
-    def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
+    def deliver(
+        self, target: str, run_id: str, tip: str, expected: str, cancel: Cancel | None = None
+    ) -> str:
         """Branch and tags into the user's repository under a lease; why not, empty when done."""
+        if cancel is not None and cancel.is_set():
+            return f"{target}: cut short"
         user = self.users.get(target)
         if user is None:
             return f"{target} cannot be read"

@@ -139,9 +139,9 @@ class CommandAgent:
         notes = _joined(verdict.notes, said)
         return Audited(verdict.recommendation, tokens, notes, verdict.patch)
 
-    def spent(self, log_folder: Path) -> int:
-        """What the last try wrote into its usage file."""
-        return read_usage(log_folder / "answers" / "usage.json").tokens
+    def spent(self, log_folder: Path, tokens_max: int) -> int:
+        """What the last try wrote into its usage file; all that it had when it is half-written."""
+        return read_usage(log_folder / "answers" / "usage.json").charged(tokens_max)[0]
 
     def _job(self, prompt: str, clone: Clone, folder: Path, ids: Mapping[str, str]) -> Job:
         answers, prompt_file = folder / "answers", folder / "prompt.md"

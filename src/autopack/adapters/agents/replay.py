@@ -52,9 +52,9 @@ class ReplayAgent:
             return Built(Outcome.FAILED, error=str(fault))
         return Built(Outcome.SUBMITTED)
 
-    def spent(self, log_folder: object) -> int:
+    def spent(self, log_folder: object, tokens_max: int) -> int:
         """None: history was paid for."""
-        del log_folder
+        del log_folder, tokens_max
         return 0
 
 

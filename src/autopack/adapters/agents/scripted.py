@@ -67,9 +67,9 @@ class ScriptedAgent:
             patch=_bytes(base, ".patch"),
         )
 
-    def spent(self, log_folder: Path) -> int:
+    def spent(self, log_folder: Path, tokens_max: int) -> int:
         """None: a recording uses its tokens when it answers."""
-        del log_folder
+        del log_folder, tokens_max
         return 0
 
 

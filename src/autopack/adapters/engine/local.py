@@ -16,6 +16,8 @@ from autopack.app.ports import Transaction
 from autopack.app.supervise import CutOff
 from autopack.core.errors import OwnFault
 
+COMMANDS_MAX = 1_000
+"""Commands under way at once, each with a thread: some 30 kB and no CPU while it waits."""
 ENDED_COMMANDS_MAX = 10_000
 """Ended commands that stay known, so that a late second enqueue of an id does nothing; some 1 MB.
 
@@ -25,10 +27,15 @@ _log = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """At least once per id, `workers_max` at a time, first in first out."""
+    """At least once per id, first in first out, a thread for each of `commands_max` at a time.
 
-    def __init__(self, *, workers_max: int, ended_commands_max: int = ENDED_COMMANDS_MAX) -> None:
-        self._workers_max = workers_max
+    How many may load the machine is not its business: that is `app.turns.Slots`.
+    """
+
+    def __init__(
+        self, *, commands_max: int = COMMANDS_MAX, ended_commands_max: int = ENDED_COMMANDS_MAX
+    ) -> None:
+        self._commands_max = commands_max
         self._ended_commands_max = ended_commands_max
         self._queued: deque[str] = deque()
         self._unended: set[str] = set()
@@ -37,24 +44,23 @@ class LocalEngine:
         """Oldest first; whether it was performed (True) or given up."""
         self._changed = threading.Condition()
         self._stopping = False
+        self._perform: Callable[[str], None] | None = None
         self._threads: list[threading.Thread] = []
+        self._idle = 0
+        """Threads that wait for a command and are not about to get one."""
 
     def enqueue(self, command_ids: Sequence[str], within: Transaction) -> None:
         """Queue commands once the transaction is committed; an id that is known changes nothing."""
         within.on_commit(lambda: self._queue(command_ids))
 
     def start(self, perform: Callable[[str], None]) -> None:
-        """Begin to call `perform(command_id)` from `workers_max` threads."""
-        if self._threads:
-            raise OwnFault("the engine was started twice")
-        self._stopping = False
-        # Daemons: a process that ends without `stop` is a killed one, and must not hang.
-        self._threads = [
-            threading.Thread(target=self._work, args=(perform,), name=f"worker-{n}", daemon=True)
-            for n in range(self._workers_max)
-        ]
-        for thread in self._threads:
-            thread.start()
+        """Begin to call `perform(command_id)` from as many threads as there are commands."""
+        with self._changed:
+            if self._perform is not None:
+                raise OwnFault("the engine was started twice")
+            self._perform, self._stopping = perform, False
+            for _ in self._queued:
+                self._add_thread(perform)
 
     def recover(self, command_ids: Sequence[str]) -> None:
         """Queue those of the commands that the engine does not know or has given up."""
@@ -71,7 +77,7 @@ class LocalEngine:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        self._threads = []
+        self._threads, self._perform, self._idle = [], None, 0
 
     def _queue(self, command_ids: Sequence[str]) -> None:
         with self._changed:
@@ -79,7 +85,22 @@ class LocalEngine:
                 if command_id not in self._unended and command_id not in self._ended:
                     self._unended.add(command_id)
                     self._queued.append(command_id)
-                    self._changed.notify()
+                    if self._idle:
+                        self._idle -= 1
+                        self._changed.notify()
+                    elif self._perform is not None and not self._stopping:
+                        self._add_thread(self._perform)
+
+    def _add_thread(self, perform: Callable[[str], None]) -> None:
+        number = len(self._threads)
+        if number < self._commands_max:
+            # Daemons: a process that ends without `stop` is a killed one, and must not hang.
+            self._threads.append(
+                threading.Thread(
+                    target=self._work, args=(perform,), name=f"worker-{number}", daemon=True
+                )
+            )
+            self._threads[-1].start()
 
     def _work(self, perform: Callable[[str], None]) -> None:
         while (command_id := self._take()) is not None:
@@ -98,6 +119,7 @@ class LocalEngine:
         """The oldest queued command, when there is one; None when stopping."""
         with self._changed:
             while not self._stopping and not self._queued:
+                self._idle += 1
                 self._changed.wait()
             return None if self._stopping else self._queued.popleft()
 

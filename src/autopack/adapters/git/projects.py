@@ -6,6 +6,7 @@ Two objects of one repository would clear each other's locks. Never deletes one.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from autopack.adapters.git.repository import BareRepository
@@ -34,14 +35,38 @@ class Projects:
         self._folder_of = folder_of
         self._git, self._identity, self._alone = git, identity, alone
         self._lock = threading.Lock()
-        self._opened: dict[Path, BareRepository] = {}
+        self._places: dict[Path, _Place] = {}
 
     def repository(self, spec: RunSpec) -> BareRepository:
         """The repository that a run works in."""
         folder = self._folder_of(spec)
-        with self._lock:  # before a sibling's git runs in it, and only once
-            if folder not in self._opened:
-                self._opened[folder] = BareRepository.create(
+        with self._lock:
+            place = self._places.setdefault(folder, _Place())
+        with place.lock:  # before a sibling's git runs in it, and only once; others need not wait
+            if place.opened is None:
+                place.opened = BareRepository.create(
                     folder, self._git, self._identity, alone=self._alone
                 )
-            return self._opened[folder]
+            return place.opened
+
+    def busy(self) -> bool:
+        """Whether one of them is being packed."""
+        return any(opened.tended for opened in self._opened())
+
+    def end(self) -> None:
+        """End what works in the background; on return no git of ours runs in any of them."""
+        for opened in self._opened():
+            opened.end()
+
+    def _opened(self) -> list[BareRepository]:
+        with self._lock:
+            places = list(self._places.values())
+        return [place.opened for place in places if place.opened is not None]
+
+
+@dataclass
+class _Place:
+    """One folder; `lock` is held while it is being opened."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    opened: BareRepository | None = None

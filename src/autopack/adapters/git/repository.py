@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from autopack.app.ports import Clone, CommitFacts, Refused
+    from autopack.app.ports import Cancel, Clone, CommitFacts, Refused
     from autopack.core.patch import TreeDiff
     from autopack.process.limits import Identity
 
@@ -103,9 +103,24 @@ class BareRepository:
         locks.drop_half_written(self.folder)
         self._upkeep.begin()
 
-    def prepare(self, source: str, base_ref: str, commit: str, branch: str) -> None:
+    @property
+    def tended(self) -> bool:
+        """Whether it packs at this moment."""
+        return self._upkeep.busy
+
+    def end(self) -> None:
+        """End what works in the background, so that the next supervisor is alone in here.
+
+        Packing is cut off, deletions are waited for.
+        """
+        self._upkeep.end()
+        self._discards.wait()
+
+    def prepare(
+        self, source: str, base_ref: str, commit: str, branch: str, cancel: Cancel | None = None
+    ) -> None:
         """Fetch the base and start the branch; OperatorFault for a source that cannot be one."""
-        _fetch(self._store, source, base_ref, commit)
+        _fetch(self._store, source, base_ref, commit, cancel)
         landing.start_branch(self._store, branch, commit)
 
     def refs_of(self, run_id: str) -> dict[str, str]:
@@ -183,9 +198,11 @@ class BareRepository:
         """Move the branch and make the tag; the branch's commit afterwards."""
         return landing.land(self._store, branch, commit, expected, tag, message, at)
 
-    def deliver(self, target: str, run_id: str, tip: str, expected: str) -> str:
+    def deliver(
+        self, target: str, run_id: str, tip: str, expected: str, cancel: Cancel | None = None
+    ) -> str:
         """Push the run's branch and tags with a lease; why not, empty when done."""
-        return delivery.deliver(self._store, target, run_id, tip, expected)
+        return delivery.deliver(self._store, target, run_id, tip, expected, cancel)
 
 
 _fetch, _apply, _keep_patch = source.fetch, patch.apply, patch.keep_patch

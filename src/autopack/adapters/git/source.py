@@ -34,6 +34,7 @@ from autopack.process.limits import Extra, Limits
 
 if TYPE_CHECKING:
     from autopack.adapters.git.wrapper import Options
+    from autopack.app.ports import Cancel
     from autopack.process.limits import Finished
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -130,8 +131,10 @@ def read_file(git: Git, folder: Path, commit: str, path: str) -> bytes | None:
     return object_of(git, folder, "blob", found[0].split()[2].decode())
 
 
-def fetch(store: Store, source: str, base_ref: str, commit: str) -> None:
-    """Bring a commit into the store, kept by `refs/source/commits/<commit>`.
+def fetch(
+    store: Store, source: str, base_ref: str, commit: str, cancel: Cancel | None = None
+) -> None:
+    """Bring a commit into the store, kept by `refs/source/commits/<commit>`; ends early when told.
 
     Raises OperatorFault for a source that cannot be one, EnvironmentFault when it does not come.
     """
@@ -143,10 +146,10 @@ def fetch(store: Store, source: str, base_ref: str, commit: str) -> None:
     protocol = checked_protocol(source)
     if protocol == "file":
         _check_source(store.git, local_path(source))
-    said = _fetch(store, source, protocol, f"{commit}:{kept}")
+    said = _fetch(store, source, protocol, f"{commit}:{kept}", cancel)
     if not said.ok and protocol != "file":  # a server may give branches only
         branch = f"refs/source/heads/{base_ref}"
-        said = _fetch(store, source, protocol, f"+refs/heads/{base_ref}:{branch}")
+        said = _fetch(store, source, protocol, f"+refs/heads/{base_ref}:{branch}", cancel)
         if said.ok and is_ancestor(store, commit, branch):
             store.output("update-ref", kept, commit, "0" * len(commit))
     if resolve(store, kept) is None:
@@ -180,7 +183,9 @@ def _ask(git: Git, *args: str, **options: Unpack[Options]) -> Finished:
     return said
 
 
-def _fetch(store: Store, source: str, protocol: str, refspec: str) -> Finished:
+def _fetch(
+    store: Store, source: str, protocol: str, refspec: str, cancel: Cancel | None
+) -> Finished:
     local = protocol == "file"
     return past_dead_locks(store, lambda: store.run(
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
@@ -188,6 +193,7 @@ def _fetch(store: Store, source: str, protocol: str, refspec: str) -> Finished:
         "--end-of-options", os.fspath(local_path(source)) if local else source, refspec,
         protocol=protocol, trust=Trust.NOBODY if local else Trust.USER, limits=TRANSFER,
         config={"fetch.unpackLimit": "1", "fetch.fsckObjects": "false"}, extra=Extra(tied=True),
+        cancel=cancel,
     ))  # fmt: skip
 
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from autopack.adapters.git.wrapper import LONG_SECONDS_MAX, failed
 from autopack.core.errors import EnvironmentFault
-from autopack.process.limits import Extra, Limits
+from autopack.process.limits import Ended, Extra, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from autopack.adapters.git.wrapper import Store
+    from autopack.app.ports import Cancel
 
 LOOSE_OBJECTS_MAX: Final = 5_000
 """About; git's own limit is 6,700. A phase of ten files leaves some thirty."""
@@ -36,16 +37,22 @@ class Upkeep:
         self._loose_objects_max = loose_objects_max
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._ending = threading.Event()
 
     def begin(self) -> None:
         """Start to pack when there is enough of it and nobody does; returns at once."""
         with self._lock:
-            busy = self._thread is not None and self._thread.is_alive()
-            if busy or loose_objects(self._store.folder) <= self._loose_objects_max:
+            enough = loose_objects(self._store.folder) > self._loose_objects_max
+            if self.busy or not enough or self._ending.is_set():
                 return
-            # no daemon: the process does not end before it is done
             self._thread = threading.Thread(target=self._run, name="autopack-upkeep")
             self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it packs at this moment."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
 
     def wait(self) -> None:
         """Return when what was begun is done."""
@@ -54,9 +61,17 @@ class Upkeep:
         if thread is not None:
             thread.join()
 
+    def end(self) -> None:
+        """Cut off what was begun and begin nothing more; git is gone on return.
+
+        Nothing is lost: a repack deletes what it has copied, and only then.
+        """
+        self._ending.set()
+        self.wait()
+
     def _run(self) -> None:
         try:
-            pack(self._store)
+            pack(self._store, self._ending)
         except EnvironmentFault as fault:
             _log.warning("%s was not packed, the next run's end tries again: %s",
                          self._store.folder, fault)  # fmt: skip
@@ -68,11 +83,11 @@ def loose_objects(folder: Path) -> int:
     return 256 * sum(1 for _ in sample.glob("*")) if sample.is_dir() else 0
 
 
-def pack(store: Store) -> None:
-    """Pack what is loose, and small packs with it; GitFailed."""
+def pack(store: Store, cancel: Cancel | None = None) -> None:
+    """Pack what is loose, and small packs with it; GitFailed. Told to end, it is left for later."""
     said = store.run(
         "repack", "-q", "-d", "-l", "--geometric=2", "--no-write-bitmap-index",
-        limits=Limits(LONG_SECONDS_MAX), extra=Extra(tied=True),
+        limits=Limits(LONG_SECONDS_MAX), extra=Extra(tied=True), cancel=cancel,
     )  # fmt: skip
-    if not said.ok:
+    if not said.ok and said.ended is not Ended.CANCELLED:
         raise failed(f"packing {store.folder}", said)

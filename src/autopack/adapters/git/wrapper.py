@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack, cast
 
 from autopack.core.errors import EnvironmentFault
 from autopack.core.names import printable
@@ -18,9 +18,11 @@ from autopack.process.limits import Ended, Limits
 from autopack.process.runner import run
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from autopack.app.ports import Cancel
     from autopack.process.limits import Extra, Finished, Identity
 
 VERSION_FLOOR: Final = (2, 39, 2)  # merge-tree --write-tree (2.38); apply fixed for CVE-2023-23946
@@ -100,6 +102,7 @@ class Git:
         limits: Limits | None = None,
         identity: Identity | None = None,
         extra: Extra | None = None,
+        cancel: Cancel | None = None,
     ) -> Finished:
         """One git call; how it ended is a value. Raises ProgramMissing and LaunchFailed."""
         options = {**OPTIONS, **_protocol_options(protocol), **(config or {})}
@@ -122,6 +125,7 @@ class Git:
             limits=limits or Limits(SHORT_SECONDS_MAX, output_bytes_max=OUTPUT_BYTES_MAX),
             identity=identity,
             extra=extra,
+            cancel=cast("threading.Event | None", cancel),  # all it does is ask `is_set`
         )
 
     @cached_property
@@ -179,6 +183,7 @@ class Options(TypedDict, total=False):
     trust: Trust
     limits: Limits
     extra: Extra
+    cancel: Cancel | None
 
 
 @dataclass(frozen=True)
