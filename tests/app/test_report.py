@@ -12,7 +12,8 @@ from autopack.adapters.files.summaries import run_summary
 from autopack.app.ports import Recorded
 from autopack.app.report import run_view
 from autopack.app.sentences import attempt_number, phase_sentence, run_sentence
-from autopack.app.story import told
+from autopack.app.story import AHEAD, Teller, told
+from autopack.cli.story import line
 from autopack.core import event as ev
 from autopack.core.command import Build, Pending
 from autopack.core.run import (
@@ -236,3 +237,36 @@ def test_a_summary_says_that_nothing_fenced_the_run() -> None:
     assert "- sandbox: none: agents and CI saw the machine" in run_summary(
         run_view(run_of(Phase(spec("F1", 1))))
     )
+
+
+def test_a_red_verdict_ahead_of_the_branch_says_that_it_may_not_count() -> None:
+    first = Candidate("1", "c" * 40, "t" * 40, "b" * 40)
+    other = Candidate("1", "e" * 40, "t" * 40, "b" * 40)
+    again = Candidate("1.r1", "d" * 40, "t" * 40, first.commit)
+    red = ev.CandidateTested("F2", ev.CiVerdict.FAIL, EVIDENCE, 4)
+    begun: list[ev.Event] = [
+        ev.AttemptEnded("F1", 1, ev.Outcome.SUBMITTED, 1, first),
+        ev.AttemptEnded("F2", 1, ev.Outcome.SUBMITTED, 1, other),
+    ]
+    reapplied = ev.CandidateReapplied("F2", again)
+    landed = ev.SnapshotLanded("F1", first.commit, "tag")
+    cases: list[tuple[list[ev.Event], bool]] = [
+        ([], False),
+        ([reapplied], True),
+        ([reapplied, landed], False),
+        ([reapplied, ev.CandidateTested("F1", ev.CiVerdict.FAIL, EVIDENCE)], False),
+    ]
+    for before, ahead in cases:
+        teller = Teller()
+        for event in (*begun, *before):
+            teller.told(event)
+        assert (AHEAD in teller.told(red).what) is ahead, before
+
+
+def test_an_event_line_keeps_the_end_where_a_traceback_says_what_is_wrong() -> None:
+    text = "Traceback:\n" + "  File x\n" * 200 + "ValueError: the cause"
+    event = ev.AttemptEnded("F1", 1, ev.Outcome.FAILED, 0, None, Evidence("builder", text))
+    said = line(log(event)[0], Teller())
+    assert "Traceback" in said
+    assert said.endswith("ValueError: the cause")
+    assert len(said) < 320

@@ -115,7 +115,7 @@ CHANGED = AuditEnded("P1", Recommendation.APPROVE, candidate=AUDITED)
         ([ENDED, REAPPLIED, SnapshotLanded("P1", AGAIN.commit, TAGS[0])], {}),
         ([ENDED, REAPPLIED, CandidateTested("P1", CiVerdict.FAIL, BY)],
          {"1": "made again on the branch as 1.r1", "1.r1": "CI: fail"}),
-        ([ENDED, ReapplyConflicted("P1", BY)], {"1": "conflicts with the branch that moved"}),
+        ([ENDED, ReapplyConflicted("P1", BY)], {"1": "conflicts with what landed, or is to land, before it"}),
         ([ENDED, CHANGED, SnapshotLanded("P1", AUDITED.commit, TAGS[0])],
          {"1": "the auditor changed it: 1.a1"}),
         ([ENDED, AuditEnded("P1", Recommendation.ESCALATE, notes="no")], {"1": "auditor: escalate"}),

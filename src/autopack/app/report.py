@@ -18,7 +18,7 @@ from autopack.app.sentences import (
     run_sentence,
 )
 from autopack.app.sentences import landed as landed_sentence
-from autopack.app.story import told
+from autopack.app.story import Teller
 from autopack.core.ids import candidate_ref
 from autopack.core.run import Evidence, Finding, Phase, Run
 from autopack.core.tier import Tier, tiers
@@ -232,10 +232,10 @@ def log_of(store: Store, run_id: str) -> Iterator[Recorded]:
 def run_view(run: Run, events: Iterable[Recorded] = ()) -> RunView:
     """The run as people see it; `events` are its log in order, all of them or none."""
     spec, first, last = run.spec, 0, 0
-    log = _Log({}, {})
+    log, teller = _Log({}, {}), Teller()
     for recorded in events:
         first, last = first or recorded.happened.at, recorded.happened.at
-        phase_id, entry = _entry(recorded)
+        phase_id, entry = _entry(recorded, teller)
         log.entries.setdefault(phase_id, []).append(entry)
         made = getattr(recorded.happened.event, "candidate", None)
         if made is not None:
@@ -357,10 +357,10 @@ def _evidence(evidence: Evidence) -> EvidenceView:
     return EvidenceView(evidence.source, evidence.summary, findings)
 
 
-def _entry(recorded: Recorded) -> tuple[str, EntryView]:
+def _entry(recorded: Recorded, teller: Teller) -> tuple[str, EntryView]:
     """The phase an event speaks of (empty: the run), and what it says."""
     happened = recorded.happened
-    said = told(happened.event)
+    said = teller.told(happened.event)
     findings = tuple(_finding(finding) for finding in said.findings)
     entry = EntryView(recorded.sequence, happened.at, said.what, said.detail, findings)
     return said.phase_id, entry

@@ -14,7 +14,7 @@ _STEPS: dict[Step, str] = {
     Step.CHECKING: "is being checked by the gate",
     Step.AUDITING: "waits for the auditor",
     Step.TESTING: "waits for CI",
-    Step.REAPPLYING: "is re-applied to the branch that moved",
+    Step.REAPPLYING: "is made again on what goes before it",
     Step.LANDING_QUEUED: "waits for its turn to land",
     Step.LANDING: "is landing",
     Step.COMPLETE: "has landed",

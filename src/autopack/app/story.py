@@ -5,7 +5,7 @@ Never cuts or escapes the texts of others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from autopack.app.sentences import count
@@ -17,6 +17,7 @@ from autopack.core.event import (
     CandidateChecked,
     CandidateReapplied,
     CandidateTested,
+    CiVerdict,
     CommandFailed,
     Delivered,
     DeliveryRefused,
@@ -30,8 +31,9 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
-from autopack.core.run import Evidence, Finding
+from autopack.core.run import Candidate, Evidence, Finding
 
+AHEAD = "ahead of the branch: it counts only if that work lands"
 SHORT = 12
 """Digits of a commit that people are shown."""
 
@@ -44,6 +46,39 @@ class Told:
     phase_id: str = ""
     detail: str = ""
     findings: tuple[Finding, ...] = ()
+
+
+class Teller:
+    """Tells a run's events in their order, and where a verdict was on work ahead of the branch.
+
+    Such a red verdict counts only when the branch comes to stand there (docs/adr/0011). Who begins
+    in the middle of a run is told less, and nothing wrong.
+    """
+
+    def __init__(self) -> None:
+        self._current: dict[str, Candidate] = {}
+        """The last candidate of each phase that has not landed or been judged red."""
+
+    def told(self, event: Event) -> Told:
+        """As `told`, for the next event."""
+        said = told(event)
+        match event:
+            case CandidateTested() if event.verdict is not CiVerdict.PASS:
+                if self._ahead(event.phase_id):
+                    return replace(said, what=f"{said.what}, {AHEAD}")
+                self._current.pop(event.phase_id, None)
+            case AttemptEnded() | AuditEnded() | CandidateReapplied() if event.candidate:
+                self._current[event.phase_id] = event.candidate
+            case SnapshotLanded():
+                self._current.pop(event.phase_id, None)
+            case _:
+                pass
+        return said
+
+    def _ahead(self, phase_id: str) -> bool:
+        mine = self._current.get(phase_id)
+        others = (each for key, each in self._current.items() if key != phase_id)
+        return mine is not None and any(each.commit == mine.parent for each in others)
 
 
 def told(event: Event) -> Told:
@@ -109,11 +144,12 @@ def _tested(
             what = f"CI: {event.verdict.value} ({', '.join(notes)})"
             return Told(what, event.phase_id, detail, findings)
         case CandidateReapplied():
-            what = f"re-applied to the branch as {event.candidate.commit[:SHORT]}"
+            what = f"made again on what goes before it, as {event.candidate.commit[:SHORT]}"
             return Told(what, event.phase_id)
         case ReapplyConflicted():
             detail, findings = _evidence(event.evidence)
-            return Told("conflicts with the branch that moved", event.phase_id, detail, findings)
+            what = "conflicts with what landed, or is to land, before it"
+            return Told(what, event.phase_id, detail, findings)
         case SnapshotLanded():
             return Told(f"landed at {event.commit[:SHORT]}", event.phase_id)
         case _:

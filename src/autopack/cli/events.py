@@ -13,17 +13,23 @@ app = App(name="events", help="The log of a run, and whether it is sound.")
 PAGE = 1000
 
 
+def _positive(_type: object, value: int) -> None:
+    if value < 1:
+        raise ValueError("must be 1 or more")
+
+
 @app.command(name="list")
 def list_events(
     run: RunId,
     /,
     *,
     after: Annotated[int, Parameter(help="Begin after this sequence number")] = 0,
-    limit: Annotated[int, Parameter(help="Events to show")] = PAGE,
+    limit: Annotated[int, Parameter(help="Events to show", validator=_positive)] = PAGE,
     json: Json = False,
 ) -> None:
     """List what happened to a run, in order."""
     from autopack import wiring
+    from autopack.app.story import Teller
     from autopack.cli import render, story, view, wire
 
     with wiring.reading(view.here(as_json=json)) as store:
@@ -32,9 +38,10 @@ def list_events(
     if json:
         render.data({"run_id": run, "events": [wire.event(each) for each in events]})
         return
+    teller = Teller()
     for each in events:
         at = datetime.fromtimestamp(each.happened.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        render.out(f"{each.sequence:>4} {at} {story.line(each)}")
+        render.out(f"{each.sequence:>4} {at} {story.line(each, teller)}")
 
 
 @app.command(name="verify")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from autopack.app.ports import Store
+from autopack.app.story import Teller
 from autopack.cli import render, story
 from autopack.cli.alert import Alert
 from autopack.core.errors import EnvironmentFault
@@ -54,6 +55,7 @@ class Progress:
         self._ensure = ensure
         self._seen = seen
         self._alert = alert
+        self._teller = Teller()
         self._idle_looks = 0
         self._starts = 0
 
@@ -65,7 +67,7 @@ class Progress:
             self._idle_looks = self._starts = 0
         lines = []
         for recorded in events:
-            lines.append(story.line(recorded))
+            lines.append(story.line(recorded, self._teller))
             lines += self._alert.heard(recorded) if self._alert else []
         return lines
 
