@@ -148,8 +148,12 @@ def _store(loaded: Loaded) -> Result:
     with wiring.reading(loaded) as store:
         if store is None:
             return Result("store", "ok", f"none yet; {database} will be made")
-        open_runs = len(store.runs(ended=False, limit=1000))
-    return Result("store", "ok", f"{database}, {count(open_runs, 'run')} under way")
+        open_runs = store.open_ids()
+    told = f"{database}, {count(len(open_runs), 'run')} under way"
+    if open_runs and not wiring.supervised(loaded):
+        fix = f"`autopack run watch {open_runs[0]}` starts one"
+        return Result("store", "warn", f"{told} and no supervisor at work", fix)
+    return Result("store", "ok", told)
 
 
 def _disk(loaded: Loaded) -> Result:

@@ -69,6 +69,7 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
     """Record the successor of a run that ended and watch it."""
     with wiring.reading(view.here(as_json=how.as_json)) as store:
         run = view.loaded_run(store, run_id)
+        _refuse_second(store, run_id)
         repository = Path(run.spec.repository)
         chosen = {"builder": run.spec.builder, "auditor": run.spec.auditor or None,
                   "sandbox": run.spec.sandbox}  # fmt: skip
@@ -79,6 +80,15 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
         spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto)
     _check_world(loaded, spec, source, as_json=how.as_json)
     return _begin(loaded, spec, how)
+
+
+def _refuse_second(store: Store | None, run_id: str) -> None:
+    """Two runs at a time from one snapshot would do the same work twice."""
+    open_ids = store.open_ids() if store else []
+    for other in open_ids:
+        if store and store.load(other).spec.predecessor == run_id:
+            what = f"run {other} continues {run_id} and is still under way"
+            raise OperatorFault(what, f"`autopack run watch {other}`, or cancel it first")
 
 
 def watch(run_id: str, *, as_json: bool, notify: bool = False) -> int:
@@ -311,4 +321,5 @@ def _again() -> str:
 
 
 def _who(loaded: Loaded) -> str:
-    return loaded.environ.get("USER") or loaded.environ.get("LOGNAME") or "cli"
+    said = loaded.environ.get("USER") or loaded.environ.get("LOGNAME")
+    return said or "somebody at the command line"

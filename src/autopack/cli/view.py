@@ -38,7 +38,8 @@ def here(*, as_json: bool) -> Loaded:
 
 def list_runs(*, active: bool, limit: int, as_json: bool) -> None:
     """Print runs, newest first."""
-    with wiring.reading(here(as_json=as_json)) as store:
+    loaded = here(as_json=as_json)
+    with wiring.reading(loaded) as store:
         found = store.runs(ended=False if active else None, limit=limit) if store else []
     runs = [run_view(run) for run in found]
     if as_json:
@@ -50,6 +51,7 @@ def list_runs(*, active: bool, limit: int, as_json: bool) -> None:
         return
     rows = [_row(run) for run in runs]
     render.out(*render.table(("RUN", "STATE", "PHASES", "TOKENS", "REPOSITORY"), rows))
+    _tell_idle(loaded, [run.run_id for run in runs if not run.ended])
 
 
 def view_run(run_id: str, *, as_json: bool) -> None:
@@ -61,6 +63,14 @@ def view_run(run_id: str, *, as_json: bool) -> None:
         render.data({"run": wire.detail(run, places)})
     else:
         render.out(*lines(run, places))
+        _tell_idle(loaded, [] if run.ended else [run_id])
+
+
+def _tell_idle(loaded: Loaded, open_ids: list[str]) -> None:
+    """Say when nobody works on what is open."""
+    if open_ids and not wiring.supervised(loaded):
+        render.note(f"warning: no supervisor is at work, so {', '.join(open_ids)} stands still",
+                    f"  next: autopack run watch {open_ids[0]}")  # fmt: skip
 
 
 def loaded_run(store: Store | None, run_id: str) -> Run:

@@ -1,0 +1,29 @@
+"""Runs that are open while nobody works on them, and retries of what is being retried."""
+
+from __future__ import annotations
+
+from tests.lab import Lab, phase
+
+SOME = phase("F1", "do: write src/one.txt one")
+
+
+def test_an_open_run_without_a_supervisor_is_told_and_how_to_go_on(lab: Lab) -> None:
+    lab.make().record(SOME)
+    for arguments in (("run", "list"), ("run", "view", "r")):
+        said = lab.cli(*arguments).err
+        assert "no supervisor is at work, so r stands still" in said
+        assert "autopack run watch r" in said
+    doctor = lab.cli("doctor").out
+    assert "1 run under way and no supervisor at work" in doctor
+    assert "`autopack run watch r` starts one" in doctor
+    assert lab.cli("run", "watch", "r").code == 0
+    assert "supervisor" not in lab.cli("run", "list").err
+
+
+def test_a_run_whose_successor_is_open_is_not_retried_again(lab: Lab) -> None:
+    assert lab.make().run(phase("F1", "do: exit 1")).code == 1
+    lab.record(SOME, run_id="r-r1", predecessor="r")
+    done = lab.cli("run", "retry", "r")
+    assert done.code == 2
+    assert "run r-r1 continues r and is still under way" in done.err
+    assert "autopack run watch r-r1" in done.err
