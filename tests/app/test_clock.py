@@ -28,7 +28,7 @@ class Bench:
         )
         create_run(self.store, clock, spec)
         engine = SimulatedEngine(durable=False)
-        self.supervisor = Supervisor(self.store, engine, clock, self.perform, lambda _run: None)
+        self.supervisor = Supervisor(self.store, engine, clock, self.perform, lambda _run: True)
         self.supervisor.tick()
         for number in (1, 2):
             self.supervisor.perform(command_id("r", number))
