@@ -8,8 +8,9 @@ import pytest
 
 from autopack.app.report import run_view
 from autopack.cli import view
+from autopack.core import event as ev
 from autopack.core.run import Cause, Evidence, Failure, Finding, Phase, Run, Stage, Step
-from tests.app.test_report import run_of, spec
+from tests.app.test_report import log, run_of, spec
 
 LONG = "the builder failed: ended with exit code 7: step one\n" + "\n".join(
     f"line {number}: {'x' * 100}" for number in range(10)
@@ -103,3 +104,11 @@ def test_a_first_attempt_is_attempt_1() -> None:
 
 def test_a_run_without_a_fence_says_so() -> None:
     assert "sandbox = none: agents and CI see this machine" in shown(Phase(spec("F1", 1)))
+
+
+def test_why_an_auditors_answer_was_invalid_is_told() -> None:
+    spent = failed("F1", 1, None, "the auditor's attempts are spent")
+    run = run_of(spent, stage=Stage.DONE, failure=spent.failure)
+    invalid = ev.AuditEnded("F1", ev.Recommendation.INVALID, 0, "no valid verdict: not JSON")
+    said = "\n".join(view.lines(run_view(run, log(invalid)), None))
+    assert "the auditor's last answer: no valid verdict: not JSON" in said

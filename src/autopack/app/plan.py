@@ -1,12 +1,13 @@
-"""What `--dry-run` tells of a plan before anything starts: order, critical path, worst case.
+"""What is told of a plan before it starts: order, critical path, worst case, what cannot land.
 
-A record only; the CLI renders it. Never starts anything.
+Records only; the CLI renders them. Never starts anything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autopack.core import policy
 from autopack.core.plan import CompiledPlan
 from autopack.core.run import PhaseSpec
 
@@ -101,3 +102,13 @@ def _planned(phase: PhaseSpec) -> PlannedPhase:
         incident_token_cap=phase.incident_token_cap,
         auditor="" if phase.auto_apply else phase.auditor_profile,
     )
+
+
+def unauditable(plan: CompiledPlan) -> list[str]:
+    """Warnings for phases that can change nothing which lands without an auditor."""
+    return [
+        f"phase {phase.phase_id}: its scope ({', '.join(phase.scope)}) holds only protected files, "
+        "and no auditor is configured: nothing of it can land (--auditor NAME)"
+        for phase in plan.phases
+        if policy.only_protected(phase.scope)
+    ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from autopack.app.plan import unauditable
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.ids import id_problem
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
@@ -140,7 +141,7 @@ def new_run(
     if problems or isinstance(plan, PlanRefused):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
     spec = _spec(run_id, project, source, (base, commit), plan, machine, settings, safety)
-    notes = [str(problem) for problem in plan.warnings]
+    notes = [*map(str, plan.warnings), *(() if machine.auditor else unauditable(plan))]
     return Ready(spec, plan, (*notes, *_warnings(source, base)))
 
 

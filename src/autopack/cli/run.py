@@ -27,7 +27,8 @@ def _positive(value: int | None) -> None:
 
 @app.default
 def start(  # noqa: PLR0913  every option of a run, by name only
-    plan: Annotated[Path, Parameter(help="The plan: Markdown, TOML or JSON")],
+    plan: Annotated[Path, Parameter(name="PLAN", help="The plan: Markdown, TOML or JSON")],
+    /,
     *,
     repo: Repo = None,
     base: Annotated[str, Parameter(help="Where the run starts; default: the default branch")] = "",

@@ -1,8 +1,9 @@
-"""Runs as text or JSON, for reading. Never changes anything, and makes no store."""
+"""Runs as text or JSON, for reading. Changes no run, and makes no store."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ from autopack import housekeeping, wiring
 from autopack.app.report import log_of, run_view
 from autopack.app.sentences import count
 from autopack.cli import render, wire
-from autopack.core.errors import OperatorFault
+from autopack.core.errors import Fault, OperatorFault
 from autopack.core.run import Cause, Run
 from autopack.core.tier import Cleanliness
 from autopack.settings import Loaded, load_for_store
@@ -58,12 +59,21 @@ def view_run(run_id: str, *, as_json: bool) -> None:
     """Print one run."""
     loaded = here(as_json=as_json)
     with wiring.reading(loaded) as store:
-        run, places = looked_at(loaded, store, loaded_run(store, run_id))
+        found = loaded_run(store, run_id)
+        run, places = looked_at(loaded, store, found)
+        _make_again(loaded, store, found, places)
     if as_json:
         render.data({"run": wire.detail(run, places)})
     else:
         render.out(*lines(run, places))
         _tell_idle(loaded, [] if run.ended else [run_id])
+
+
+def _make_again(loaded: Loaded, store: Store | None, run: Run, places: Places | None) -> None:
+    """The files of an ended run, where they are missing and can be made; else its view is all."""
+    if store and places and run.ended and not Path(places.artefacts, "run_summary.md").exists():
+        with suppress(Fault, OSError):
+            housekeeping.artefacts(loaded, run.spec).render(run, log_of(store, run.run_id))
 
 
 def _tell_idle(loaded: Loaded, open_ids: list[str]) -> None:
@@ -196,6 +206,8 @@ def _story(run: RunView, phase: PhaseView) -> Iterator[str]:
         reason = ""  # told by the evidence, or by the table
     told = [line for text in (reason, summary) if text not in above for line in quoted(text)]
     told += [f"    {_finding(each)}" for each in _findings(phase)]
+    if phase.entries and phase.entries[-1].what.startswith("auditor: invalid"):
+        told += quoted(f"the auditor's last answer: {phase.entries[-1].detail}")
     kept = [f"    kept: {each.ref} ({each.commit[:12]})" for each in phase.kept]
     if told or kept:
         name = f"{phase.phase_id} {phase.name}"

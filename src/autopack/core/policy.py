@@ -47,6 +47,7 @@ PROTECTED: Final = (
     ".junie/", ".vscode/", ".idea/", ".zed/", ".devcontainer/", ".devcontainer.json", ".envrc",
 )  # fmt: skip
 """Paths whose change needs an auditor: gitignore patterns, matched without regard to case."""
+PROTECTED_FOLDED: Final = tuple(pattern.casefold() for pattern in PROTECTED)
 
 
 @dataclass(frozen=True)
@@ -163,11 +164,19 @@ def _patterns(lines: tuple[str, ...]) -> GitIgnoreSpec:
 
 def protected(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
     """Paths that judge or instruct; an auditor must agree, even when the scope names them."""
-    spec = _patterns(tuple(pattern.casefold() for pattern in (*PROTECTED, *rules.protected)))
+    more = tuple(pattern.casefold() for pattern in rules.protected)
+    spec = _patterns((*PROTECTED_FOLDED, *more))
     for change in diff.changes:
         if spec.match_file(_text(change.path).casefold()):
             message = "is a protected path (CI, gate or agent configuration): an auditor decides"
             yield _ask("protected-path", change.path, message)
+
+
+def only_protected(scope: Iterable[str]) -> bool:
+    """Whether a scope names nothing but files that are always protected; a glob names more."""
+    spec = _patterns(PROTECTED_FOLDED)
+    paths = [each.strip("/").casefold() for each in scope]
+    return all(not set(path) & set("*?[!") and spec.match_file(path) for path in paths)
 
 
 def deliverables(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
