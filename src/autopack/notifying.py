@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded
+from autopack.settings.folders import at_home
 
 if TYPE_CHECKING:
     from autopack.app.notify import Notifier, Outbox, Recipient, Target
@@ -28,6 +30,15 @@ def notifier(loaded: Loaded, outbox: Outbox) -> Iterator[Notifier | None]:
         yield made
     finally:
         made.stop()
+
+
+def _secret_file(name: str, path: str, loaded: Loaded) -> Path:
+    try:
+        return at_home(path, loaded.environ)
+    except ValueError as fault:
+        raise OperatorFault(
+            f"notify.{name}.secret_file: {fault}", "write the whole path"
+        ) from fault
 
 
 def recipients(loaded: Loaded) -> list[Recipient]:
@@ -58,7 +69,7 @@ def _target(loaded: Loaded, name: str) -> Target:
     from autopack.adapters.notify.secret import Secret
     from autopack.adapters.notify.webhook import Webhook
 
-    file = Path(said.secret_file).expanduser() if said.secret_file else None
+    file = _secret_file(name, said.secret_file, loaded) if said.secret_file else None
     given = said.secret.get_secret_value() if said.secret else ""
     secret = Secret(name, given, file)
     # The real time, also where runs are dated by SOURCE_DATE_EPOCH: receivers refuse old notices.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,26 @@ def test_a_defect_keeps_its_traceback_in_a_file(
     assert "Traceback" in log.read_text()
 
 
+def test_a_defect_on_a_machine_where_nothing_can_be_written_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def defect() -> None:
+        raise RuntimeError("impossible")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AUTOPACK_STATE_DIR", str(tmp_path / "file" / "state"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.chdir(tmp_path)
+    app = App(result_action="return_value", exit_on_error=False, print_error=False)
+    app.command(defect)
+    assert main.perform(["defect"], app) == OwnFault.exit_code
+    said = capsys.readouterr().err
+    assert "RuntimeError: impossible" in said
+    assert "its traceback could not be kept: " in said
+    assert str(tmp_path / "nowhere") in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("fault", [OperatorFault, AgentFault, EnvironmentFault, OwnFault])
 def test_each_fault_has_its_exit_code(
     capsys: pytest.CaptureFixture[str], fault: type[Fault]
@@ -93,6 +115,24 @@ def test_a_reader_that_leaves_is_no_error(world: World) -> None:
     os.close(writer)
     assert done.exit_code == 0
     assert b"BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize("lines", [1, 10_000])
+def test_the_result_counts_though_the_reader_has_left(tmp_path: Path, lines: int) -> None:
+    program = (
+        "import sys; from cyclopts import App; from autopack.cli import main, render\n"
+        "app = App(result_action='return_value', exit_on_error=False, print_error=False)\n"
+        f"def fails():\n    render.out(*['a line'] * {lines})\n"
+        "    render.data({})\n    print('told', file=sys.stderr)\n    return 1\n"
+        "app.command(fails); sys.exit(main.perform(['fails'], app))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=closed, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"told\n")
 
 
 def test_words_of_others_do_not_drive_the_terminal() -> None:

@@ -160,6 +160,76 @@ def test_all_problems_of_all_places_at_once_by_line(tmp_path: Path) -> None:
     assert "config show" not in raised.value.hint
 
 
+def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(repo / "autopack.toml", f'builder = "a"\n{AGENT}')
+    write(repo / ".env", "AUTOPACK_WORKERS_MAX=\nRUN_MAX_PHASES=\n")
+    names = ("RUN_TOKEN_CAP", "AUTOPACK_BUILDER", "AUTOPACK_AGENTS__A__COMMAND",
+             "SOURCE_DATE_EPOCH", "AUTOPACK_BILDER")  # fmt: skip
+    loaded = load(repo, {**env, **dict.fromkeys(names, "")})
+    assert (loaded.settings.builder, loaded.settings.run_token_cap) == ("a", None)
+    assert set(loaded.origins.values()) == {str(repo / "autopack.toml")}
+    both = load(repo, {**env, "AUTOPACK_RUN_TOKEN_CAP": "", "RUN_TOKEN_CAP": "7"})
+    assert both.settings.run_token_cap == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("AUTOPACK_AGENT__A__TYPE", "did you mean 'AUTOPACK_AGENTS__A__TYPE'?"),
+        ("AUTOPACK_WORKERS_MAX__X", "AUTOPACK_WORKERS_MAX has no parts"),
+        ("AUTOPACK_BUILDER__X", "AUTOPACK_BUILDER has no parts"),
+    ],
+)
+def test_a_variable_with_parts_that_are_unknown_is_told(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    repo, env = place(tmp_path)
+    with pytest.raises(OperatorFault) as caught:
+        load(repo, {**env, name: "3"})
+    assert f"environment: {name}: unknown variable" in caught.value.what
+    assert told in caught.value.what
+
+
+def test_a_line_of_dotenv_that_is_none_is_told_with_its_place(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(repo / ".env", "A=1\n\nFOO BAR BAZ\nAUTOPACK_WORKERS_MAX=3\nB='unterminated\n")
+    with pytest.raises(OperatorFault) as caught:
+        load(repo, env)
+    told = "not NAME=value: correct it, or make it a comment"
+    assert caught.value.what.splitlines() == [f"{repo}/.env:{n}: {told}" for n in (3, 5)]
+    write(repo / ".env", "A=1\nBARE\n# AUTOPACK\nexport AUTOPACK_WORKERS_MAX=3\n")
+    assert load(repo, env).settings.workers_max == 3
+
+
+def test_a_variable_means_the_agent_of_that_name_in_whatever_case(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(repo / "autopack.toml", '[agents.Bot]\ncommand = ["a"]\nnetwork = true\n')
+    loaded = load(repo, {**env, "AUTOPACK_AGENTS__BOT__COMMAND": '["b"]'})
+    assert set(loaded.settings.agents) == {"Bot"}
+    assert (loaded.settings.agents["Bot"].command, loaded.settings.agents["Bot"].network) == (
+        ("b",),
+        True,
+    )
+    with pytest.raises(OperatorFault, match="AUTOPACK_AGENTS__Bot__WALL_SECONDS_MAX"):
+        load(repo, {**env, "AUTOPACK_AGENTS__Bot__WALL_SECONDS_MAX": "soon"})
+
+
+def test_home_is_that_of_the_environment_and_nobodys_is_told(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    user = tmp_path / "home" / ".config" / "autopack" / "autopack.toml"
+    write(user, 'data_dir = "~/x"\n')
+    assert load(repo, env).folders.data == tmp_path / "home" / "x"
+    assert load(repo, {**env, "AUTOPACK_DATA_DIR": "~/y"}).folders.data == tmp_path / "home" / "y"
+    with pytest.raises(OperatorFault, match=r"data_dir \(from environment\).*nobody's home"):
+        load(repo, {**env, "AUTOPACK_DATA_DIR": "~no-such-user/x"})
+    write(user, f'data_dir = "~no-such-user/x"\n{AGENT}read_only = ["~no-such-user/y"]\n')
+    with pytest.raises(OperatorFault) as caught:
+        load(repo, env)
+    told = [line.split(": ")[1] for line in caught.value.what.splitlines()]
+    assert told == ["data_dir", "agents.a.read_only"]
+
+
 def test_a_broken_file_of_the_work_tree_hides_no_store(tmp_path: Path) -> None:
     repo, env = place(tmp_path)
     write(repo / ".env", f"AUTOPACK_DATA_DIR={tmp_path}/own\n")

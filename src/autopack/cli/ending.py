@@ -34,12 +34,19 @@ def answer(fault: BaseException, *, as_json: bool) -> int:
             hint = "free or open what the message names"
             code, message, exit_code = EnvironmentFault.code, str(fault), EnvironmentFault.exit_code
         case _:
-            where = _keep_traceback(fault)
-            hint = f"a defect of Autopack; please report it with {where}"
+            hint = f"a defect of Autopack; please report it {_kept(fault)}"
             message = f"unexpected: {type(fault).__name__}: {fault}"
             code, exit_code = OwnFault.code, OwnFault.exit_code
     render.fault(code, message, hint, as_json=as_json)
     return exit_code
+
+
+def _kept(fault: BaseException) -> str:
+    """Where the traceback is, or why it is nowhere: the disk may be what is wrong."""
+    try:
+        return f"with {_keep_traceback(fault)}"
+    except OSError as refused:
+        return f"(its traceback could not be kept: {refused})"
 
 
 def _keep_traceback(fault: BaseException) -> str:

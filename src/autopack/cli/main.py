@@ -6,8 +6,6 @@ output, all else to standard error. Never shows a traceback for a fault that nam
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
@@ -55,10 +53,9 @@ def perform(arguments: Sequence[str], program: App = app) -> int:
     as_json = "--json" in arguments
     try:
         result = program(list(arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, like `head`, has had enough
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        render.end()
+    except BrokenPipeError:  # of the help, or of what a watcher shows
+        render.unheard()
         return DONE
     except CycloptsError as fault:
         hint = "`autopack --help` and `autopack COMMAND --help` name every option"

@@ -6,7 +6,9 @@ or git is made harmless for a terminal. Never asks and never decides.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -18,13 +20,34 @@ SCHEMA_VERSION: Final = 1
 
 def data(record: Mapping[str, Any]) -> None:
     """One JSON document with the version of its shape."""
-    print(json.dumps({"schema_version": SCHEMA_VERSION, **record}, indent=2, ensure_ascii=True))
+    _say(json.dumps({"schema_version": SCHEMA_VERSION, **record}, indent=2, ensure_ascii=True))
 
 
 def out(*lines: str) -> None:
     """Text that was asked for."""
     for line in lines:
-        print(visible(line))
+        _say(visible(line))
+
+
+def end() -> None:
+    """Have all of it reach the reader."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        unheard()
+
+
+def _say(text: str) -> None:
+    try:
+        print(text)
+    except BrokenPipeError:
+        unheard()
+
+
+def unheard() -> None:
+    """The reader, like `head`, has had enough: the command goes on and ends as it would."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(*lines: str) -> None:

@@ -111,13 +111,19 @@ def folders_of(
 ) -> Folders:
     """The folders that settings name, and the defaults of the XDG specification."""
 
-    def folder(given: str, variable: str, default: str) -> Path:
-        where = Path(given).expanduser() if given else xdg(environ, variable, default)
-        return where.absolute()
+    def folder(key: str, variable: str, default: str) -> Path:
+        given = getattr(settings, key)
+        if not given:
+            return xdg(environ, variable, default).absolute()
+        try:
+            return at_home(given, environ).absolute()
+        except ValueError as fault:
+            what = f"{key} (from {origins.get(key, 'default')}): {fault}"
+            raise OperatorFault(what, "write the whole path") from fault
 
-    data = folder(settings.data_dir, "XDG_DATA_HOME", ".local/share")
-    state = folder(settings.state_dir, "XDG_STATE_HOME", ".local/state")
-    cache = folder(settings.cache_dir, "XDG_CACHE_HOME", ".cache")
+    data = folder("data_dir", "XDG_DATA_HOME", ".local/share")
+    state = folder("state_dir", "XDG_STATE_HOME", ".local/state")
+    cache = folder("cache_dir", "XDG_CACHE_HOME", ".cache")
     return Folders(data, state, cache, _database(settings.database_url, data, origins))
 
 
@@ -128,6 +134,17 @@ def _database(url: str, data: Path, origins: Mapping[str, str]) -> Path | Server
         where = f"database_url (from {origins.get('database_url', 'default')})"
         own = "AUTOPACK_DATABASE_URL=sqlite names Autopack's own and wins over DATABASE_URL"
         raise OperatorFault(f"{where}: {fault}", own) from fault
+
+
+def at_home(path: str, environ: Mapping[str, str]) -> Path:
+    """A path whose `~` is HOME of this environment; ValueError for the home of nobody."""
+    first, _, rest = path.partition("/")
+    if first == "~" and environ.get("HOME"):
+        return Path(environ["HOME"], rest)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path!r}: nobody's home is {first}") from None
 
 
 def xdg(environ: Mapping[str, str], variable: str, default: str) -> Path:

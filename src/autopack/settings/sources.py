@@ -8,12 +8,14 @@ never starts anything.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AliasChoices, ValidationError
 from pydantic_settings import EnvSettingsSource
 
@@ -21,7 +23,7 @@ from autopack.core.errors import OperatorFault
 from autopack.core.project import FILE_NAME, PROJECT_KEYS, line_of, parse_project
 from autopack.core.words import nearest, syntax_fault
 from autopack.settings.database import without_password
-from autopack.settings.folders import Folders, folders_of, xdg
+from autopack.settings.folders import Folders, at_home, folders_of, xdg
 from autopack.settings.model import (
     BUILT_IN_AGENTS,
     ENVIRONMENT_ONLY,
@@ -32,6 +34,8 @@ from autopack.settings.model import (
 )
 
 ENVIRONMENT: Final = "environment"
+TABLES: Final = frozenset({"autopack_agents", "autopack_notify"})
+"""Variables that name what is below them: AUTOPACK_AGENTS__NAME__KEY."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,10 @@ def _load(
 ) -> Loaded:
     root = work_tree(start)
     given = {key: value for key, value in flags.items() if value is not None}
-    own = _file(root / FILE_NAME, user=False) if own_file else _Source(str(root / FILE_NAME))
+    home = partial(at_home, environ=environ)
+    own = _file(root / FILE_NAME, home, user=False) if own_file else _Source(str(root / FILE_NAME))
     sources = [
-        _file(xdg(environ, "XDG_CONFIG_HOME", ".config") / FILE_NAME, user=True),
+        _file(xdg(environ, "XDG_CONFIG_HOME", ".config") / FILE_NAME, home, user=True),
         own,
         _dotenv(root / ".env"),
         _variables(_Source(ENVIRONMENT), environ),
@@ -126,6 +131,8 @@ def _load(
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in sources:
+        if source.variables:
+            _as_named(source, merged)
         _merge(merged, source.tree)
         origins |= {key: source.origin for key, _value in _leaves(source.tree)}
     settings = _checked(merged, origins, {source.origin: source for source in sources})
@@ -137,7 +144,7 @@ def _load(
     return Loaded(settings, origins, folders_of(settings, environ, origins), root, environ)
 
 
-def _file(path: Path, *, user: bool) -> _Source:
+def _file(path: Path, home: Callable[[str], Path], *, user: bool) -> _Source:
     source = _Source(str(path))
     try:
         source.text = path.read_text(encoding="utf-8")
@@ -162,7 +169,7 @@ def _file(path: Path, *, user: bool) -> _Source:
             source.wrong(key, f"unknown key{_meant(key, known | PROJECT_KEYS)}")
         else:
             source.tree[key] = table[key]
-    source.tree = _placed(source.tree, path.parent)
+    _place(source, path.parent, home)
     _refuse_secrets(source)
     return source
 
@@ -186,23 +193,37 @@ def _add_project(source: _Source) -> None:
             source.wrong(problem.key, problem.message, problem.line)
 
 
-def _placed(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Paths of a file are relative to it."""
+def _place(source: _Source, folder: Path, home: Callable[[str], Path]) -> None:
+    """Paths of a file are relative to it, `~` is the user's home."""
+
+    def placed(key: str, path: object) -> str:
+        try:
+            return str(folder / home(str(path)))
+        except ValueError as fault:
+            source.wrong(key, f"{fault}: write the whole path")
+            return str(path)
+
+    tree = source.tree
     for key in ("runs_dir", "data_dir", "state_dir", "cache_dir"):
         if isinstance(tree.get(key), str) and tree[key]:
-            tree[key] = str(folder / Path(tree[key]).expanduser())
-    agents = tree.get("agents")
-    for agent in agents.values() if isinstance(agents, dict) else ():
-        if isinstance(agent, dict) and isinstance(agent.get("patches"), str):
-            agent["patches"] = str(folder / Path(agent["patches"]).expanduser())
-        if isinstance(agent, dict) and isinstance(agent.get("read_only"), list):
-            paths = agent["read_only"]
-            agent["read_only"] = [str(folder / Path(str(path)).expanduser()) for path in paths]
-    targets = tree.get("notify")
-    for target in targets.values() if isinstance(targets, dict) else ():
-        if isinstance(target, dict) and isinstance(target.get("secret_file"), str):
-            target["secret_file"] = str(folder / Path(target["secret_file"]).expanduser())
-    return tree
+            tree[key] = placed(key, tree[key])
+    for name, agent in _tables(tree, "agents"):
+        if isinstance(agent.get("patches"), str):
+            agent["patches"] = placed(f"agents.{name}.patches", agent["patches"])
+        if isinstance(agent.get("read_only"), list):
+            key = f"agents.{name}.read_only"
+            agent["read_only"] = [placed(key, path) for path in agent["read_only"]]
+    for name, target in _tables(tree, "notify"):
+        if isinstance(target.get("secret_file"), str):
+            target["secret_file"] = placed(f"notify.{name}.secret_file", target["secret_file"])
+
+
+def _tables(tree: Mapping[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The tables by name below a key; what is no table is told elsewhere."""
+    found = tree.get(key)
+    for name, table in found.items() if isinstance(found, dict) else ():
+        if isinstance(table, dict):
+            yield name, table
 
 
 def _dotenv(path: Path) -> _Source:
@@ -211,11 +232,17 @@ def _dotenv(path: Path) -> _Source:
         return source
     try:
         source.text = path.read_text(encoding="utf-8")
-        values = dotenv_values(path, interpolate=False, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         source.wrong("", f"{fault}: make it readable UTF-8, or remove it")
         return source
-    given = {name: value for name, value in values.items() if value is not None}
+    given = {}
+    for binding in parse_stream(StringIO(source.text)):
+        if binding.error:
+            text = binding.original.string
+            line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+            source.wrong("", "not NAME=value: correct it, or make it a comment", line)
+        elif binding.key is not None and binding.value is not None:
+            given[binding.key] = binding.value
     source = _variables(source, given)
     if source.tree.pop("notify", None) is not None:  # this file, too, may be a repository's
         source.wrong("notify", "may not be set in a work tree: it holds for all repositories")
@@ -234,15 +261,25 @@ class _Variables(EnvSettingsSource):
 
 
 def _variables(source: _Source, variables: Mapping[str, str]) -> _Source:
-    """Values by field name; a name of ours that is nearly a setting's is refused."""
+    """Values by field name; a name of ours that is nearly a setting's is refused.
+
+    An empty variable is as good as none.
+    """
+    variables = {name: value for name, value in variables.items() if value}
     names = {f"autopack_{field}" for field in Settings.model_fields}
     for name in variables:
         lower = name.lower()
         ours = lower.startswith("autopack_") and lower.removeprefix("autopack_")
-        if ours and ours not in GIVEN_TO_AGENTS and lower.partition("__")[0] not in names:
-            meant = nearest(lower, names)
-            if meant:
-                source.wrong(name, f"unknown variable; did you mean {meant.upper()!r}?")
+        head, parts, rest = lower.partition("__")
+        if not ours or ours in GIVEN_TO_AGENTS:
+            continue
+        if head in names:
+            if parts and head not in TABLES:
+                source.wrong(name, f"unknown variable; {head.upper()} has no parts")
+        elif meant := nearest(head, names):
+            source.wrong(
+                name, f"unknown variable; did you mean {f'{meant}{parts}{rest}'.upper()!r}?"
+            )
     fields = {
         str(alias).lower(): field
         for field, info in Settings.model_fields.items()
@@ -259,6 +296,22 @@ def _variables(source: _Source, variables: Mapping[str, str]) -> _Source:
         key = name.lower().removeprefix("autopack_").replace("__", ".")
         source.variables[fields.get(name.lower(), key)] = name
     return source
+
+
+def _as_named(source: _Source, merged: Mapping[str, Any]) -> None:
+    """Variables have no case: below `agents` they mean the name that a file writes, in its case."""
+    for key in ("agents", "notify"):
+        written = {name.lower(): name for name, _ in _tables(merged, key)}
+        given = source.tree.get(key)
+        for name in list(given) if isinstance(given, dict) else ():
+            meant = written.get(name, name)
+            if isinstance(given, dict) and meant != name and meant not in given:
+                given[meant] = given.pop(name)
+                for path in [
+                    path for path in source.variables if path.startswith(f"{key}.{name}.")
+                ]:
+                    rest = path.removeprefix(f"{key}.{name}")
+                    source.variables[f"{key}.{meant}{rest}"] = source.variables.pop(path)
 
 
 def _checked(
