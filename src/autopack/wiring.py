@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autopack import housekeeping
-from autopack.core.errors import EnvironmentFault, OperatorFault
+from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded, Server, load
 
 if TYPE_CHECKING:
@@ -159,17 +159,6 @@ def ensure_supervisor(loaded: Loaded) -> int | None:
     free.release()
     loaded.folders.check_room()
     return spawn_supervisor(loaded)
-
-
-def supervised(loaded: Loaded) -> bool:
-    """Whether a supervisor has the store, as far as can be seen; starts none."""
-    try:
-        free = lock(loaded)
-    except EnvironmentFault:  # a folder that only lets us read
-        return True
-    if free is not None:
-        free.release()
-    return free is None
 
 
 def has_work(loaded: Loaded) -> bool:

@@ -332,3 +332,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="cannot be made") as raised:
         loaded.folders.make()
     assert "AUTOPACK_DATA_DIR" in raised.value.hint
+
+
+def test_a_relative_folder_of_the_environment_is_refused_with_the_whole_path(world: World) -> None:
+    world.env["AUTOPACK_DATA_DIR"] = "some/data"
+    done = world.autopack("run", "list")
+    assert done.exit_code == 2
+    said = done.stderr.decode()
+    assert "data_dir" in said
+    assert "'some/data' is relative" in said
+    assert str(world.repo / "some/data") in said

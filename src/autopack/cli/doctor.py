@@ -143,6 +143,7 @@ def _sandbox(loaded: Loaded) -> Result:
 
 def _store(loaded: Loaded) -> Result:
     from autopack import wiring
+    from autopack.cli import view
 
     database = loaded.folders.database
     with wiring.reading(loaded) as store:
@@ -150,7 +151,7 @@ def _store(loaded: Loaded) -> Result:
             return Result("store", "ok", f"none yet; {database} will be made")
         open_runs = store.open_ids()
     told = f"{database}, {count(len(open_runs), 'run')} under way"
-    if open_runs and not wiring.supervised(loaded):
+    if open_runs and not view.supervised(loaded):
         fix = f"`autopack run watch {open_runs[0]}` starts one"
         return Result("store", "warn", f"{told} and no supervisor at work", fix)
     return Result("store", "ok", told)

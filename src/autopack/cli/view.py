@@ -11,7 +11,7 @@ from autopack import housekeeping, wiring
 from autopack.app.report import log_of, run_view
 from autopack.app.sentences import count
 from autopack.cli import render, wire
-from autopack.core.errors import Fault, OperatorFault
+from autopack.core.errors import EnvironmentFault, Fault, OperatorFault
 from autopack.core.run import Cause, Run
 from autopack.core.tier import Cleanliness
 from autopack.settings import Loaded, load_for_store
@@ -69,6 +69,17 @@ def view_run(run_id: str, *, as_json: bool) -> None:
         _tell_idle(loaded, [] if run.ended else [run_id])
 
 
+def supervised(loaded: Loaded) -> bool:
+    """Whether a supervisor has the store, as far as can be seen; starts none."""
+    try:
+        free = wiring.lock(loaded)
+    except EnvironmentFault:  # a folder that only lets us read
+        return True
+    if free is not None:
+        free.release()
+    return free is None
+
+
 def _make_again(loaded: Loaded, store: Store | None, run: Run, places: Places | None) -> None:
     """The files of an ended run, where they are missing and can be made; else its view is all."""
     if store and places and run.ended and not Path(places.artefacts, "run_summary.md").exists():
@@ -78,7 +89,7 @@ def _make_again(loaded: Loaded, store: Store | None, run: Run, places: Places | 
 
 def _tell_idle(loaded: Loaded, open_ids: list[str]) -> None:
     """Say when nobody works on what is open."""
-    if open_ids and not wiring.supervised(loaded):
+    if open_ids and not supervised(loaded):
         render.note(f"warning: no supervisor is at work, so {', '.join(open_ids)} stands still",
                     f"  next: autopack run watch {open_ids[0]}")  # fmt: skip
 

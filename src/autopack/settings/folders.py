@@ -116,10 +116,15 @@ def folders_of(
         if not given:
             return xdg(environ, variable, default).absolute()
         try:
-            return at_home(given, environ).absolute()
+            path = at_home(given, environ)
         except ValueError as fault:
             what = f"{key} (from {origins.get(key, 'default')}): {fault}"
             raise OperatorFault(what, "write the whole path") from fault
+        if not path.is_absolute():  # a file's paths are relative to it, and whole by now
+            what = f"{key} (from {origins.get(key, 'default')}): {given!r} is relative"
+            hint = f"it would be another place in every folder: write {str(path.absolute())!r}"
+            raise OperatorFault(what, hint)
+        return path
 
     data = folder("data_dir", "XDG_DATA_HOME", ".local/share")
     state = folder("state_dir", "XDG_STATE_HOME", ".local/state")
