@@ -82,7 +82,9 @@ class Settings(BaseSettings):
     sandbox: Literal["bubblewrap", "none"] = Field(
         "bubblewrap", description="The fence around agents and CI; none: they are you"
     )
-    workers_max: int = Field(8, ge=1, le=256, description="Long commands at once")
+    workers_max: int = Field(
+        8, ge=1, le=256, description="Long commands at once; who only waits is none"
+    )
     agents: dict[str, Agent] = Field({}, description="The agents of this machine, by name")
     notify: Targets = Field({}, description="Who is told of what happens to runs, by name")
     runs_dir: str = Field(
