@@ -74,4 +74,8 @@ def verify_events(
     else:
         render.out(*(f"{each}: {line}" for each, said in wrong.items() for line in said))
         render.note(f"{count(len(wanted), 'run')} looked at, {len(wrong)} damaged")
+        if wrong:
+            render.note(
+                "  hint: restore the store from a copy; branches and tags in git are untouched"
+            )
     return 1 if wrong else 0
