@@ -49,6 +49,10 @@ from tests.lab import until
 SECONDS_MAX = 20.0
 
 
+def waits(slots: Slots, many: int) -> None:
+    until(lambda: len(slots._waiting) == many, f"{many} wait")
+
+
 def test_no_more_than_allowed_work_and_who_came_first_is_next() -> None:
     slots, order = Slots(1), list[int]()
     with ThreadPoolExecutor(3) as pool, slots.taken(Cancellation()):
@@ -61,7 +65,7 @@ def test_no_more_than_allowed_work_and_who_came_first_is_next() -> None:
         waiting = []
         for number in range(3):
             waiting.append(pool.submit(work, number))
-            until(lambda n=number: len(slots._waiting) == n + 1, "it waits")  # type: ignore[misc]
+            waits(slots, number + 1)
         assert order == []
     for each in waiting:
         each.result(SECONDS_MAX)
@@ -69,7 +73,7 @@ def test_no_more_than_allowed_work_and_who_came_first_is_next() -> None:
 
 
 def test_who_waits_and_is_told_to_end_gets_none_and_the_next_one_does() -> None:
-    slots, cancel, go_on = Slots(1), Cancellation(), threading.Event()
+    slots, cancel = Slots(1), Cancellation()
 
     def work(cancel: Cancellation) -> bool:
         with slots.taken(cancel) as taken:
@@ -78,13 +82,12 @@ def test_who_waits_and_is_told_to_end_gets_none_and_the_next_one_does() -> None:
     with ThreadPoolExecutor(2) as pool:
         with slots.taken(Cancellation()):
             first = pool.submit(work, cancel)
-            until(lambda: len(slots._waiting) == 1, "it waits")
+            waits(slots, 1)
             second = pool.submit(work, Cancellation())
             cancel.set()
             assert first.result(SECONDS_MAX) is False
             assert not second.done()
         assert second.result(SECONDS_MAX) is True
-    assert not go_on.is_set()
 
 
 class Bench:
@@ -124,7 +127,7 @@ class Bench:
         pending = Pending(9, command, issued_at=1_000)
         with ThreadPoolExecutor(1) as pool, self.slots.taken(Cancellation()):
             told: Future[Event] = pool.submit(self.performer, self.run, pending, cancel)
-            until(lambda: len(self.slots._waiting) == 1, "it waits")
+            waits(self.slots, 1)
             cancel.cut_off = cut_off
             cancel.set()
             return told.result(SECONDS_MAX)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -69,22 +68,21 @@ def test_a_defect_keeps_its_traceback_in_a_file(
 
 
 def test_a_defect_on_a_machine_where_nothing_can_be_written_is_told_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
-    def defect() -> None:
-        raise RuntimeError("impossible")
-
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("AUTOPACK_STATE_DIR", str(tmp_path / "file" / "state"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    monkeypatch.chdir(tmp_path)
-    app = App(result_action="return_value", exit_on_error=False, print_error=False)
-    app.command(defect)
-    assert main.perform(["defect"], app) == OwnFault.exit_code
-    said = capsys.readouterr().err
+    program = (
+        "import resource, sys; from cyclopts import App; from autopack.cli import main\n"
+        "app = App(result_action='return_value', exit_on_error=False, print_error=False)\n"
+        "def defect():\n    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "    raise RuntimeError('impossible')\n"
+        "app.command(defect); sys.exit(main.perform(['defect'], app))"
+    )
+    env = {"PATH": os.environ["PATH"], "AUTOPACK_STATE_DIR": str(tmp_path / "state")}
+    done = run([sys.executable, "-c", program], env=env, cwd=tmp_path, limits=Limits(50))
+    assert done.exit_code == OwnFault.exit_code
+    said = done.stderr.decode()
     assert "RuntimeError: impossible" in said
     assert "its traceback could not be kept: " in said
-    assert str(tmp_path / "nowhere") in said
     assert "Traceback" not in said
 
 
