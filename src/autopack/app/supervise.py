@@ -35,9 +35,9 @@ ENDED_RENDERED = 10
 """Runs that ended last, whose artefacts are looked at again when a supervisor starts."""
 RENDER_SECONDS = 0.5
 """The artefacts of an open run are written at most this often: each event would cost a phase."""
-RENDER_AGAIN_SECONDS = 5.0
+RENDER_AGAIN_SECONDS = 2.0
 """The pause before artefacts are tried again that could not be written."""
-RENDER_AGAIN_SECONDS_MAX = 60.0
+RENDER_AGAIN_SECONDS_MAX = 10.0
 """Then they are left to the run's next event, or to the next supervisor."""
 
 
