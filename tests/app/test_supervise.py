@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import pytest
 
 from autopack.app.supervise import (
+    RENDER_AGAIN_SECONDS,
     RENDER_AGAIN_SECONDS_MAX,
     RENDER_SECONDS,
     Cancellation,
@@ -134,12 +135,14 @@ class Ending:
 
 
 def test_artefacts_of_an_ended_run_that_cannot_be_written_are_tried_again_with_a_pause() -> None:
-    ending = Ending(writable_from=12)
+    ending = Ending(writable_from=6)
     ending.turns(4)
     assert not ending.supervisor._rests()
     ending.turns(40)
     first = ending.tried[0]
-    assert [tried - first for tried in ending.tried] == [0, 5, 10, 15]
+    pauses = [RENDER_AGAIN_SECONDS * number for number in range(len(ending.tried))]
+    assert [tried - first for tried in ending.tried] == pauses
+    assert 2 < len(pauses) < 6
     assert ending.supervisor._rests()
 
 
