@@ -63,6 +63,15 @@ def required() -> Path:
     pytest.skip(why)
 
 
+def _copied(programs: Path, to: Path) -> Path:
+    """The programs where everybody may enter; their libraries lie beside the package."""
+    package = programs.parents[1]
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, to / folder.name, symlinks=True)
+    return to / programs.relative_to(package.parent)
+
+
 class Server:
     """A server in `folder`, whose path is short, as a socket's must be; `make` it once."""
 
@@ -81,10 +90,7 @@ class Server:
             nobody = pwd.getpwnam("nobody")
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
             if not self._reachable():
-                self._programs = (
-                    shutil.copytree(self._programs.parent, self.folder / "programs", symlinks=True)
-                    / self._programs.name
-                )
+                self._programs = _copied(self._programs, self.folder / "programs")
         self._run("initdb", "-D", f"{self.folder}/data", "-U", "postgres", "-E", "UTF8",
                   "--no-locale", "--no-sync", "--auth=trust")  # fmt: skip
         with (self.folder / "data" / "pg_hba.conf").open("w", encoding="ascii") as file:
@@ -150,7 +156,7 @@ class Server:
 
     def _reachable(self) -> bool:
         with suppress(OSError):
-            done = subprocess.run(self._argv("postgres", "--version"), capture_output=True,
+            done = subprocess.run(self._argv("initdb", "--version"), capture_output=True,
                                   check=False)  # fmt: skip
             return done.returncode == 0
         return False
