@@ -142,6 +142,7 @@ def test_an_open_run_and_one_that_landed_nothing_are_refused(lab: Lab, tmp_path:
     tiers = phase("F1", "do: write src/1.txt 1"), phase("F2", f"do: hang {mark}")
     started = lab.make().start("run", lab.plan(*tiers), "--run-id", "r")
     until(lambda: alive(mark), "the second agent works")
+    until(lambda: f"refs/heads/{BRANCH}" in refs(lab.project), "the first phase is delivered")
     at = branch(lab)
     refused = lab.cli("undo", "r")
     assert refused.code == 2

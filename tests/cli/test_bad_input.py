@@ -397,7 +397,7 @@ def _on_a_full_disk(world: World, folder: Path, *arguments: str) -> Finished:
 def test_usage(world: World) -> None:
     world.toy()
     for arguments, word in (
-        (("run",), "--plan"),
+        (("run",), "PLAN"),
         (("run", "lits"), "did you mean `autopack run list`"),
         (("run", str(world.plan), "--paralel", "2"), "--parallel"),
         (("run", str(world.plan), "--parallel", "0"), "1 or more"),
