@@ -67,9 +67,8 @@ for only, verb, rest in re.findall(r"^do(?: (\d+))?: (\w+) ?(.*)$", prompt, re.M
     elif verb == "tokens":
         Path(os.environ["AUTOPACK_USAGE_FILE"]).write_text(json.dumps({"tokens": int(rest)}))
     elif verb == "hang" and not Path(__file__).with_name("go").exists():
-        # with a child in a session of its own, which a killed group does not reach
-        subprocess.Popen(["sleep", rest], start_new_session=True)
-        subprocess.run(["sleep", rest], check=False)
+        # for one child, in a session of its own, which a killed group does not reach
+        subprocess.run(["sleep", rest], start_new_session=True, check=False)
     elif verb == "exit":
         print("the agent gives up", file=sys.stderr)
         sys.exit(int(rest))

@@ -60,7 +60,7 @@ def test_a_branch_that_is_checked_out_is_delivered_when_it_is_free_again(lab: La
     mark = new_mark()
     hangs = phase("F2", "do: write src/two.txt two", f"do: hang {mark}", needs="F1")
     started = lab.make().start("run", lab.plan((ONE, hangs)), "--run-id", "r")
-    until(lambda: len(alive(mark)) == 2, "the second phase works")
+    until(lambda: alive(mark), "the second phase works")
     until(lambda: BRANCH in refs(lab.project), "the first delivery")
     git(lab.project, "checkout", "-q", "autonomous/r")
     end_sleeps(mark)
@@ -118,7 +118,7 @@ def test_four_phases_work_at_a_time_and_all_land(lab: Lab) -> None:
     )
     lab.make(worker=lab.command("{prompt_file}") + "\nwall_seconds_max = 600")
     started = lab.start("run", lab.plan(phases), "--run-id", "r", "--parallel", "4")
-    until(lambda: len(alive(mark)) == 8, "four agents work, each with a child")
+    until(lambda: len(alive(mark)) == 4, "four agents work")
     assert [each.step.value for each in lab.load().phases] == ["building"] * 4 + ["queued"]
     end_sleeps(mark)
     (lab.tools / "go").touch()

@@ -62,7 +62,7 @@ class Breaker:
 
 def form(step: str, root: str) -> str:
     """A step without what differs between runs or is only a number."""
-    told = re.sub(r"/tmp[0-9a-z_]{8}", "/TMP", step.replace(root, "ROOT"))
+    told = re.sub(r"/(call-|tmp)[0-9a-z_]{8}", r"/\1TMP", step.replace(root, "ROOT"))
     return re.sub(r"[0-9a-f]{7,}|[0-9]+", "N", told)
 
 

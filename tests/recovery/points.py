@@ -92,7 +92,7 @@ def live_on(lab: Lab, first: Life) -> None:
     for _ in range(LIVES_MAX):
         run = lab.load()
         if run.ended and (run.delivered == run.tip or "snapshot_landed" not in lab.kinds()):
-            if clones_left(lab):  # one that could not be deleted goes with the next start
+            if clones_left(lab) or scratch_left(lab):  # they go with the next start
                 live(lab)
             return
         if run.ended:
@@ -156,6 +156,7 @@ def check_whole(lab: Lab) -> None:
     for folder in repositories:
         git(folder, "fsck", "--strict", "--no-dangling", "--no-reflogs")
     assert not clones_left(lab)
+    assert not scratch_left(lab)
     assert git(lab.project, "status", "--porcelain") == ""
     check_no_leftovers(lab.root)
 
@@ -163,6 +164,11 @@ def check_whole(lab: Lab) -> None:
 def clones_left(lab: Lab) -> list[Path]:
     """Files below the folder of clones."""
     return [path for path in (lab.root / "state" / "clones").rglob("*") if path.is_file()]
+
+
+def scratch_left(lab: Lab) -> list[Path]:
+    """Private folders of calls that could not be deleted."""
+    return list((lab.disk / "data" / "projects").glob("*/repo.git/autopack-scratch/*"))
 
 
 def check_no_leftovers(root: Path) -> None:

@@ -18,9 +18,14 @@ CACHED_MAX: Final = 8  # indexes of recent commits; one of 50,000 files is 6 MB
 
 @contextlib.contextmanager
 def scratch(store: Store) -> Iterator[Path]:
-    """A private folder on the store's disk for the time of one call."""
+    """A private folder on the store's disk for the time of one call.
+
+    One that cannot be deleted then goes with the next start.
+    """
     store.scratch.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.scratch, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="call-", dir=store.scratch, ignore_cleanup_errors=True
+    ) as folder:
         yield Path(folder)
 
 
