@@ -92,7 +92,7 @@ def live_on(lab: Lab, first: Life) -> None:
     for _ in range(LIVES_MAX):
         run = lab.load()
         if run.ended and (run.delivered == run.tip or "snapshot_landed" not in lab.kinds()):
-            if clones_left(lab) or scratch_left(lab):  # they go with the next start
+            if clones_left(lab):  # one that could not be deleted goes with the next start
                 live(lab)
             return
         if run.ended:

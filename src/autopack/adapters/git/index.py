@@ -20,13 +20,15 @@ CACHED_MAX: Final = 8  # indexes of recent commits; one of 50,000 files is 6 MB
 def scratch(store: Store) -> Iterator[Path]:
     """A private folder on the store's disk for the time of one call.
 
-    One that cannot be deleted then goes with the next start.
+    One that cannot be deleted then, nor at a second try, goes when the repository is next opened.
     """
     store.scratch.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix="call-", dir=store.scratch, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix="call-", dir=store.scratch))
+    try:
+        yield folder
+    finally:
+        for _ in range(2):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
