@@ -40,21 +40,26 @@ class Ways:
 
     def to_a_ref(self) -> None:
         """The governed apply proper: what the floor does, under policy's limits."""
-        tree = self.store.apply(self.parent, self.patch)
-        assert isinstance(tree, str), tree
-        ref = f"refs/autopack/bench/F1.1/{next(self.numbers)}"
-        self.store.commit(tree, self.parent, "a change\n", 1, ref)
+        self._commit(self.store.apply(self.parent, self.patch))
 
     def governed_patch(self) -> None:
         self._govern(self.store.apply(self.parent, self.patch))
 
+    def clone_to_a_ref(self) -> None:
+        """The same from a clone, without the judgement."""
+        self._commit(self.store.capture(self.clone, ()))
+
     def governed_clone(self) -> None:
         self._govern(self.store.capture(self.clone, ()))
 
-    def _govern(self, tree: str | Refused) -> None:
+    def _commit(self, tree: str | Refused) -> str:
         assert isinstance(tree, str), tree
         ref = f"refs/autopack/bench/F1.1/{next(self.numbers)}"
         self.store.commit(tree, self.parent, "a change\n", 1, ref)
+        return tree
+
+    def _govern(self, applied: str | Refused) -> None:
+        tree = self._commit(applied)
         findings = policy.judge(self.store.diff(self.parent, tree), RULES)
         assert not findings, findings
 
@@ -103,6 +108,7 @@ def main() -> None:
                 "ref": ways.to_a_ref,
                 "patch": ways.governed_patch,
                 "floor": ways.floor_patch,
+                "clone ref": ways.clone_to_a_ref,
                 "clone": ways.governed_clone,
                 "clone floor": ways.floor_clone,
                 "worktree": ways.worktree,
@@ -112,18 +118,20 @@ def main() -> None:
             f"{files:,}", *(ms(found[act]) for act in acts),
             times(ratio(found["ref"], found["floor"]), GOAL),
             times(ratio(found["patch"], found["floor"]), GOAL),
+            times(ratio(found["clone ref"], found["clone floor"]), GOAL),
             times(ratio(found["clone"], found["clone floor"]), GOAL),
             f"{1 / ratio(found['patch'], found['worktree']):.1f} ×",
         ))  # fmt: skip
-    head = ("files", "patch to ref", "and judged", "floor", "clone, judged", "floor (`add -A`)",
-            "worktree")  # fmt: skip
+    head = ("files", "patch to ref", "and judged", "floor", "clone to ref", "and judged",
+            "floor (`add -A`)", "worktree")  # fmt: skip
     print(
         table(
             (
                 *head,
                 "to ref / floor",
                 "judged / floor",
-                "clone / floor",
+                "clone to ref / floor",
+                "judged / floor",
                 "patch faster than worktree",
             ),
             rows,
