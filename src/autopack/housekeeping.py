@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from autopack.app.ports import Clock, Store
     from autopack.app.room import Room
     from autopack.app.undo import Branches
-    from autopack.core.run import RunSpec
+    from autopack.core.spec import (
+        RunSpec,
+    )
 
 _log = logging.getLogger(__name__)
 IDLE_SECONDS_MIN: Final = 86_400

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from autopack import wiring
+from autopack import staffing, wiring
 from autopack.adapters.agents.replay import ReplayAgent
 from autopack.adapters.git import history
 from autopack.adapters.git.checkout import Checkout
@@ -22,7 +22,9 @@ from autopack.app.backtest import Ground, Past, Policies, by_name
 from autopack.app.ports import Tested, TestTask
 from autopack.app.start import find_base, read_project, trial
 from autopack.core.project import Project
-from autopack.core.run import CiProfile
+from autopack.core.spec import (
+    CiProfile,
+)
 from autopack.process.folders import clear
 from autopack.settings import Loaded
 
@@ -56,7 +58,7 @@ def try_base(loaded: Loaded, source: Checkout) -> Tested:
         projects = wiring.projects_of(loaded, alone=False)
         repository = projects.repository(spec)
         repository.prepare(spec.repository, base, commit, spec.branch)
-        verifier, never = wiring.verifier_of(loaded, store, projects), threading.Event()
+        verifier, never = staffing.verifier_of(loaded, store, projects), threading.Event()
         verifier.prepare(spec, never)
         tree = repository.tree(commit)
         place = Path(folder)
@@ -107,5 +109,7 @@ def backtesting(
         if wish.ci:
             clear(logs)  # of the last backtest
             store = stack.enter_context(wiring.writing(loaded))
-            ground = replace(ground, verifier=wiring.verifier_of(loaded, store, projects, project))
+            ground = replace(
+                ground, verifier=staffing.verifier_of(loaded, store, projects, project)
+            )
         yield pasts, ground

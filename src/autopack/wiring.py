@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from autopack import housekeeping
+from autopack import housekeeping, staffing
 from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded, Server, load
 
@@ -24,29 +24,24 @@ if TYPE_CHECKING:
     from autopack.adapters.git.wrapper import Git
     from autopack.adapters.store.lock import SupervisorLock
     from autopack.adapters.store.store import SqlStore
-    from autopack.app.backtest import History
     from autopack.app.host import Host
-    from autopack.app.perform import World
-    from autopack.app.ports import Agents, Clock, Store, Verifier
+    from autopack.app.ports import (
+        Clock,
+        Store,
+    )
     from autopack.app.supervise import Supervisor
+    from autopack.app.world import (
+        World,
+    )
     from autopack.core.plan_draft import PlanDraft
-    from autopack.core.project import Project
-    from autopack.core.run import RunSpec
-    from autopack.process.workbench import Prepared, Workbench
+    from autopack.core.spec import (
+        RunSpec,
+    )
+    from autopack.process.workbench import Prepared
 
 _log = logging.getLogger(__name__)
 LOG_BYTES_MAX: Final = 10_000_000
 """A supervisor's log is put aside once when it has grown to this."""
-PREPARE_VARIABLES: Final = frozenset(
-    {
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-        *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_TRUSTED_HOST"),
-        *("UV_INDEX", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL"),
-        *("NPM_CONFIG_REGISTRY", "npm_config_registry", "GOPROXY", "GONOSUMDB", "GOSUMDB"),
-        *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CARGO_HTTP_CAINFO"),
-    }
-)
-"""Where packages come from on this machine: all that preparing an environment sees of ours."""
 
 
 @contextmanager
@@ -129,14 +124,6 @@ def plan(path: Path) -> PlanDraft:
     return read_plan(path)
 
 
-def check_sandbox(sandbox: str) -> None:
-    """See the sandbox work once; SandboxMissing when it does not."""
-    from autopack.process.sandbox import probe
-
-    if sandbox == "bubblewrap":
-        probe()
-
-
 def lock(loaded: Loaded) -> SupervisorLock | None:
     """The lock of the store's one supervisor; None when another process has it."""
     from autopack.adapters.store.lock import acquire
@@ -204,25 +191,6 @@ def supervisor_log(loaded: Loaded) -> Path:
     return loaded.folders.logs / "supervisor.log"
 
 
-def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) -> list[str]:
-    """See that a run's agents can do their part; what is in doubt.
-
-    `prepares`: the run's environment may bring programs.
-    """
-    doubts = []
-    agents = _agents(loaded, (builder, auditor), _unfenced(), lambda _: None)
-    for role, name, able in (
-        ("builder", builder, agents.builders),
-        ("auditor", auditor, agents.auditors),
-    ):
-        if name and name not in able:
-            what = f"agents.{name}: its type cannot be a run's {role}"
-            raise OperatorFault(what, f"choose another {role}")
-        if check := getattr(able.get(name), "check", None):
-            doubts.append(check(fenced=loaded.settings.sandbox == "bubblewrap", prepares=prepares))
-    return [doubt for doubt in doubts if doubt]
-
-
 @contextmanager
 def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     """A supervisor over the store and its engine; only for the holder of the store's lock."""
@@ -284,14 +252,18 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
     from autopack.adapters.ci.registry import VerifierContext, load_verifier
     from autopack.adapters.files.starts import FileStarts
     from autopack.app.apply import rules_of
-    from autopack.app.perform import World
     from autopack.app.turns import Slots
+    from autopack.app.world import (
+        World,
+    )
 
     folders = loaded.folders
-    variables = _given(loaded.environ, PREPARE_VARIABLES)
+    variables = staffing.given(loaded.environ, staffing.PREPARE_VARIABLES)
     room = housekeeping.room(loaded, store, clock(loaded))
     slots = Slots(loaded.settings.workers_max)
-    workbench_of = cache(_workbench)  # one for all runs, so that its fence is proven closed once
+    workbench_of = cache(
+        staffing.workbench_of
+    )  # one for all runs, so that its fence is proven closed once
 
     def world_of(spec: RunSpec) -> World:
         workbench = workbench_of(spec.sandbox)
@@ -302,7 +274,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             workbench,
             folders.environments,
             variables,
-            partial(_environments_in_use, store),
+            partial(staffing.environments_in_use, store),
         )
 
         def prepared(run_id: str) -> Prepared | None:
@@ -313,7 +285,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
         return World(
             repository=projects.repository,
             rules=lambda spec, phase: rules_of(projects.repository(spec), spec, phase),
-            agents=_agents(here, (spec.builder, spec.auditor), workbench, prepared),
+            agents=staffing.agents_of(here, (spec.builder, spec.auditor), workbench, prepared),
             verifier=load_verifier("local", context),
             clock=clock(loaded),
             starts=FileStarts(),
@@ -325,73 +297,3 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
         )
 
     return world_of
-
-
-def _environments_in_use(store: Store) -> set[str]:
-    return {store.load(run_id).environment_digest for run_id in store.open_ids()}
-
-
-def _agents(
-    loaded: Loaded,
-    names: tuple[str, ...],
-    workbench: Workbench,
-    prepared: Callable[[str], Prepared | None],
-) -> Agents:
-    """The agents of these names, as the settings describe them."""
-    from autopack.adapters.agents.registry import AgentContext, load_agents
-
-    def history(folder: Path) -> History:
-        from autopack.adapters.git.history import open_history
-
-        return open_history(git(loaded), folder)
-
-    context = AgentContext(
-        workbench, loaded.environ, loaded.root, prepared=prepared, history=history
-    )
-    wanted = dict.fromkeys(name for name in names if name)
-    configured = loaded.settings.agents
-    options = {
-        name: configured[name].model_dump(exclude_unset=True)
-        for name in wanted
-        if name in configured
-    }
-    return load_agents(options, context)
-
-
-def verifier_of(
-    loaded: Loaded, store: SqlStore, projects: Projects, project: Project | None = None
-) -> Verifier:
-    """CI outside of a run; `project` says how to test, instead of the base."""
-    from autopack.adapters.ci.registry import VerifierContext, load_verifier
-
-    workbench = _workbench(loaded.settings.sandbox)
-    variables = _given(loaded.environ, PREPARE_VARIABLES)
-    context = VerifierContext(
-        projects.repository,
-        store,
-        workbench,
-        loaded.folders.environments,
-        variables,
-        partial(_environments_in_use, store),
-        project,
-    )
-    return load_verifier("local", context)
-
-
-def _workbench(sandbox: str) -> Workbench:
-    from autopack.process.sandbox import find
-    from autopack.process.workbench import Workbench
-
-    # Not tried: a run is refused where it is started, and a fence that broke since says so itself.
-    return Workbench(find()) if sandbox == "bubblewrap" else _unfenced()
-
-
-def _unfenced() -> Workbench:
-    from autopack.process.sandbox import Unfenced, default_identity
-    from autopack.process.workbench import Workbench
-
-    return Workbench(Unfenced(default_identity()))
-
-
-def _given(environ: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name in names}

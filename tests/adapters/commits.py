@@ -7,8 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from autopack.app.ports import Attempt, AuditTask, Clone, Repository, TestTask
-from autopack.core.run import CiProfile, Complexity, PhaseSpec, RunSpec, TierSpec
+from autopack.app.agents import (
+    Attempt,
+    AuditTask,
+)
+from autopack.app.ports import (
+    Clone,
+    Repository,
+    TestTask,
+)
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    PhaseSpec,
+    RunSpec,
+    TierSpec,
+)
 
 PHASE = PhaseSpec(
     phase_id="F1.1",

@@ -20,7 +20,14 @@ from autopack.adapters.agents.prompt import (
 )
 from autopack.adapters.agents.registry import AgentContext, load_agent, load_agents
 from autopack.adapters.plugins import AGENTS
-from autopack.app.ports import Auditor, Builder, Built, Clone
+from autopack.app.agents import (
+    Auditor,
+    Builder,
+    Built,
+)
+from autopack.app.ports import (
+    Clone,
+)
 from autopack.core.errors import OperatorFault
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.run import Evidence, Finding

@@ -21,18 +21,20 @@ from autopack.core import event as ev
 from autopack.core.errors import EnvironmentFault
 from autopack.core.run import (
     Cause,
-    CiProfile,
-    Complexity,
     Evidence,
     Failure,
     Finding,
     Phase,
-    PhaseSpec,
     Run,
-    RunSpec,
     Snapshot,
     Stage,
     Step,
+)
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    PhaseSpec,
+    RunSpec,
     TierSpec,
 )
 

@@ -13,9 +13,16 @@ from autopack.adapters.ci.environment import Environments
 from autopack.adapters.ci.local import LocalVerifier
 from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.wrapper import Git
-from autopack.app.ports import Builder, TestTask
+from autopack.app.agents import (
+    Builder,
+)
+from autopack.app.ports import (
+    TestTask,
+)
 from autopack.core.event import CiVerdict, Outcome
-from autopack.core.run import CiProfile
+from autopack.core.spec import (
+    CiProfile,
+)
 from autopack.process.workbench import Workbench
 from tests.adapters.commits import PHASE, RUN, Greens, attempt
 from tests.repos import git, user_repository

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from autopack.adapters.git.repository import BareRepository
+from autopack.app.agents import (
+    Built,
+)
 from autopack.app.apply import (
     apply_audit_patch,
     capture_attempt,
@@ -16,7 +19,6 @@ from autopack.app.apply import (
     reapply_candidate,
     rules_of,
 )
-from autopack.app.ports import Built
 from autopack.core.command import Audit, Build, Reapply
 from autopack.core.event import (
     AttemptEnded,
@@ -27,7 +29,16 @@ from autopack.core.event import (
 )
 from autopack.core.policy import rules_for
 from autopack.core.project import PolicySettings
-from autopack.core.run import Candidate, CiProfile, Complexity, Evidence, PhaseSpec, RunSpec
+from autopack.core.run import (
+    Candidate,
+    Evidence,
+)
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    PhaseSpec,
+    RunSpec,
+)
 from tests.repos import bare, commit_all, git, refs, user_repository, write
 
 GOOD = b"""\

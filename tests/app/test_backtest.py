@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from autopack.app.agents import (
+    Built,
+)
 from autopack.app.backtest import REFS, Ground, Past, Policies, project_of, replay
-from autopack.app.ports import Built, Cancel, Tested, TestTask
+from autopack.app.ports import (
+    Cancel,
+    Tested,
+    TestTask,
+)
 from autopack.core.backtest import BacktestVerdict, Replayed
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import CiVerdict, Outcome

@@ -14,7 +14,12 @@ from autopack.app.supervise import ENDED_RENDERED
 from autopack.core import machine
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import CancelRequested, CommandFailed, Happened, RunCreated
-from autopack.core.run import Run, RunSpec
+from autopack.core.run import (
+    Run,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 from autopack.testing import (
     FakeDisk,
     MemoryArchive,

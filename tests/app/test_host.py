@@ -10,16 +10,29 @@ from pathlib import Path
 
 from autopack.adapters.git.projects import Projects
 from autopack.adapters.git.wrapper import Git
+from autopack.app.agents import (
+    Agents,
+)
 from autopack.app.host import Host
-from autopack.app.perform import World
-from autopack.app.ports import Agents, Recorded
+from autopack.app.ports import (
+    Recorded,
+)
 from autopack.app.supervise import Cancellation
+from autopack.app.world import (
+    World,
+)
 from autopack.core import machine
 from autopack.core.command import Pending, PrepareBase
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import BasePrepared
 from autopack.core.policy import Rules
-from autopack.core.run import Run, RunSpec, Stage
+from autopack.core.run import (
+    Run,
+    Stage,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 from autopack.testing import FakeClock, FakeVerifier, MemoryStarts
 from tests.core.walk import phase_spec, run_spec
 from tests.repos import user_repository

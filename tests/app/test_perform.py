@@ -9,9 +9,24 @@ from pathlib import Path
 import pytest
 
 from autopack.adapters.files.starts import FileStarts
-from autopack.app.perform import Performer, World
-from autopack.app.ports import Agents, Attempt, Built, Cancel, Clone, Refused, Starts
+from autopack.app.agents import (
+    Agents,
+    Attempt,
+    Built,
+    Starts,
+)
+from autopack.app.perform import (
+    Performer,
+)
+from autopack.app.ports import (
+    Cancel,
+    Clone,
+    Refused,
+)
 from autopack.app.supervise import Cancellation
+from autopack.app.world import (
+    World,
+)
 from autopack.core import machine
 from autopack.core.command import Audit, Build, Command, Pending, PrepareBase, Wait
 from autopack.core.errors import EnvironmentFault, OperatorFault

@@ -19,18 +19,20 @@ from autopack.core.command import Build, Pending
 from autopack.core.run import (
     Candidate,
     Cause,
-    CiProfile,
-    Complexity,
     Evidence,
     Failure,
     Finding,
     Phase,
-    PhaseSpec,
     Run,
-    RunSpec,
     Snapshot,
     Stage,
     Step,
+)
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    PhaseSpec,
+    RunSpec,
     TierSpec,
 )
 

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from autopack.app.perform import Performer, World
-from autopack.app.ports import Agents
+from autopack.app.agents import (
+    Agents,
+)
+from autopack.app.perform import (
+    Performer,
+)
 from autopack.app.room import Room
 from autopack.app.supervise import Cancellation
+from autopack.app.world import (
+    World,
+)
 from autopack.core import machine
 from autopack.core.command import Build, Pending
 from autopack.core.errors import EnvironmentFault

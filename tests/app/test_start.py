@@ -7,20 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from autopack.app.start import Machine, Ready, Wish, new_run, successor
+from autopack.app.retry import (
+    successor,
+)
+from autopack.app.start import (
+    Machine,
+    Ready,
+    Wish,
+    new_run,
+)
 from autopack.core import machine
 from autopack.core.errors import OperatorFault
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.run import (
     Cause,
     Failure,
-    OnPhaseFailure,
     Run,
-    RunScope,
-    SafetyProfile,
     Snapshot,
     Stage,
     Step,
+)
+from autopack.core.spec import (
+    OnPhaseFailure,
+    RunScope,
+    SafetyProfile,
 )
 
 PROJECT = """\

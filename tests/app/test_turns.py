@@ -11,10 +11,23 @@ from pathlib import Path
 import pytest
 
 from autopack.adapters.engine.local import LocalEngine
-from autopack.app.perform import Performer, World
-from autopack.app.ports import Agents, Attempt, Built, Cancel, Clone
+from autopack.app.agents import (
+    Agents,
+    Attempt,
+    Built,
+)
+from autopack.app.perform import (
+    Performer,
+)
+from autopack.app.ports import (
+    Cancel,
+    Clone,
+)
 from autopack.app.supervise import Cancellation, CutOff, Supervisor, create_run
 from autopack.app.turns import Slots
+from autopack.app.world import (
+    World,
+)
 from autopack.core import machine
 from autopack.core.command import Audit, Build, Command, Deliver, Pending, PrepareBase, Test, Wait
 from autopack.core.event import (
@@ -31,7 +44,12 @@ from autopack.core.event import (
     Unparked,
 )
 from autopack.core.policy import Rules
-from autopack.core.run import Candidate, CiProfile
+from autopack.core.run import (
+    Candidate,
+)
+from autopack.core.spec import (
+    CiProfile,
+)
 from autopack.testing import (
     FakeAuditor,
     FakeBuilder,

@@ -12,7 +12,7 @@ import pytest
 from autopack.adapters.agents.registry import AgentContext, load_agent
 from autopack.adapters.git.history import open_history
 from autopack.adapters.git.wrapper import Git
-from autopack.app import ports
+from autopack.app import agents, ports
 from autopack.core.event import CiVerdict, Outcome, Recommendation
 from autopack.process.sandbox import Unfenced, default_identity
 from autopack.process.workbench import Workbench
@@ -29,10 +29,10 @@ VERDICT = '{"recommendation": "approve", "notes": "fine"}'
 
 def fake(folder: Path) -> object:
     del folder
-    builder = FakeBuilder({("F1.1", 1): Work({"new": b"new\n"})}, ports.Built(Outcome.FAILED))
+    builder = FakeBuilder({("F1.1", 1): Work({"new": b"new\n"})}, agents.Built(Outcome.FAILED))
     auditor = FakeAuditor(
-        {("F1.1", 1): ports.Audited(Recommendation.APPROVE, notes="fine")},
-        ports.Audited(Recommendation.INVALID),
+        {("F1.1", 1): agents.Audited(Recommendation.APPROVE, notes="fine")},
+        agents.Audited(Recommendation.INVALID),
     )
 
     class Both:
@@ -115,7 +115,7 @@ def set_event() -> threading.Event:
 
 
 def test_work_is_a_patch_or_in_the_clone(
-    agent: ports.Builder, clone: ports.Clone, tmp_path: Path
+    agent: agents.Builder, clone: ports.Clone, tmp_path: Path
 ) -> None:
     built = agent.build(attempt(tmp_path), clone, threading.Event())
     assert built.outcome is Outcome.SUBMITTED, built
@@ -129,21 +129,21 @@ def test_work_is_a_patch_or_in_the_clone(
 
 
 def test_the_same_attempt_again_gives_the_same(
-    agent: ports.Builder, clone: ports.Clone, tmp_path: Path
+    agent: agents.Builder, clone: ports.Clone, tmp_path: Path
 ) -> None:
     first = agent.build(attempt(tmp_path), clone, threading.Event())
     assert agent.build(attempt(tmp_path), clone, threading.Event()) == first
 
 
 def test_a_failed_attempt_is_a_value(
-    agent: ports.Builder, clone: ports.Clone, tmp_path: Path
+    agent: agents.Builder, clone: ports.Clone, tmp_path: Path
 ) -> None:
     built = agent.build(attempt(tmp_path, number=2), clone, threading.Event())
     assert (built.outcome, built.patch, built.error) == (Outcome.FAILED, None, "")
 
 
 def test_told_to_end_before_it_began(
-    agent: ports.Builder, clone: ports.Clone, tmp_path: Path
+    agent: agents.Builder, clone: ports.Clone, tmp_path: Path
 ) -> None:
     built = agent.build(attempt(tmp_path), clone, set_event())
     assert built.outcome is Outcome.CANCELLED
@@ -151,13 +151,13 @@ def test_told_to_end_before_it_began(
     assert list(clone.folder.iterdir()) == []
 
 
-def test_a_verdict(agent: ports.Auditor, clone: ports.Clone, tmp_path: Path) -> None:
+def test_a_verdict(agent: agents.Auditor, clone: ports.Clone, tmp_path: Path) -> None:
     audited = agent.audit(audit_task(tmp_path), clone, threading.Event())
     assert (audited.recommendation, audited.notes) == (Recommendation.APPROVE, "fine"), audited
 
 
 def test_no_verdict_is_an_approval_when_told_to_end(
-    agent: ports.Auditor, clone: ports.Clone, tmp_path: Path
+    agent: agents.Auditor, clone: ports.Clone, tmp_path: Path
 ) -> None:
     audited = agent.audit(audit_task(tmp_path), clone, set_event())
     assert audited.recommendation is Recommendation.INVALID

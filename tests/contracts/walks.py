@@ -11,7 +11,16 @@ from autopack.core.event import (
     Happened,
     RunCreated,
 )
-from autopack.core.run import CiProfile, Complexity, PhaseSpec, Run, RunSpec, TierSpec
+from autopack.core.run import (
+    Run,
+)
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    PhaseSpec,
+    RunSpec,
+    TierSpec,
+)
 
 AT = 1_790_000_000
 

@@ -20,9 +20,11 @@ from autopack.core.run import (
     Candidate,
     Run,
     RunState,
-    SafetyProfile,
     Stage,
     Step,
+)
+from autopack.core.spec import (
+    SafetyProfile,
 )
 
 WAITS_FOR: dict[Step, type[Command]] = {

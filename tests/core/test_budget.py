@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from autopack.core import budget
 from autopack.core.budget import Room
-from autopack.core.run import Candidate, Phase, Run, RunSpec, SafetyProfile, Stage, Step
+from autopack.core.run import (
+    Candidate,
+    Phase,
+    Run,
+    Stage,
+    Step,
+)
+from autopack.core.spec import (
+    RunSpec,
+    SafetyProfile,
+)
 from tests.core.walk import phase_spec, run_spec
 
 SPEC = run_spec(phase_spec("P1"), phase_spec("P2", phase_index=2))

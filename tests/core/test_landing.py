@@ -27,8 +27,18 @@ from autopack.core.event import (
     Recommendation,
     SnapshotLanded,
 )
-from autopack.core.run import Candidate, Cause, Evidence, Run, RunSpec, SafetyProfile, Step
+from autopack.core.run import (
+    Candidate,
+    Cause,
+    Evidence,
+    Run,
+    Step,
+)
 from autopack.core.schedule import schedule
+from autopack.core.spec import (
+    RunSpec,
+    SafetyProfile,
+)
 from tests.core.walk import phase_spec, run_spec
 
 SPEC = replace(

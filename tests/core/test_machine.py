@@ -53,17 +53,19 @@ from autopack.core.run import (
     FINAL_STEPS,
     Candidate,
     Cause,
-    CiProfile,
     Evidence,
-    OnPhaseFailure,
     Phase,
-    PhaseSpec,
     Run,
-    RunSpec,
     RunState,
-    SafetyProfile,
     Stage,
     Step,
+)
+from autopack.core.spec import (
+    CiProfile,
+    OnPhaseFailure,
+    PhaseSpec,
+    RunSpec,
+    SafetyProfile,
 )
 from tests.core.promises import keeps_promises
 from tests.core.walk import (

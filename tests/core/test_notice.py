@@ -20,7 +20,17 @@ from autopack.core.notice import (
     notices,
     trial_notice,
 )
-from autopack.core.run import Cause, Failure, Phase, Run, RunSpec, Stage, Step
+from autopack.core.run import (
+    Cause,
+    Failure,
+    Phase,
+    Run,
+    Stage,
+    Step,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 from tests import cloudevents
 from tests.core.walk import Walk, phase_spec, run_spec, specs, walk
 

@@ -21,7 +21,11 @@ from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_p
 from autopack.core.plan_check import cycles
 from autopack.core.plan_data import parse_json, parse_toml, plan_schema
 from autopack.core.plan_draft import LIST_KEYS, TEXT_KEYS, PlanDraft
-from autopack.core.run import CiProfile, Complexity, SafetyProfile
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    SafetyProfile,
+)
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 

@@ -11,14 +11,20 @@ from hypothesis import strategies as st
 from autopack.core.project import (
     CiCommand,
     EnvironmentSpec,
-    Problem,
     Project,
     Report,
     environment_key,
     parse_project,
     profile_digest,
 )
-from autopack.core.run import CiProfile, OnPhaseFailure, SafetyProfile
+from autopack.core.reader import (
+    Problem,
+)
+from autopack.core.spec import (
+    CiProfile,
+    OnPhaseFailure,
+    SafetyProfile,
+)
 from autopack.core.words import nearest, split
 
 FULL = """\

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from autopack.core.run import CiProfile, Complexity, SafetyProfile
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    SafetyProfile,
+)
 from autopack.core.strategy import (
     ALIASES,
     CATEGORIES,

@@ -49,12 +49,14 @@ from autopack.core.event import (
 )
 from autopack.core.run import (
     Candidate,
+    Evidence,
+    Run,
+)
+from autopack.core.spec import (
     CiProfile,
     Complexity,
-    Evidence,
     OnPhaseFailure,
     PhaseSpec,
-    Run,
     RunSpec,
     SafetyProfile,
     TierSpec,

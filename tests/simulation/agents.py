@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autopack.app.ports import (
+from autopack.app.agents import (
     Attempt,
     Audited,
     AuditTask,
     Built,
+)
+from autopack.app.ports import (
     Cancel,
     Clone,
     Tested,
@@ -22,7 +24,9 @@ from autopack.app.ports import (
 )
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CiVerdict, Outcome, Recommendation
-from autopack.core.run import RunSpec
+from autopack.core.spec import (
+    RunSpec,
+)
 from autopack.testing import FakeClock, MemoryRepository
 
 SURPLUS_MAX = 50

@@ -5,7 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from autopack.core.run import OnPhaseFailure, PhaseSpec, RunSpec, SafetyProfile
+from autopack.core.spec import (
+    OnPhaseFailure,
+    PhaseSpec,
+    RunSpec,
+    SafetyProfile,
+)
 from tests.core.walk import phase_spec, run_spec
 
 

@@ -12,14 +12,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autopack.app import ports
-from autopack.app.perform import Performer, World
+from autopack.app import agents, ports
+from autopack.app.perform import (
+    Performer,
+)
 from autopack.app.supervise import Cancellation, Supervisor, create_run
+from autopack.app.world import (
+    World,
+)
 from autopack.core.command import Pending, Wait
 from autopack.core.errors import Fault, OwnFault
 from autopack.core.event import Event, Happened
 from autopack.core.policy import Rules
-from autopack.core.run import PhaseSpec, Run, RunSpec
+from autopack.core.run import (
+    Run,
+)
+from autopack.core.spec import (
+    PhaseSpec,
+    RunSpec,
+)
 from autopack.testing import (
     FakeClock,
     MemoryRepository,
@@ -101,7 +112,7 @@ class Simulation:
         world = World(
             repository=lambda _spec: repository,
             rules=_rules,
-            agents=ports.Agents({"scripted": self.agents}, {"auditor": self.agents}),
+            agents=agents.Agents({"scripted": self.agents}, {"auditor": self.agents}),
             verifier=self.agents,
             clock=self.clock,
             starts=self.process.port(self.starts, ["noted", "note"]),

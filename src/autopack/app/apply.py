@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from autopack.app.ports import Built, Clone, CommitFacts, Refused, Repository
+from autopack.app.agents import (
+    Built,
+)
+from autopack.app.ports import (
+    Clone,
+    CommitFacts,
+    Refused,
+    Repository,
+)
 from autopack.core import policy
 from autopack.core.command import Audit, Build, Reapply
 from autopack.core.errors import EnvironmentFault, OperatorFault
@@ -23,8 +31,21 @@ from autopack.core.event import (
 from autopack.core.ids import candidate_ref, parked_name
 from autopack.core.patch import TreeDiff
 from autopack.core.policy import Rules
-from autopack.core.project import FILE_NAME, parse_project
-from autopack.core.run import Candidate, Evidence, Finding, PhaseSpec, RunSpec
+from autopack.core.project import (
+    parse_project,
+)
+from autopack.core.reader import (
+    FILE_NAME,
+)
+from autopack.core.run import (
+    Candidate,
+    Evidence,
+    Finding,
+)
+from autopack.core.spec import (
+    PhaseSpec,
+    RunSpec,
+)
 
 SUMMARY_CHARACTERS_MAX = 72
 """Git's convention for a commit's first line."""

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from autopack.app import apply
-from autopack.app.ports import (
+from autopack.app.agents import (
     Attempt,
     Builder,
     Built,
+)
+from autopack.app.ports import (
     Cancel,
     Clock,
     Clone,
@@ -39,13 +41,22 @@ from autopack.core.command import Build
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import AttemptEnded, CiVerdict, Outcome
 from autopack.core.patch import TreeDiff
-from autopack.core.project import FILE_NAME, PolicySettings, Project, parse_project
+from autopack.core.project import (
+    PolicySettings,
+    Project,
+    parse_project,
+)
+from autopack.core.reader import (
+    FILE_NAME,
+)
 from autopack.core.run import (
     Candidate,
-    CiProfile,
-    Complexity,
     Evidence,
     Finding,
+)
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
     PhaseSpec,
     RunSpec,
     TierSpec,

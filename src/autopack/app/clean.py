@@ -19,7 +19,9 @@ from autopack.app.ports import Refused, Store
 from autopack.app.room import Disk
 from autopack.app.supervise import ENDED_RENDERED
 from autopack.core.errors import Fault, refusal
-from autopack.core.run import RunSpec
+from autopack.core.spec import (
+    RunSpec,
+)
 
 DAY_SECONDS: Final = 86_400
 PAGE: Final = 200

@@ -10,13 +10,23 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from autopack.app.perform import Performer, World
+from autopack.app.perform import (
+    Performer,
+)
 from autopack.app.ports import Artefacts, Recorded
 from autopack.app.supervise import Cancellation
+from autopack.app.world import (
+    World,
+)
 from autopack.core.command import Pending
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import Event
-from autopack.core.run import Run, RunSpec
+from autopack.core.run import (
+    Run,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -7,31 +7,28 @@ that performing a command again after a crash does nothing twice. Never changes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, assert_never
 
 from autopack.app import apply
-from autopack.app.ports import (
-    Agents,
+from autopack.app.agents import (
     Attempt,
     Audited,
     Auditor,
     AuditTask,
     Builder,
     Built,
-    Clock,
-    Clone,
-    Repository,
-    Starts,
-    TestTask,
-    Verifier,
 )
-from autopack.app.room import Room
+from autopack.app.ports import (
+    Clone,
+    TestTask,
+)
 from autopack.app.starts import Tries
 from autopack.app.supervise import Cancellation, CutOff
-from autopack.app.turns import Slots, leave_if_cut_off, unbegun, until
+from autopack.app.turns import leave_if_cut_off, unbegun, until
+from autopack.app.world import World
 from autopack.core.command import (
     Audit,
     Build,
@@ -60,8 +57,11 @@ from autopack.core.event import (
     Recommendation,
     SnapshotLanded,
 )
-from autopack.core.policy import Rules
-from autopack.core.run import Candidate, Evidence, PhaseSpec, Run, RunSpec
+from autopack.core.run import (
+    Candidate,
+    Evidence,
+    Run,
+)
 
 A = TypeVar("A")
 _log = logging.getLogger(__name__)
@@ -71,30 +71,6 @@ BACKOFF_SECONDS_MAX = 60.0
 """The longest wait before a command is tried again after an environment failure."""
 WORK = (PrepareBase, PrepareEnvironment, Build, Audit, Test, Deliver)
 """What takes a slot: it loads the machine. Waiting does not, nor does what is short."""
-
-
-@dataclass(frozen=True)
-class World:
-    """Everything that performing asks of the outside."""
-
-    repository: Callable[[RunSpec], Repository]
-    rules: Callable[[RunSpec, PhaseSpec], Rules]
-    """The path policy of a phase, from the base commit's project file."""
-    agents: Agents
-    verifier: Verifier
-    clock: Clock
-    starts: Starts
-    scratch: Path
-    """Clones, reports and prompts live below it, by run and phase."""
-    quarantine: Path
-    """Clones whose work could not be captured, by run and phase; kept. On the disk of `scratch`."""
-    logs: Path
-    """What agents and CI printed, by run and phase; kept."""
-    backoff_seconds: float = 5.0
-    room: Room | None = None
-    """What must be free before an attempt starts; None: nothing is asked."""
-    slots: Slots | None = None
-    """Of all runs together; None: as many as there are commands."""
 
 
 class Performer:

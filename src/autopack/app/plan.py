@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from autopack.core import policy
 from autopack.core.plan import CompiledPlan
-from autopack.core.run import PhaseSpec
+from autopack.core.spec import (
+    PhaseSpec,
+)
 
 
 @dataclass(frozen=True)

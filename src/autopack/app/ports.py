@@ -10,9 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from autopack.core.event import CiVerdict, Happened, Outcome, Recommendation
+from autopack.core.event import CiVerdict, Happened
 from autopack.core.patch import TreeDiff
-from autopack.core.run import CiProfile, Evidence, Finding, PhaseSpec, Run, RunSpec
+from autopack.core.run import (
+    Evidence,
+    Finding,
+    Run,
+)
+from autopack.core.spec import (
+    CiProfile,
+    PhaseSpec,
+    RunSpec,
+)
 
 
 class Cancel(Protocol):
@@ -261,90 +270,7 @@ class Repository(Protocol):
         ...
 
 
-# --- agents, CI, artefacts ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What a builder is given."""
-
-    run_id: str
-    phase: PhaseSpec
-    number: int
-    tokens_max: int
-    evidence: Evidence | None
-    log_folder: Path
-
-
-@dataclass(frozen=True)
-class Built:
-    """What a builder says and leaves: a patch, or (None) its clone's work tree.
-
-    `outcome` SUBMITTED is a claim; git decides whether there is a change. `error` set: the
-    environment failed, not the agent.
-    """
-
-    outcome: Outcome
-    tokens: int = 0
-    note: str = ""
-    patch: bytes | None = None
-    parked_until: float = 0.0
-    error: str = ""
-
-
-class Builder(Protocol):
-    """A coding agent that does one attempt of a phase in a clone."""
-
-    def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built: ...
-
-    def spent(self, log_folder: Path, tokens_max: int) -> int:
-        """Tokens that the last try with this log folder reported; it died without an answer.
-
-        0 when it reported none, the `tokens_max` that it had when its report cannot be read.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class AuditTask:
-    run_id: str
-    phase: PhaseSpec
-    number: int
-    candidate: str
-    reason: str
-    tokens_max: int
-    log_folder: Path
-
-
-@dataclass(frozen=True)
-class Audited:
-    recommendation: Recommendation
-    tokens: int = 0
-    notes: str = ""
-    patch: bytes | None = None
-    error: str = ""
-
-
-class Auditor(Protocol):
-    """A second agent that reads a candidate and gives a verdict."""
-
-    def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited: ...
-
-    def spent(self, log_folder: Path, tokens_max: int) -> int:
-        """As a builder's."""
-        ...
-
-
-class Starts(Protocol):
-    """Notes of agents' starts, by log folder and command number; they outlive the process."""
-
-    def noted(self, log_folder: Path, command: int) -> tuple[int, ...]:
-        """For each start so far the tokens that the try before it had used."""
-        ...
-
-    def note(self, log_folder: Path, command: int, tokens: int) -> None:
-        """Note one more start; durable on return."""
-        ...
+# --- CI, artefacts ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -390,11 +316,3 @@ class Artefacts(Protocol):
     """The files under `.autonomous_runs/`, rendered from a run; each write is atomic."""
 
     def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None: ...
-
-
-@dataclass(frozen=True)
-class Agents:
-    """The agents that are configured, by name."""
-
-    builders: Mapping[str, Builder]
-    auditors: Mapping[str, Auditor]

@@ -1,7 +1,7 @@
 """Begin a run: facts of a repository, a plan and wishes become a frozen spec, or all that is wrong.
 
-Also the successor of a run that ended. Writes nothing, so that a refusal leaves nothing behind;
-`supervise.create_run` records what comes out.
+Writes nothing, so that a refusal leaves nothing behind; `supervise.create_run` records what comes
+out.
 """
 
 from __future__ import annotations
@@ -17,8 +17,20 @@ from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.ids import id_problem
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
-from autopack.core.project import FILE_NAME, Project, RunSettings, parse_project
-from autopack.core.run import OnPhaseFailure, PhaseState, Run, RunScope, RunSpec, SafetyProfile
+from autopack.core.project import (
+    Project,
+    RunSettings,
+    parse_project,
+)
+from autopack.core.reader import (
+    FILE_NAME,
+)
+from autopack.core.spec import (
+    OnPhaseFailure,
+    RunScope,
+    RunSpec,
+    SafetyProfile,
+)
 from autopack.core.words import nearest
 
 STEM_CHARACTERS_MAX: Final = 48
@@ -135,9 +147,9 @@ def new_run(
     else:
         audited = plan.audited
         problems += _scope_problems(settings, safety, plan)
-    problems += _agent_problems(machine, audited)
+    problems += agent_problems(machine, audited)
     run_id = wish.run_id or _free_id(wish.name, source, known)
-    problems += _name_problems(run_id, source, known)
+    problems += name_problems(run_id, source, known)
     if problems or isinstance(plan, PlanRefused):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
     spec = _spec(run_id, project, source, (base, commit), plan, machine, settings, safety)
@@ -209,61 +221,6 @@ def trial(project_id: str, repository: str, base: str, commit: str) -> RunSpec:
     )
 
 
-def successor(
-    run: Run, source: Source, machine: Machine, known: Container[str], onto: str = ""
-) -> RunSpec:
-    """The run that continues `run` from its last good snapshot, or again from the commit `onto`.
-
-    On `onto` only what it already holds counts as landed.
-    """
-    _refuse_retry(run, again=bool(onto))
-    done = {phase.phase_id for phase in run.phases if phase.state is PhaseState.COMPLETE}
-    if onto:
-        commit = source.commit(onto)
-        if not commit:
-            raise OperatorFault(f"{onto} names no commit of {source.top}", "`git fetch` it first")
-        held = {s.phase_id for s in run.snapshots if source.is_ancestor(s.commit, commit)}
-        inherited = source.is_ancestor(run.spec.base_commit, commit)
-        base, landed = (onto, commit), (done & held) | set(run.spec.landed if inherited else ())
-    else:
-        ref = run.spec.branch if run.snapshots else run.spec.base_ref
-        base, landed = (ref, run.tip or run.spec.base_commit), done | set(run.spec.landed)
-    run_id = _free_successor(run.run_id, source, known)
-    left = tuple(p.phase_id for p in run.spec.phases if p.phase_id not in landed)
-    audited = tuple(p.phase_id for p in run.spec.phases if not p.auto_apply)
-    problems = [
-        *_agent_problems(machine, [each for each in audited if each in left]),
-        *_name_problems(run_id, source, known),
-    ]
-    if not left:
-        problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
-    if problems:
-        raise OperatorFault("\n".join(problems), "nothing was started")
-    return replace(
-        run.spec,
-        run_id=run_id,
-        repository=str(source.top),
-        base_ref=base[0],
-        base_commit=base[1],
-        builder=machine.builder,
-        auditor=machine.auditor,
-        sandbox=machine.sandbox,
-        predecessor=run.run_id,
-        landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
-    )
-
-
-def _refuse_retry(run: Run, *, again: bool) -> None:
-    if not run.ended:
-        hint = f"`autopack run watch {run.run_id}`, or `autopack run cancel {run.run_id}` first"
-        raise OperatorFault(f"run {run.run_id} is still under way", hint)
-    if run.failure is None and not again:
-        hint = "`--onto REF` makes it again on another base"
-        if run.delivered != run.tip:
-            hint = f"`autopack run deliver {run.run_id}` brings its branch to you"
-        raise OperatorFault(f"run {run.run_id} succeeded: there is nothing to retry", hint)
-
-
 def _settled(wish: Wish, project: RunSettings) -> RunSettings:
     """Wishes over the project's defaults."""
     return replace(
@@ -290,7 +247,8 @@ def _scope_problems(settings: RunSettings, safety: SafetyProfile, plan: Compiled
     return [f"the plan has {len(plan.tiers)} tiers and run_scope is single_tier{implied}: {hint}"]
 
 
-def _agent_problems(machine: Machine, audited: Collection[str]) -> list[str]:
+def agent_problems(machine: Machine, audited: Collection[str]) -> list[str]:
+    """No builder, an agent that is not configured, no auditor for phases that need one."""
     known = ", ".join(sorted(machine.agents)) or "none is configured"
     problems = []
     if not machine.builder:
@@ -306,7 +264,7 @@ def _agent_problems(machine: Machine, audited: Collection[str]) -> list[str]:
     return problems
 
 
-def _name_problems(run_id: str, source: Source, known: Container[str]) -> list[str]:
+def name_problems(run_id: str, source: Source, known: Container[str]) -> list[str]:
     """A name that is no id, or taken; refs `a` and `a/b` cannot both exist."""
     if problem := id_problem(run_id):
         return [f"run id {run_id!r}: {problem}"]
@@ -325,15 +283,10 @@ def _name_problems(run_id: str, source: Source, known: Container[str]) -> list[s
 
 def _free_id(name: str, source: Source, known: Container[str]) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:STEM_CHARACTERS_MAX].strip("-_") or "run"
-    return _free(lambda number: f"{stem}-{number}", source, known)
+    return free_name(lambda number: f"{stem}-{number}", source, known)
 
 
-def _free_successor(run_id: str, source: Source, known: Container[str]) -> str:
-    stem = re.sub(r"-r\d+$", "", run_id)
-    return _free(lambda number: f"{stem}-r{number}", source, known)
-
-
-def _free(called: Callable[[int], str], source: Source, known: Container[str]) -> str:
+def free_name(called: Callable[[int], str], source: Source, known: Container[str]) -> str:
     """The first of the names that neither the store nor the repository has."""
     number = 1
     while called(number) in known or _taken(called(number), source):

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autopack.app.ports import Starts
+from autopack.app.agents import (
+    Starts,
+)
 from autopack.core.event import CommandFailed
 
 

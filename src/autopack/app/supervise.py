@@ -28,7 +28,13 @@ from autopack.core.event import (
     Happened,
     RunCreated,
 )
-from autopack.core.run import Run, RunSpec, Stage
+from autopack.core.run import (
+    Run,
+    Stage,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 
 _log = logging.getLogger(__name__)
 ENDED_RENDERED = 10

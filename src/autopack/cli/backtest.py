@@ -93,7 +93,7 @@ def backtest(
 
 
 def _replayed(repo: str, asked: Asked, told: Told) -> Report:
-    from autopack import trials, wiring
+    from autopack import staffing, trials, wiring
     from autopack.app.backtest import replay
     from autopack.app.start import find_base
     from autopack.cli import render
@@ -107,7 +107,7 @@ def _replayed(repo: str, asked: Asked, told: Told) -> Report:
     base, tip = find_base(source, "")
     wish, judged_by = _wish(source, base, tip, asked)
     if asked.ci:
-        wiring.check_sandbox(loaded.settings.sandbox)
+        staffing.check_sandbox(loaded.settings.sandbox)
     clock = wiring.clock(loaded)
     began = clock.monotonic()
     found: list[Replayed] = []
@@ -171,7 +171,9 @@ def _settings(folder: Path, asked: Asked) -> Loaded:
 def _wish(source: Checkout, base: str, tip: str, asked: Asked) -> tuple[Wish, str]:
     """What to replay, and whose policy judges."""
     from autopack.app.backtest import Policies, project_of
-    from autopack.core.project import FILE_NAME
+    from autopack.core.reader import (
+        FILE_NAME,
+    )
     from autopack.trials import Wish
 
     name = source.top.name

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from autopack import wiring
+from autopack import staffing, wiring
 from autopack.app.start import Wish
 from autopack.cli import launch, render
 from autopack.core.errors import OperatorFault
@@ -52,7 +52,7 @@ def demo(
     if sandbox not in (None, *SANDBOXES):
         what = f"sandbox {sandbox!r}: must be one of {', '.join(SANDBOXES)}"
         raise OperatorFault(what, "nothing was made")
-    wiring.check_sandbox(sandbox or SANDBOXES[0])
+    staffing.check_sandbox(sandbox or SANDBOXES[0])
     place = _place(folder)
     _settle(place)
     repository = place / "toolbox"

@@ -201,7 +201,7 @@ def _prepares(loaded: Loaded, folder: Path) -> bool:
 
 def _agents(loaded: Loaded, *, prepares: bool) -> Result:
     """The default builder and auditor: without them no run starts."""
-    from autopack import wiring
+    from autopack import staffing
 
     settings = loaded.settings
     if not settings.builder:
@@ -213,7 +213,7 @@ def _agents(loaded: Loaded, *, prepares: bool) -> Result:
             return Result(
                 "agents", "fail", f"{role} {name}: no [agents.{name}]", f"add it as {role}"
             )
-    doubts = wiring.check_agents(loaded, settings.builder, settings.auditor, prepares=prepares)
+    doubts = staffing.check_agents(loaded, settings.builder, settings.auditor, prepares=prepares)
     if doubts:
         return Result("agents", "warn", "; ".join(doubts), DOUBTED)
     if not settings.auditor:
@@ -224,10 +224,10 @@ def _agents(loaded: Loaded, *, prepares: bool) -> Result:
 
 def _other_agent(loaded: Loaded, name: str, *, prepares: bool) -> Result:
     """An agent that only a flag would choose: what it lacks hinders no other run."""
-    from autopack import wiring
+    from autopack import staffing
 
     try:
-        doubts = wiring.check_agents(loaded, name, "", prepares=prepares)
+        doubts = staffing.check_agents(loaded, name, "", prepares=prepares)
     except Fault as fault:
         return Result(f"agent {name}", "warn", fault.what, fault.hint)
     if doubts:

@@ -23,7 +23,9 @@ def init(*, repo: Repo = None, json: Json = False) -> None:
     from autopack import wiring
     from autopack.cli import detect, render
     from autopack.core.errors import OperatorFault
-    from autopack.core.project import FILE_NAME
+    from autopack.core.reader import (
+        FILE_NAME,
+    )
     from autopack.settings import load
 
     folder = repo or Path.cwd()

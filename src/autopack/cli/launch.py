@@ -13,19 +13,34 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from autopack import wiring
+from autopack import staffing, wiring
 from autopack.app.plan import DryRun, dry_run
 from autopack.app.ports import Store
 from autopack.app.report import RunView, run_view
+from autopack.app.retry import (
+    successor,
+)
 from autopack.app.sentences import count
-from autopack.app.start import Machine, Ready, Source, Wish, new_run, read_project, successor
+from autopack.app.start import (
+    Machine,
+    Ready,
+    Source,
+    Wish,
+    new_run,
+    read_project,
+)
 from autopack.app.supervise import create_run
 from autopack.cli import render, view, wire
 from autopack.cli.alert import Alert
 from autopack.cli.exits import DONE, FAILED, INTERRUPTED
 from autopack.cli.watch import follow
 from autopack.core.errors import OperatorFault
-from autopack.core.run import Run, RunSpec
+from autopack.core.run import (
+    Run,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 from autopack.core.words import nearest
 from autopack.settings import Loaded, load
 
@@ -170,10 +185,10 @@ def _wish(wish: Wish, loaded: Loaded) -> Wish:
 
 def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool) -> None:
     """What would fail the run at its first command: sandbox, agents' configuration and programs."""
-    wiring.check_sandbox(spec.sandbox)
+    staffing.check_sandbox(spec.sandbox)
     project = read_project(source, spec.base_ref, spec.base_commit)
     prepares = project.environment is not None
-    doubts = wiring.check_agents(loaded, spec.builder, spec.auditor, prepares=prepares)
+    doubts = staffing.check_agents(loaded, spec.builder, spec.auditor, prepares=prepares)
     if not as_json:
         render.note(*(f"warning: {doubt}" for doubt in doubts))
 

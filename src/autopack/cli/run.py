@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from autopack.cli.options import Json, Repo, RunId
-from autopack.core.run import OnPhaseFailure, SafetyProfile
+from autopack.core.spec import (
+    OnPhaseFailure,
+    SafetyProfile,
+)
 
 app = App(name="run", help="Start a run of PLAN, or look after runs.")
 

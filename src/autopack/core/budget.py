@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from autopack.core.run import FINAL_STEPS, Phase, Run, SafetyProfile, Step, TierSpec
+from autopack.core.run import (
+    FINAL_STEPS,
+    Phase,
+    Run,
+    Step,
+)
+from autopack.core.spec import (
+    SafetyProfile,
+    TierSpec,
+)
 
 
 class Room(StrEnum):

@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from autopack.core.run import Candidate, CiProfile, Evidence
+from autopack.core.run import (
+    Candidate,
+    Evidence,
+)
+from autopack.core.spec import (
+    CiProfile,
+)
 
 
 @dataclass(frozen=True)

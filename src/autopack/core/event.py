@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from autopack.core.run import Candidate, Evidence, Finding, RunSpec
+from autopack.core.run import (
+    Candidate,
+    Evidence,
+    Finding,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 
 
 class Outcome(StrEnum):

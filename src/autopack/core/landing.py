@@ -21,9 +21,11 @@ from autopack.core.run import (
     Failure,
     Phase,
     Run,
-    SafetyProfile,
     Stage,
     Step,
+)
+from autopack.core.spec import (
+    SafetyProfile,
 )
 
 _IN_QUEUE = frozenset({Step.LANDING_QUEUED, Step.REAPPLYING, Step.TESTING, Step.LANDING})

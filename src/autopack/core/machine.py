@@ -54,8 +54,16 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
-from autopack.core.run import Phase, Run, RunSpec, Stage, Step
+from autopack.core.run import (
+    Phase,
+    Run,
+    Stage,
+    Step,
+)
 from autopack.core.schedule import schedule
+from autopack.core.spec import (
+    RunSpec,
+)
 
 ANSWERS: dict[type[Command], tuple[type[Event], ...]] = {
     PrepareBase: (BasePrepared, CommandFailed),

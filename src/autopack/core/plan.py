@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 from autopack.core.plan_check import problems_of
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, PlanProblem, TierDraft, suggestion
-from autopack.core.run import Complexity, PhaseSpec, SafetyProfile, TierSpec
+from autopack.core.spec import (
+    Complexity,
+    PhaseSpec,
+    SafetyProfile,
+    TierSpec,
+)
 from autopack.core.strategy import (
     ALIASES,
     CATEGORIES,

@@ -23,7 +23,9 @@ from autopack.core.plan_draft import (
     quoted,
     suggestion,
 )
-from autopack.core.run import Complexity
+from autopack.core.spec import (
+    Complexity,
+)
 from autopack.core.strategy import MODES
 
 PATH_CHARACTERS_MAX = 1_000

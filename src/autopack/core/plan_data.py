@@ -27,7 +27,9 @@ from autopack.core.plan_draft import (
     trimmed,
     unreadable,
 )
-from autopack.core.run import Complexity
+from autopack.core.spec import (
+    Complexity,
+)
 from autopack.core.strategy import MODES
 from autopack.core.words import nearest, syntax_fault
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from autopack.core.patch import Change, TreeDiff
     from autopack.core.project import PolicySettings, Project
-    from autopack.core.run import PhaseSpec
+    from autopack.core.spec import (
+        PhaseSpec,
+    )
 
 FILES_MAX: Final = 1_000  # files of a change; above every builder mode, for phases without one
 CHANGED_LINES_MAX: Final = 100_000  # added plus removed lines; above every builder mode

@@ -46,12 +46,14 @@ from autopack.core.run import (
     Doubt,
     Evidence,
     Failure,
-    OnPhaseFailure,
     Phase,
     Run,
     Snapshot,
     Stage,
     Step,
+)
+from autopack.core.spec import (
+    OnPhaseFailure,
 )
 
 

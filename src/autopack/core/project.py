@@ -10,16 +10,21 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final
 
 from autopack.core.ids import id_problem
-from autopack.core.run import CiProfile, OnPhaseFailure, RunScope, SafetyProfile
-from autopack.core.words import nearest, split, syntax_fault
+from autopack.core.reader import Problem, Reader
+from autopack.core.spec import (
+    CiProfile,
+    OnPhaseFailure,
+    RunScope,
+    SafetyProfile,
+)
+from autopack.core.words import syntax_fault
 
-FILE_NAME: Final = "autopack.toml"
 MACHINE_KEYS: Final = frozenset(
     {"builder", "auditor", "sandbox", "workers_max", "agents", "database_url", "runs_dir"}
 )
@@ -29,9 +34,6 @@ COMMAND_SECONDS_DEFAULT: Final = 600
 ENVIRONMENT_SECONDS_DEFAULT: Final = 900
 SECONDS_MAX: Final = 24 * 3600
 COMMANDS_MAX: Final = 50
-PATHS_MAX: Final = 200
-
-E = TypeVar("E", bound=StrEnum)
 
 
 class Report(StrEnum):
@@ -103,19 +105,6 @@ class Project:
         return self.strict if profile is CiProfile.STRICT else self.normal
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong: the key's path, its line (0 when unknown), what to write instead."""
-
-    key: str
-    message: str
-    line: int = 0
-
-    def __str__(self) -> str:
-        where = f"{FILE_NAME}:{self.line}" if self.line else FILE_NAME
-        return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
-
-
 def parse_project(text: str, name: str) -> Project | tuple[Problem, ...]:
     """The project part of `text`, or all its problems; `name` is the id when it gives none."""
     try:
@@ -123,7 +112,7 @@ def parse_project(text: str, name: str) -> Project | tuple[Problem, ...]:
     except tomllib.TOMLDecodeError as fault:
         line, message = syntax_fault(text, str(fault))
         return (Problem("", f"not TOML: {message}", line),)
-    reader = _Reader(text)
+    reader = Reader(text)
     reader.known(table, "", PROJECT_KEYS | MACHINE_KEYS)
     project_id = _project_id(reader, table, name)
     ci = reader.table(table, "ci", frozenset({"normal", "strict"}))
@@ -164,7 +153,7 @@ def _digest(value: object) -> str:
     return hashlib.sha256(encoded.encode()).hexdigest()
 
 
-def _project_id(reader: _Reader, table: dict[str, object], name: str) -> str:
+def _project_id(reader: Reader, table: dict[str, object], name: str) -> str:
     given = reader.table(table, "project", frozenset({"id"}))
     project_id = reader.text(given, "project.id") if "id" in given else name
     if problem := id_problem(project_id):
@@ -174,7 +163,7 @@ def _project_id(reader: _Reader, table: dict[str, object], name: str) -> str:
     return project_id
 
 
-def _profile(reader: _Reader, ci: dict[str, object], name: str) -> tuple[CiCommand, ...]:
+def _profile(reader: Reader, ci: dict[str, object], name: str) -> tuple[CiCommand, ...]:
     key = f"ci.{name}"
     profile = reader.table(ci, key, frozenset({"commands"}))
     if "commands" not in profile:
@@ -190,7 +179,7 @@ def _profile(reader: _Reader, ci: dict[str, object], name: str) -> tuple[CiComma
     )
 
 
-def _command(reader: _Reader, item: object, key: str) -> CiCommand | None:
+def _command(reader: Reader, item: object, key: str) -> CiCommand | None:
     if not isinstance(item, dict):
         reader.problem(key, 'write a table: { run = "…", report = "junit" }')
         return None
@@ -210,7 +199,7 @@ def _command(reader: _Reader, item: object, key: str) -> CiCommand | None:
     return CiCommand(argv, report, seconds)
 
 
-def _environment(reader: _Reader, table: dict[str, object]) -> EnvironmentSpec:
+def _environment(reader: Reader, table: dict[str, object]) -> EnvironmentSpec:
     keys = frozenset({"prepare", "inputs", "cache", "seconds_max"})
     given = reader.table(table, "environment", keys)
     listed = reader.list(given, "environment.prepare", COMMANDS_MAX)
@@ -229,7 +218,7 @@ def _environment(reader: _Reader, table: dict[str, object]) -> EnvironmentSpec:
     return EnvironmentSpec(tuple(prepare), cache, inputs, seconds or ENVIRONMENT_SECONDS_DEFAULT)
 
 
-def _policy(reader: _Reader, table: dict[str, object]) -> PolicySettings:
+def _policy(reader: Reader, table: dict[str, object]) -> PolicySettings:
     keys = frozenset({"protected", "max_files", "max_changed_lines", "max_file_bytes"})
     given = reader.table(table, "policy", keys)
     return PolicySettings(
@@ -240,7 +229,7 @@ def _policy(reader: _Reader, table: dict[str, object]) -> PolicySettings:
     )
 
 
-def _run(reader: _Reader, table: dict[str, object]) -> RunSettings:
+def _run(reader: Reader, table: dict[str, object]) -> RunSettings:
     numbers = ("parallel_max", "token_cap", "max_phases", "max_duration_minutes")
     choices = ("safety_profile", "run_scope", "on_phase_failure")
     keys = frozenset({*numbers, *choices, "parked_minutes_max"})
@@ -261,140 +250,3 @@ def path_problem(path: str) -> str:
     if any(part in ("", ".", "..") for part in parts):
         return f"{path!r}: write it without '.', '..' or empty parts"
     return f"{path!r}: git's own folder" if parts[0].lower() == ".git" else ""
-
-
-class _Reader:
-    """Takes values out of parsed TOML and collects what is wrong with them.
-
-    Every method names the full key path; the value is the last part of it.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.lines = text.splitlines()
-        self.problems: list[Problem] = []
-
-    def problem(self, key: str, message: str) -> None:
-        self.problems.append(Problem(key, message, line_of(self.lines, key)))
-
-    def known(self, table: Mapping[str, object], key: str, names: frozenset[str]) -> None:
-        for name in table:
-            if name not in names:
-                meant = nearest(name, names)
-                hint = f"did you mean {meant!r}?" if meant else f"known: {', '.join(sorted(names))}"
-                self.problem(f"{key}.{name}" if key else name, f"unknown key; {hint}")
-
-    def table(
-        self, parent: Mapping[str, object], key: str, names: frozenset[str]
-    ) -> dict[str, object]:
-        value = parent.get(_last(key), {})
-        if not isinstance(value, dict):
-            self.problem(key, "must be a table")
-            return {}
-        self.known(value, key, names)
-        return value
-
-    def text(self, parent: Mapping[str, object], key: str) -> str:
-        value = parent[_last(key)]
-        if isinstance(value, str):
-            return value
-        self.problem(key, "must be a string")
-        return ""
-
-    def list(self, parent: Mapping[str, object], key: str, most: int) -> list[object]:
-        value = parent.get(_last(key), [])
-        if not isinstance(value, list):
-            self.problem(key, "must be a list")
-            return []
-        if len(value) > most:
-            self.problem(key, f"{len(value)} entries, at most {most}")
-        return value[:most]
-
-    def texts(
-        self, parent: Mapping[str, object], key: str, refuse: Callable[[str], str]
-    ) -> tuple[str, ...]:
-        kept = []
-        for number, value in enumerate(self.list(parent, key, PATHS_MAX)):
-            why = refuse(value) if isinstance(value, str) else "must be a string"
-            if why:
-                self.problem(f"{key}[{number}]", why)
-            else:
-                kept.append(str(value))
-        return tuple(dict.fromkeys(kept))
-
-    def argv(self, value: object, key: str) -> tuple[str, ...]:
-        try:
-            words = split(value) if isinstance(value, str) else value
-        except ValueError as fault:
-            self.problem(key, str(fault))
-            return ()
-        if not isinstance(words, (list, tuple)) or not all(isinstance(w, str) for w in words):
-            self.problem(key, "must be a string or a list of strings")
-            return ()
-        if not words or not words[0] or any("\0" in word for word in words):
-            self.problem(key, "must name a program, without NUL characters")
-            return ()
-        return tuple(words)
-
-    def whole(self, parent: Mapping[str, object], key: str, most: int = 2**53) -> int | None:
-        value = parent.get(_last(key))
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            self.problem(key, f"must be a whole number from 1 to {most:,}")
-            return None
-        return value
-
-    def choice(self, parent: Mapping[str, object], key: str, kind: type[E]) -> E | None:
-        value = parent.get(_last(key))
-        if value is None:
-            return None
-        options = [each.value for each in kind]
-        if value in options:
-            return kind(value)
-        meant = nearest(value, options) if isinstance(value, str) else ""
-        hint = f"; did you mean {meant!r}?" if meant else ""
-        self.problem(key, f"must be one of {', '.join(options)}{hint}")
-        return None
-
-
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def line_of(lines: list[str], key: str) -> int:
-    """The line that gives `key`, as far as plain text tells; else its table's line, or 0."""
-    names = [part.partition("[")[0] for part in key.split(".")]
-    first, rest = _section(lines, names)
-    if not rest:
-        return first
-    end = next(
-        (n for n in range(first, len(lines)) if first and re.match(r"\s*\[\[?\w", lines[n])),
-        len(lines),
-    )
-    start = first
-    if index := re.search(r"\[(\d+)\]\.", key):
-        items = [n for n in range(first, end) if "{" in lines[n]]
-        start = items[int(index[1])] if int(index[1]) < len(items) else first
-    for name in reversed(rest):
-        given = re.compile(r"(?:^|[\s{,])" + _quoted(name) + r"\s*[=.]")
-        for number in range(start, end):
-            if given.search(lines[number]):
-                return number + 1
-        if start > first:
-            return start + 1
-    return first
-
-
-def _section(lines: list[str], names: list[str]) -> tuple[int, list[str]]:
-    """The line number of the innermost table header over a key, and the names below it."""
-    for depth in range(len(names), 0, -1):
-        path = r"\s*\.\s*".join(_quoted(name) for name in names[:depth])
-        header = re.compile(r"\s*\[\[?\s*" + path + r"\s*\]")
-        for number, line in enumerate(lines, 1):
-            if header.match(line):
-                return number, names[depth:]
-    return 0, names
-
-
-def _quoted(name: str) -> str:
-    return f"[\"']?{re.escape(name)}[\"']?"

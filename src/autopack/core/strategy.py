@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from autopack.core.run import CiProfile, Complexity, SafetyProfile
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    SafetyProfile,
+)
 
 
 class IssueSeverity(StrEnum):

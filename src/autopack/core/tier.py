@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autopack.core.run import FINAL_STEPS, Phase, Run, Step, TierSpec
+from autopack.core.run import (
+    FINAL_STEPS,
+    Phase,
+    Run,
+    Step,
+)
+from autopack.core.spec import (
+    TierSpec,
+)
 
 
 class TierState(StrEnum):

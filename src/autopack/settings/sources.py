@@ -20,7 +20,14 @@ from pydantic import AliasChoices, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from autopack.core.errors import OperatorFault
-from autopack.core.project import FILE_NAME, PROJECT_KEYS, line_of, parse_project
+from autopack.core.project import (
+    PROJECT_KEYS,
+    parse_project,
+)
+from autopack.core.reader import (
+    FILE_NAME,
+    line_of,
+)
 from autopack.core.words import nearest, syntax_fault
 from autopack.settings.database import without_password
 from autopack.settings.folders import Folders, at_home, folders_of, xdg

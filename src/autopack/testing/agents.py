@@ -11,18 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autopack.app.ports import (
+from autopack.app.agents import (
     Attempt,
     Audited,
     AuditTask,
     Built,
+)
+from autopack.app.ports import (
     Cancel,
     Clone,
     Tested,
     TestTask,
 )
 from autopack.core.event import CiVerdict, Outcome, Recommendation
-from autopack.core.run import RunSpec
+from autopack.core.spec import (
+    RunSpec,
+)
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ from autopack.core.run import (
     Failure,
     Finding,
     Phase,
-    PhaseSpec,
     Run,
-    RunSpec,
     Snapshot,
+)
+from autopack.core.spec import (
+    PhaseSpec,
+    RunSpec,
     TierSpec,
 )
 from tests.contracts.walks import walk

@@ -19,7 +19,16 @@ from autopack.adapters.agents.options import Options
 from autopack.adapters.agents.program import check_arguments, check_program
 from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
 from autopack.adapters.agents.registry import AgentContext
-from autopack.app.ports import Attempt, Audited, AuditTask, Built, Cancel, Clone
+from autopack.app.agents import (
+    Attempt,
+    Audited,
+    AuditTask,
+    Built,
+)
+from autopack.app.ports import (
+    Cancel,
+    Clone,
+)
 from autopack.core.errors import EnvironmentFault, refusal
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.words import plain

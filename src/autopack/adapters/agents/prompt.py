@@ -12,9 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from autopack.app.ports import Attempt, AuditTask
+from autopack.app.agents import (
+    Attempt,
+    AuditTask,
+)
 from autopack.core.errors import OperatorFault
-from autopack.core.run import Evidence, Finding, PhaseSpec
+from autopack.core.run import (
+    Evidence,
+    Finding,
+)
+from autopack.core.spec import (
+    PhaseSpec,
+)
 from autopack.core.words import nearest, plain
 
 SHIPPED: Final = Path(__file__).with_name("prompts")

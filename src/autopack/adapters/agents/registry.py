@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from autopack.adapters.plugins import AGENTS, load
+from autopack.app.agents import (
+    Agents,
+    Auditor,
+    Builder,
+)
 from autopack.app.backtest import History
-from autopack.app.ports import Agents, Auditor, Builder
 from autopack.core.errors import OperatorFault
 from autopack.process.workbench import Prepared, Workbench
 

@@ -12,8 +12,15 @@ from typing import Final
 
 from autopack.adapters.agents.options import Options
 from autopack.adapters.agents.registry import AgentContext
+from autopack.app.agents import (
+    Attempt,
+    Built,
+)
 from autopack.app.backtest import History
-from autopack.app.ports import Attempt, Built, Cancel, Clone
+from autopack.app.ports import (
+    Cancel,
+    Clone,
+)
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import Outcome
 

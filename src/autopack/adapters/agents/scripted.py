@@ -16,7 +16,16 @@ from typing import Final, TypeVar
 
 from autopack.adapters.agents.options import Options
 from autopack.adapters.agents.registry import AgentContext
-from autopack.app.ports import Attempt, Audited, AuditTask, Built, Cancel, Clone
+from autopack.app.agents import (
+    Attempt,
+    Audited,
+    AuditTask,
+    Built,
+)
+from autopack.app.ports import (
+    Cancel,
+    Clone,
+)
 from autopack.core.errors import OperatorFault
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.words import nearest

@@ -25,14 +25,22 @@ from autopack.app.ports import Cancel, Repository, Tested, TestTask
 from autopack.core.errors import EnvironmentFault, OperatorFault, refusal
 from autopack.core.event import CiVerdict
 from autopack.core.project import (
-    FILE_NAME,
     CiCommand,
     Project,
     Report,
     parse_project,
     profile_digest,
 )
-from autopack.core.run import Evidence, Finding, RunSpec
+from autopack.core.reader import (
+    FILE_NAME,
+)
+from autopack.core.run import (
+    Evidence,
+    Finding,
+)
+from autopack.core.spec import (
+    RunSpec,
+)
 from autopack.core.words import plain
 from autopack.process.folders import borrowed_objects, clear, write_log
 from autopack.process.limits import Ended, Finished, Limits, ProgramMissing

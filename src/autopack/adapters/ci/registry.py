@@ -14,7 +14,9 @@ from autopack.adapters.ci.local import GreenResults, LocalVerifier
 from autopack.adapters.plugins import VERIFIERS, load
 from autopack.app.ports import Repository, Verifier
 from autopack.core.project import Project
-from autopack.core.run import RunSpec
+from autopack.core.spec import (
+    RunSpec,
+)
 from autopack.process.workbench import Workbench
 
 

@@ -12,7 +12,7 @@ from autopack.core.errors import EnvironmentFault
 
 
 class FileStarts:
-    """Implements `app.ports.Starts`."""
+    """Implements `app.agents.Starts`."""
 
     def noted(self, log_folder: Path, command: int) -> tuple[int, ...]:
         """The tokens on each line; a line that a crash or a hand spoilt is a start all the same."""

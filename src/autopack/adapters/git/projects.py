@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from autopack.adapters.git.wrapper import Git
-    from autopack.core.run import RunSpec
+    from autopack.core.spec import (
+        RunSpec,
+    )
     from autopack.process.limits import Identity
 
 

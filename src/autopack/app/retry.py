@@ -1,0 +1,75 @@
+"""The successor of a run that ended: from its last good snapshot, or again on another base.
+
+Writes nothing; a run that has ended is never opened again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import replace
+
+from autopack.app.start import Machine, Source, agent_problems, free_name, name_problems
+from autopack.core.errors import OperatorFault
+from autopack.core.run import PhaseState, Run
+from autopack.core.spec import RunSpec
+
+
+def successor(
+    run: Run, source: Source, machine: Machine, known: Container[str], onto: str = ""
+) -> RunSpec:
+    """The run that continues `run` from its last good snapshot, or again from the commit `onto`.
+
+    On `onto` only what it already holds counts as landed.
+    """
+    _refuse_retry(run, again=bool(onto))
+    done = {phase.phase_id for phase in run.phases if phase.state is PhaseState.COMPLETE}
+    if onto:
+        commit = source.commit(onto)
+        if not commit:
+            raise OperatorFault(f"{onto} names no commit of {source.top}", "`git fetch` it first")
+        held = {s.phase_id for s in run.snapshots if source.is_ancestor(s.commit, commit)}
+        inherited = source.is_ancestor(run.spec.base_commit, commit)
+        base, landed = (onto, commit), (done & held) | set(run.spec.landed if inherited else ())
+    else:
+        ref = run.spec.branch if run.snapshots else run.spec.base_ref
+        base, landed = (ref, run.tip or run.spec.base_commit), done | set(run.spec.landed)
+    run_id = _free_successor(run.run_id, source, known)
+    left = tuple(p.phase_id for p in run.spec.phases if p.phase_id not in landed)
+    audited = tuple(p.phase_id for p in run.spec.phases if not p.auto_apply)
+    problems = [
+        *agent_problems(machine, [each for each in audited if each in left]),
+        *name_problems(run_id, source, known),
+    ]
+    if not left:
+        problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
+    if problems:
+        raise OperatorFault("\n".join(problems), "nothing was started")
+    return replace(
+        run.spec,
+        run_id=run_id,
+        repository=str(source.top),
+        base_ref=base[0],
+        base_commit=base[1],
+        builder=machine.builder,
+        auditor=machine.auditor,
+        sandbox=machine.sandbox,
+        predecessor=run.run_id,
+        landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
+    )
+
+
+def _refuse_retry(run: Run, *, again: bool) -> None:
+    if not run.ended:
+        hint = f"`autopack run watch {run.run_id}`, or `autopack run cancel {run.run_id}` first"
+        raise OperatorFault(f"run {run.run_id} is still under way", hint)
+    if run.failure is None and not again:
+        hint = "`--onto REF` makes it again on another base"
+        if run.delivered != run.tip:
+            hint = f"`autopack run deliver {run.run_id}` brings its branch to you"
+        raise OperatorFault(f"run {run.run_id} succeeded: there is nothing to retry", hint)
+
+
+def _free_successor(run_id: str, source: Source, known: Container[str]) -> str:
+    stem = re.sub(r"-r\d+$", "", run_id)
+    return free_name(lambda number: f"{stem}-r{number}", source, known)

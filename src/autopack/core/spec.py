@@ -1,0 +1,112 @@
+"""What is frozen when a run is created: its tiers and phases as compiled, its limits.
+
+Nothing here changes while a run works. Never decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Complexity(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class SafetyProfile(StrEnum):
+    NORMAL = "normal"
+    SAFETY_CRITICAL = "safety_critical"
+
+
+class RunScope(StrEnum):
+    MULTI_TIER = "multi_tier"
+    SINGLE_TIER = "single_tier"
+
+
+class CiProfile(StrEnum):
+    NORMAL = "normal"
+    STRICT = "strict"
+
+
+class OnPhaseFailure(StrEnum):
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class PhaseSpec:
+    """One phase as compiled from the plan and the ruleset; globs are gitignore patterns."""
+
+    phase_id: str
+    tier_id: str
+    phase_index: int
+    name: str
+    task: str
+    task_category: str
+    complexity: Complexity
+    builder_mode: str
+    scope: tuple[str, ...]
+    needs: tuple[str, ...]
+    packs: tuple[str, ...]
+    deliver: tuple[str, ...]
+    ci_profile: CiProfile
+    auto_apply: bool
+    auditor_profile: str
+    builder_attempts_max: int
+    auditor_attempts_max: int
+    incident_token_cap: int
+    files_max: int
+    changed_lines_max: int
+
+
+@dataclass(frozen=True)
+class TierSpec:
+    """One tier: a barrier; its caps in tokens and CI runs."""
+
+    tier_id: str
+    tier_index: int
+    name: str
+    token_cap: int
+    ci_run_cap: int
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that is frozen when a run is created."""
+
+    run_id: str
+    project_id: str
+    repository: str
+    base_ref: str
+    base_commit: str
+    tiers: tuple[TierSpec, ...]
+    phases: tuple[PhaseSpec, ...]
+    builder: str
+    auditor: str
+    sandbox: str
+    safety_profile: SafetyProfile = SafetyProfile.NORMAL
+    run_scope: RunScope = RunScope.MULTI_TIER
+    on_phase_failure: OnPhaseFailure = OnPhaseFailure.CONTINUE
+    parallel_max: int = 1
+    token_cap: int = 5_000_000
+    phases_max: int = 25
+    duration_seconds_max: int = 120 * 60
+    parked_seconds_max: int = 600 * 60
+    infra_retries_max: int = 2
+    conflicts_max: int = 2
+    reapplies_max: int = 100
+    parks_max: int = 50
+    predecessor: str = ""
+    """The run that this one continues."""
+    landed: tuple[str, ...] = ()
+    """Phases that landed in the predecessor: skipped here, and satisfied."""
+
+    @property
+    def branch(self) -> str:
+        """The integration branch, without `refs/heads/`."""
+        return f"autonomous/{self.run_id}"
+
+    def phase(self, phase_id: str) -> PhaseSpec:
+        return next(spec for spec in self.phases if spec.phase_id == phase_id)
