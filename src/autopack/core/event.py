@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from autopack.core.issue import IssueReport
 from autopack.core.run import (
     Candidate,
     Evidence,
@@ -86,6 +87,7 @@ class AttemptEnded:
     candidate: Candidate | None = None
     evidence: Evidence | None = None
     parked_until: float = 0.0
+    issues: tuple[IssueReport, ...] = ()
     kind: Literal["attempt_ended"] = "attempt_ended"
 
 
@@ -113,6 +115,7 @@ class AuditEnded:
     tokens: int = 0
     notes: str = ""
     candidate: Candidate | None = None
+    issues: tuple[IssueReport, ...] = ()
     kind: Literal["audit_ended"] = "audit_ended"
 
 
@@ -127,6 +130,8 @@ class CandidateTested:
     cached: bool = False
     weak: bool = False
     """Judged by exit code alone."""
+    passed: tuple[str, ...] = ()
+    """Of the tests that known issues name, those that ran green."""
     kind: Literal["candidate_tested"] = "candidate_tested"
 
 
@@ -192,6 +197,18 @@ class DeliveryRequested:
 
 
 @dataclass(frozen=True)
+class IssueRecorded:
+    """Somebody reports an issue of a phase, also after the end; it reopens nothing."""
+
+    phase_id: str
+    report: IssueReport
+    by: str
+    recording: str = ""
+    """Names this recording, so that it counts once however often it is sent; empty: it repeats."""
+    kind: Literal["issue_recorded"] = "issue_recorded"
+
+
+@dataclass(frozen=True)
 class DurationSpent:
     """The run has been active for `duration_seconds_max`."""
 
@@ -215,6 +232,7 @@ Event = (
     | CommandFailed
     | CancelRequested
     | DeliveryRequested
+    | IssueRecorded
     | DurationSpent
 )
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autopack.core import budget, landing, progress
+from autopack.core import budget, intake, landing, progress
 from autopack.core.command import (
     INTERRUPTIBLE,
     Audit,
@@ -49,6 +49,7 @@ from autopack.core.event import (
     EnvironmentPrepared,
     Event,
     Happened,
+    IssueRecorded,
     ReapplyConflicted,
     RunCreated,
     SnapshotLanded,
@@ -78,7 +79,12 @@ ANSWERS: dict[type[Command], tuple[type[Event], ...]] = {
     Deliver: (Delivered, DeliveryRefused, CommandFailed),
 }
 """What may answer each command."""
-UNASKED: tuple[type[Event], ...] = (CancelRequested, DeliveryRequested, DurationSpent)
+UNASKED: tuple[type[Event], ...] = (
+    CancelRequested,
+    DeliveryRequested,
+    IssueRecorded,
+    DurationSpent,
+)
 """Events that answer nothing."""
 
 
@@ -137,7 +143,8 @@ def advance(run: Run, happened: Happened) -> Advanced | Refusal:
     moved = _count_time(run, happened.active_seconds)
     if pending:
         moved = replace(moved, pending=tuple(p for p in moved.pending if p is not pending))
-    moved = schedule(rule.move(moved, event, pending))
+    moved = rule.move(moved, event, pending)
+    moved = intake.settled(run, schedule(intake.take(moved, event)))
     moved = replace(moved, version=run.version + 1, tier_caps_hit=budget.tier_caps_hit(moved))
     moved = _stamp(moved, run.commands_issued, happened.at)
     issued = tuple(p for p in moved.pending if p.number > run.commands_issued)
@@ -191,6 +198,8 @@ def _problem(run: Run, happened: Happened, asked: Pending | None) -> str:
     event = happened.event
     if isinstance(event, RunCreated):
         return f"run {run.run_id} exists already"
+    if isinstance(event, IssueRecorded) and (why := intake.problem(run, event)):
+        return why
     if isinstance(event, UNASKED):
         return f"{event.kind} answers no command" if happened.answers else ""
     if asked is None:
@@ -235,6 +244,12 @@ def _rows() -> Iterable[Rule]:
         Stage.WORKING, None, DurationSpent, (Stage.STOPPING,),
         "the run's minutes are spent: BUDGET_EXHAUSTED", progress.duration_spent,
     )  # fmt: skip
+    for stage in Stage:
+        targets = (stage, Stage.STOPPING) if stage is Stage.WORKING else (stage,)
+        yield Rule(
+            stage, None, IssueRecorded, targets,
+            "an issue of a phase; reopens nothing", intake.recorded,
+        )  # fmt: skip
     yield from _delivery_rows()
     yield from _phase_rows()
     yield from _stopping_rows()

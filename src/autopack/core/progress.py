@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget, queue
+from autopack.core import budget, intake, queue
 from autopack.core.command import (
     Audit,
     Build,
@@ -380,7 +380,7 @@ def fail(run: Run, phase: Phase, failure: Failure) -> Run:
     """The phase has failed; the run stops where its setting or the cause says so."""
     failure = replace(failure, phase_id=phase.phase_id)
     phase = budget.release(replace(phase, step=Step.FAILED, failure=failure))
-    run = replace(put(run, phase), failure=run.failure or failure)
+    run = replace(put(run, intake.failed(run, phase)), failure=run.failure or failure)
     stops = run.spec.on_phase_failure is OnPhaseFailure.STOP
     return stop(run, failure) if stops or failure.cause is Cause.ENVIRONMENT else run
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from autopack.core.issue import Issue
 from autopack.core.spec import PhaseSpec, RunSpec
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ class Finding:
     path: str = ""
     line: int = 0
     severity: Severity = Severity.REFUSE
+    test: str = ""
+    """The id of the test that failed, as its report names it."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,12 @@ class Phase:
     skipped_because: str = ""
     needed: bool = True
     """False: its work is there already, so that skipping it satisfies who needs it."""
+    issues: tuple[Issue, ...] = ()
+    """By key."""
+    issues_dropped: int = 0
+    """Distinct ones beyond `PHASE_ISSUES_MAX`, at least."""
+    passed: tuple[str, ...] = ()
+    """Of the tests that known issues name, those that were green on the candidate."""
 
     @property
     def satisfied(self) -> bool:
@@ -243,6 +252,12 @@ class Run:
     infra_retries_used: int = 0
     tier_caps_hit: tuple[str, ...] = ()
     failure: Failure | None = None
+    recordings: tuple[str, ...] = ()
+    """Keys of issue recordings that were made: the same one counts once."""
+    resolved: tuple[str, ...] = ()
+    """Known issues whose tests were green in what landed, and that were not seen again."""
+    issues_version: int = 0
+    """The version in which issues or what is resolved changed last."""
 
     @property
     def run_id(self) -> str:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from autopack.core import budget, landing, progress
 from autopack.core.command import Deliver
 from autopack.core.run import FINAL_STEPS, Cause, Failure, Phase, Run, Stage, Step
+from autopack.core.spec import SafetyProfile
+from autopack.core.tier import Cleanliness, Tier, tiers
 
 
 def schedule(run: Run) -> Run:
@@ -17,12 +19,37 @@ def schedule(run: Run) -> Run:
     if run.stage is Stage.WORKING:
         run = landing.move(run)
     if run.stage is Stage.WORKING:  # a landing that cannot be may stop the run
+        run = _judge_tiers(run)
+    if run.stage is Stage.WORKING:
         run = _start_ready(_skip_unreachable(run))
     if run.stage is Stage.STOPPING:
         run = _wind_down(run)
     if run.stage is Stage.WORKING and all(phase.step in FINAL_STEPS for phase in run.phases):
         run = replace(run, stage=Stage.CLOSING)
     return _close(run) if run.stage is Stage.CLOSING else run
+
+
+def _judge_tiers(run: Run) -> Run:
+    """Where safety is critical a tier that has ended must be clean, or the run stops there."""
+    if run.spec.safety_profile is not SafetyProfile.SAFETY_CRITICAL:
+        return run
+    for tier in tiers(run):
+        ended = all(phase.step in FINAL_STEPS for phase in tier.phases)
+        if ended and tier.cleanliness is Cleanliness.NOT_CLEAN:
+            return progress.stop(run, _not_clean(tier))
+    return run
+
+
+def _not_clean(tier: Tier) -> Failure:
+    spec = tier.spec
+    if tier.cap_hit:
+        reason = f"tier {spec.tier_id} has passed its cap of tokens or CI runs"
+        return Failure(Cause.BUDGET_EXHAUSTED, reason)
+    reason = (
+        f"tier {spec.tier_id} is not clean: {tier.minor_issues} minor issues (at most"
+        f" {spec.minor_issues_max}), {tier.major_issues} major (at most {spec.major_issues_max})"
+    )
+    return Failure(Cause.REQUIRES_HUMAN_REVIEW, reason)
 
 
 def _skip_unreachable(run: Run) -> Run:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autopack.core.issue import IssueSeverity, KnownIssue, SeverityUpgrade
+
 
 class Complexity(StrEnum):
     LOW = "low"
@@ -59,6 +61,10 @@ class PhaseSpec:
     incident_token_cap: int
     files_max: int
     changed_lines_max: int
+    issue_severity: IssueSeverity = IssueSeverity.MINOR
+    """Of an issue for which none was reported: the category's."""
+    cleans: str = ""
+    """The key of the aged issue that a debt-cleanup phase is about."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,17 @@ class TierSpec:
     name: str
     token_cap: int
     ci_run_cap: int
+    minor_issues_max: int | None = None
+    """Distinct ones that a clean tier may have; None: a run of before issues were counted."""
+    major_issues_max: int = 0
+
+
+@dataclass(frozen=True)
+class Aging:
+    """When an open minor issue needs cleanup: seen in so many runs, or (run, tier) pairs."""
+
+    runs: int = 3
+    tiers: int = 2
 
 
 @dataclass(frozen=True)
@@ -102,6 +119,20 @@ class RunSpec:
     """The run that this one continues."""
     landed: tuple[str, ...] = ()
     """Phases that landed in the predecessor: skipped here, and satisfied."""
+    series: str = ""
+    """The id of the first run of a plan that was split; the others are `<series>-<part>`."""
+    part: int = 1
+    rest_tiers: tuple[TierSpec, ...] = ()
+    """What the next runs of the series will do, after this one has succeeded."""
+    rest_phases: tuple[PhaseSpec, ...] = ()
+    ruleset: str = ""
+    """The version of the ruleset and its digest, as `3@9f2c…`; empty for the built-in one."""
+    aging: Aging = Aging()
+    minor_issues_max: int | None = None
+    """Distinct ones of the whole run, beyond which its promotion is blocked."""
+    severity_upgrades: tuple[SeverityUpgrade, ...] = ()
+    known_issues: tuple[KnownIssue, ...] = ()
+    """What was open in the backlog when the run was created."""
 
     @property
     def branch(self) -> str:

@@ -7,20 +7,13 @@ no run.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
+from autopack.core.issue import IssueSeverity
 from autopack.core.spec import (
     CiProfile,
     Complexity,
     SafetyProfile,
 )
-
-
-class IssueSeverity(StrEnum):
-    """How bad an issue of a category is when nobody reported a severity."""
-
-    MINOR = "minor"
-    MAJOR = "major"
 
 
 @dataclass(frozen=True)

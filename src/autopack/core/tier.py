@@ -1,10 +1,14 @@
-"""A tier, seen through its phases: nothing of it is stored. Never changes a run."""
+"""A tier, seen through its phases: nothing of it is stored; and what a run's issues come to.
+
+Never changes a run.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autopack.core import issue
 from autopack.core.run import (
     FINAL_STEPS,
     Phase,
@@ -29,6 +33,14 @@ class Cleanliness(StrEnum):
     NOT_CLEAN = "not_clean"
 
 
+class DebtStatus(StrEnum):
+    """What a run leaves behind; excess blocks its promotion."""
+
+    CLEAN = "clean"
+    HAS_MINOR_ISSUES = "has_minor_issues"
+    EXCESS_MINOR_ISSUES = "excess_minor_issues"
+
+
 @dataclass(frozen=True)
 class Tier:
     """A tier seen through its phases; nothing of it is stored."""
@@ -36,7 +48,25 @@ class Tier:
     spec: TierSpec
     phases: tuple[Phase, ...]
     state: TierState
-    cleanliness: Cleanliness
+    cap_hit: bool
+    minor_issues: int
+    """Distinct ones of all its phases."""
+    major_issues: int
+
+    @property
+    def over_tolerance(self) -> bool:
+        """It has more distinct issues than a clean tier may have."""
+        spec = self.spec
+        if spec.minor_issues_max is None:
+            return False
+        return (
+            self.minor_issues > spec.minor_issues_max or self.major_issues > spec.major_issues_max
+        )
+
+    @property
+    def cleanliness(self) -> Cleanliness:
+        unclean = self.cap_hit or self.over_tolerance
+        return Cleanliness.NOT_CLEAN if unclean else Cleanliness.CLEAN
 
 
 def tiers(run: Run) -> tuple[Tier, ...]:
@@ -48,9 +78,29 @@ def _tier(run: Run, spec: TierSpec) -> Tier:
     mine = sorted(
         (p for p in run.phases if p.spec.tier_id == spec.tier_id), key=lambda p: p.spec.phase_index
     )
-    hit = spec.tier_id in run.tier_caps_hit
-    clean = Cleanliness.NOT_CLEAN if hit else Cleanliness.CLEAN
-    return Tier(spec, tuple(mine), _tier_state([p.step for p in mine]), clean)
+    minor, major = issue.counts(found for phase in mine for found in phase.issues)
+    return Tier(
+        spec,
+        tuple(mine),
+        _tier_state([p.step for p in mine]),
+        cap_hit=spec.tier_id in run.tier_caps_hit,
+        minor_issues=minor,
+        major_issues=major,
+    )
+
+
+def debt_status(run: Run) -> DebtStatus:
+    """Whether open issues remain, and whether they are more than the run may leave."""
+    minor, major = issue.counts(
+        found
+        for phase in run.phases
+        for found in phase.issues
+        if found.issue_key not in run.resolved
+    )
+    most = run.spec.minor_issues_max
+    if any(tier.over_tolerance for tier in tiers(run)) or (most is not None and minor > most):
+        return DebtStatus.EXCESS_MINOR_ISSUES
+    return DebtStatus.HAS_MINOR_ISSUES if minor or major else DebtStatus.CLEAN
 
 
 def _tier_state(steps: list[Step]) -> TierState:

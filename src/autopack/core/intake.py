@@ -1,0 +1,165 @@
+"""Issue intake: what events say is wrong becomes issues of their phases. Called by the machine.
+
+An issue is taken with the severity that was reported, else with its category's; upgrades of the
+ruleset and age in the backlog make its effective severity major. Never ends a phase or run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from autopack.core import issue
+from autopack.core.event import (
+    AttemptEnded,
+    AuditEnded,
+    CandidateTested,
+    IssueRecorded,
+    SnapshotLanded,
+)
+from autopack.core.issue import Issue, IssueReport, IssueSeverity, IssueSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from autopack.core.event import Event
+    from autopack.core.run import Finding, Phase, Run
+
+CATEGORY = "test_failure"
+"""Of the issues that a phase leaves whose tests stayed red."""
+
+
+def problem(run: Run, event: IssueRecorded) -> str:
+    """Why a recording cannot be taken; empty when it can."""
+    phase = next((p for p in run.phases if p.phase_id == event.phase_id), None)
+    if phase is None:
+        return f"run {run.run_id} has no phase {event.phase_id}"
+    if event.recording and event.recording in run.recordings:
+        return f"recording {event.recording} was made already"
+    if why := issue.problem_of(event.report):
+        return why
+    if event.recording and len(run.recordings) >= issue.RECORDINGS_MAX:
+        return f"run {run.run_id} has {issue.RECORDINGS_MAX:,} recordings, the most that it takes"
+    known = any(each.issue_key == event.report.issue_key for each in phase.issues)
+    if not known and len(phase.issues) >= issue.PHASE_ISSUES_MAX:
+        return f"phase {phase.phase_id} has {issue.PHASE_ISSUES_MAX} issues, the most that it takes"
+    return ""
+
+
+def recorded(run: Run, event: IssueRecorded, _asked: object) -> Run:
+    """The row of the machine's table: the issue is taken below, with all others."""
+    if not event.recording:
+        return run
+    return replace(run, recordings=(*run.recordings, event.recording))
+
+
+def take(run: Run, event: Event) -> Run:
+    """The run after the event's issues were taken."""
+    for report in _reports(event):
+        run = _put(run, _taken(run, run.phase(getattr(event, "phase_id", "")), report))
+    if isinstance(event, CandidateTested) and event.passed:
+        run = _put(run, replace(run.phase(event.phase_id), passed=event.passed))
+    if isinstance(event, SnapshotLanded):
+        run = _resolved(run, run.phase(event.phase_id))
+    return run
+
+
+def _reports(event: Event) -> Iterator[IssueReport]:
+    if isinstance(event, IssueRecorded):
+        yield event.report
+    if isinstance(event, AttemptEnded | AuditEnded):
+        yield from (report for report in event.issues if not issue.problem_of(report))
+
+
+def failed(run: Run, phase: Phase) -> Phase:
+    """A phase that fails, with an issue for each test that was red in its last attempt."""
+    for report in _left_red(phase):
+        phase = _taken(run, phase, report)
+    return phase
+
+
+def settled(before: Run, run: Run) -> Run:
+    """The run after an event, all of it: what was seen again is not resolved."""
+    seen = {
+        found.issue_key
+        for old, new in zip(before.phases, run.phases, strict=True)
+        if new.issues != old.issues
+        for found in set(new.issues) - set(old.issues)
+    }
+    left = tuple(key for key in run.resolved if key not in seen)
+    if not seen and left == before.resolved:
+        return run
+    return replace(run, resolved=left, issues_version=before.version + 1)
+
+
+def _left_red(phase: Phase) -> Iterator[IssueReport]:
+    """The tests that failed in the last attempt of a phase that failed."""
+    evidence = phase.doubt.evidence if phase.doubt else phase.evidence
+    if evidence is None or evidence.source != "ci":
+        return
+    for finding in evidence.findings:
+        if finding.test:
+            yield _failed_test(finding)
+
+
+def _failed_test(finding: Finding) -> IssueReport:
+    refs = [f"{issue.TEST}{finding.test}"[: issue.EVIDENCE_CHARACTERS_MAX]]
+    if finding.path:
+        refs.append(f"{issue.PATH}{finding.path}:{finding.line}" if finding.line
+                    else f"{issue.PATH}{finding.path}")  # fmt: skip
+    return IssueReport(
+        test_key(finding.test),
+        IssueSource.TEST,
+        CATEGORY,
+        evidence_refs=tuple(ref[: issue.EVIDENCE_CHARACTERS_MAX] for ref in refs),
+        description=finding.message[: issue.DESCRIPTION_CHARACTERS_MAX],
+    )
+
+
+def test_key(test: str) -> str:
+    """The issue key of a failing test: readable, and another for each test."""
+    words = re.sub(r"[^A-Za-z0-9]+", "_", test).strip("_")[-80:].strip("_")
+    return f"{CATEGORY}__{words or 'test'}__{hashlib.sha256(test.encode()).hexdigest()[:8]}"
+
+
+def _taken(run: Run, phase: Phase, report: IssueReport) -> Phase:
+    found = _issue(run, phase, report)
+    known = any(each.issue_key == found.issue_key for each in phase.issues)
+    if not known and len(phase.issues) >= issue.PHASE_ISSUES_MAX:
+        return replace(phase, issues_dropped=phase.issues_dropped + 1)
+    return replace(phase, issues=issue.add(phase.issues, found))
+
+
+def _issue(run: Run, phase: Phase, report: IssueReport) -> Issue:
+    spec = run.spec
+    severity = report.severity or phase.spec.issue_severity
+    aged = any(k.needs_cleanup for k in spec.known_issues if k.issue_key == report.issue_key)
+    upgraded = aged or any(
+        rule.matches(report, phase.spec.task_category) for rule in spec.severity_upgrades
+    )
+    return Issue(
+        issue_key=report.issue_key,
+        severity=severity,
+        effective_severity=IssueSeverity.MAJOR if upgraded else severity,
+        source=report.source,
+        category=report.category,
+        expected_fail=report.expected_fail,
+        occurrence_count=1,
+        evidence_refs=tuple(sorted(set(report.evidence_refs))),
+        description=report.description,
+    )
+
+
+def _resolved(run: Run, phase: Phase) -> Run:
+    """Known issues all of whose tests were green in what landed."""
+    green = set(phase.passed)
+    keys = {known.issue_key for known in run.spec.known_issues if known.tests
+            and green.issuperset(known.tests)}  # fmt: skip
+    return replace(run, resolved=tuple(sorted(keys | set(run.resolved))))
+
+
+def _put(run: Run, phase: Phase) -> Run:
+    phases = tuple(phase if p.phase_id == phase.phase_id else p for p in run.phases)
+    return replace(run, phases=phases)

@@ -1,0 +1,211 @@
+"""Issues: what is known to be wrong, as it is reported, as a phase keeps it, as a run knows it.
+
+One key names one logical problem for ever. Counts are of distinct keys; a repeat raises the
+occurrence count alone. Never decides what a run does about them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+KEY_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+EVIDENCE_MAX: Final = 20
+"""References that one issue keeps."""
+EVIDENCE_CHARACTERS_MAX: Final = 500
+DESCRIPTION_CHARACTERS_MAX: Final = 4_000
+CATEGORY_CHARACTERS_MAX: Final = 64
+PHASE_ISSUES_MAX: Final = 200
+"""Distinct issues that one phase keeps; what agents report beyond is counted and dropped."""
+RECORDINGS_MAX: Final = 1_000
+"""Recordings with a key of their own that one run takes."""
+KNOWN_ISSUES_MAX: Final = 200
+"""Issues of the backlog that a run starts with: the worst and oldest."""
+TEST: Final = "test:"
+"""Begins a reference to a test by its id; `path:` one to a file, with a line after a colon."""
+PATH: Final = "path:"
+
+
+class IssueSeverity(StrEnum):
+    MINOR = "minor"
+    MAJOR = "major"
+
+
+class IssueSource(StrEnum):
+    """Who says so."""
+
+    TEST = "test"
+    PROBE = "probe"
+    CI = "ci"
+    STATIC_CHECK = "static_check"
+    AUDITOR = "auditor"
+    CURSOR_SELF_DOUBT = "cursor_self_doubt"
+    SELF_DOUBT = "self_doubt"
+
+
+class IssueState(StrEnum):
+    """What the issues of one phase come to."""
+
+    NO_ISSUES = "no_issues"
+    HAS_MINOR_ISSUES = "has_minor_issues"
+    HAS_MAJOR_ISSUES = "has_major_issues"
+
+
+@dataclass(frozen=True)
+class IssueReport:
+    """One thing that somebody says is wrong; None and empty: not said."""
+
+    issue_key: str
+    source: IssueSource
+    category: str = ""
+    severity: IssueSeverity | None = None
+    expected_fail: bool = False
+    evidence_refs: tuple[str, ...] = ()
+    """`test:<id>`, `path:<path>[:<line>]`, or any text."""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """An issue of one phase."""
+
+    issue_key: str
+    severity: IssueSeverity
+    effective_severity: IssueSeverity
+    source: IssueSource
+    category: str
+    expected_fail: bool
+    occurrence_count: int
+    evidence_refs: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True)
+class KnownIssue:
+    """An issue of the backlog that was open when a run was created."""
+
+    issue_key: str
+    severity: IssueSeverity
+    needs_cleanup: bool
+    first_seen_run: str
+    evidence_refs: tuple[str, ...]
+    description: str
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Ids of the tests in its evidence."""
+        return tests_of(self.evidence_refs)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Files in its evidence, without line numbers."""
+        return paths_of(self.evidence_refs)
+
+
+@dataclass(frozen=True)
+class SeverityUpgrade:
+    """A rule that makes issues major: every pattern that is not empty must match."""
+
+    issue_key: str = ""
+    """A shell-style pattern, as `schema_*`."""
+    category: str = ""
+    task_category: str = ""
+    source: str = ""
+
+    def matches(self, report: IssueReport, task_category: str) -> bool:
+        return (
+            fnmatchcase(report.issue_key, self.issue_key or "*")
+            and self.category in ("", report.category)
+            and self.task_category in ("", task_category)
+            and self.source in ("", report.source.value)
+        )
+
+
+def problem_of(report: IssueReport) -> str:
+    """Why a report cannot be taken; empty when it can."""
+    if not KEY_PATTERN.fullmatch(report.issue_key) or ".." in report.issue_key:
+        return (
+            "issue_key: 1 to 128 of A-Z a-z 0-9 . _ -, beginning with a letter or digit,"
+            " without '..'"
+        )
+    if len(report.category) > CATEGORY_CHARACTERS_MAX:
+        return f"category: at most {CATEGORY_CHARACTERS_MAX} characters"
+    if len(report.description) > DESCRIPTION_CHARACTERS_MAX:
+        return f"description: at most {DESCRIPTION_CHARACTERS_MAX:,} characters"
+    if len(report.evidence_refs) > EVIDENCE_MAX:
+        return f"evidence_refs: at most {EVIDENCE_MAX}"
+    if any(len(ref) > EVIDENCE_CHARACTERS_MAX for ref in report.evidence_refs):
+        return f"evidence_refs: at most {EVIDENCE_CHARACTERS_MAX} characters each"
+    return ""
+
+
+def worse(one: IssueSeverity, other: IssueSeverity) -> IssueSeverity:
+    """The more severe of two."""
+    return IssueSeverity.MAJOR if IssueSeverity.MAJOR in (one, other) else IssueSeverity.MINOR
+
+
+def add(issues: Sequence[Issue], found: Issue) -> tuple[Issue, ...]:
+    """The issues with one more occurrence; their order is by key, whatever came first.
+
+    Of two that differ the worse severity counts, and the lesser text, so that no order matters.
+    """
+    known = {issue.issue_key: issue for issue in issues}
+    old = known.get(found.issue_key)
+    known[found.issue_key] = _merged(old, found) if old else found
+    return tuple(known[key] for key in sorted(known))
+
+
+def _merged(old: Issue, new: Issue) -> Issue:
+    refs = sorted({*old.evidence_refs, *new.evidence_refs})[:EVIDENCE_MAX]
+    return replace(
+        old,
+        severity=worse(old.severity, new.severity),
+        effective_severity=worse(old.effective_severity, new.effective_severity),
+        source=min(old.source, new.source),
+        category=min(filter(None, (old.category, new.category)), default=""),
+        expected_fail=old.expected_fail and new.expected_fail,
+        occurrence_count=old.occurrence_count + new.occurrence_count,
+        evidence_refs=tuple(refs),
+        description=min(filter(None, (old.description, new.description)), default=""),
+    )
+
+
+def distinct(issues: Iterable[Issue]) -> dict[str, IssueSeverity]:
+    """Each key once, with the worst of its effective severities."""
+    found: dict[str, IssueSeverity] = {}
+    for issue in issues:
+        key, severity = issue.issue_key, issue.effective_severity
+        found[key] = worse(found.get(key, severity), severity)
+    return found
+
+
+def counts(issues: Iterable[Issue]) -> tuple[int, int]:
+    """How many distinct issues are minor, and how many major."""
+    severities = list(distinct(issues).values())
+    major = severities.count(IssueSeverity.MAJOR)
+    return len(severities) - major, major
+
+
+def issue_state(issues: Iterable[Issue]) -> IssueState:
+    """What the issues of a phase come to."""
+    minor, major = counts(issues)
+    if major:
+        return IssueState.HAS_MAJOR_ISSUES
+    return IssueState.HAS_MINOR_ISSUES if minor else IssueState.NO_ISSUES
+
+
+def tests_of(refs: Iterable[str]) -> tuple[str, ...]:
+    """Ids of the tests among references."""
+    return tuple(ref.removeprefix(TEST) for ref in refs if ref.startswith(TEST))
+
+
+def paths_of(refs: Iterable[str]) -> tuple[str, ...]:
+    """Files among references, without line numbers; each once."""
+    named = (ref.removeprefix(PATH) for ref in refs if ref.startswith(PATH))
+    return tuple(dict.fromkeys(re.sub(r":\d+$", "", path) for path in named))
