@@ -57,12 +57,14 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Request:
-    """What another process asks of the supervisor; `kind` is `cancel` or `deliver`."""
+    """What another process asks of the supervisor: `cancel`, `deliver`, `record_issue`."""
 
     number: int
     run_id: str
     kind: str
     by: str
+    body: str = ""
+    """JSON, for what needs more than a name."""
 
 
 class Transaction(Protocol):
@@ -112,7 +114,7 @@ class Store(Protocol):
         """Problems of the run's chain and projections, rebuilt from its events; empty is sound."""
         ...
 
-    def ask(self, run_id: str, kind: str, by: str) -> None:
+    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> None:
         """Leave a request for the supervisor."""
         ...
 

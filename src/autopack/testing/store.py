@@ -103,13 +103,13 @@ class MemoryStore:
         )
         return [] if replayed == run else [f"run {run_id}: its events make another run"]
 
-    def ask(self, run_id: str, kind: str, by: str) -> None:
+    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> None:
         """Leave a request for the supervisor; OperatorFault when the run is unknown."""
         with self._lock:
             self.load(run_id)
             self._requests_made += 1
             number = self._requests_made
-            self._requests[number] = Request(number, run_id, kind, by)
+            self._requests[number] = Request(number, run_id, kind, by, body)
 
     def requests(self) -> list[Request]:
         """Requests that were not answered, oldest first."""

@@ -5,11 +5,13 @@ Never reads a row back: a run is loaded from its record.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from autopack.adapters.store.codec import encode_run
+from autopack.adapters.store.codec import canonical, encode_run
+from autopack.core.issue import Issue, counts, issue_state
 from autopack.core.run import Failure, Phase, Run
-from autopack.core.tier import Tier, tiers
+from autopack.core.tier import Tier, debt_status, tiers
 
 Row = dict[str, Any]
 
@@ -55,6 +57,11 @@ def run_row(run: Run, created_at: int, updated_at: int) -> Row:
         "delivered": run.delivered,
         "delivery_refusal": printable(run.delivery_refusal),
         "environment_digest": run.environment_digest,
+        "series": spec.series,
+        "ruleset": spec.ruleset,
+        "debt_status": debt_status(run).value,
+        **_counted(found for phase in run.phases for found in phase.issues),
+        "resolved_issues": canonical(list(run.resolved)),
     }
 
 
@@ -75,6 +82,10 @@ def _tier_row(run_id: str, tier: Tier) -> Row:
         "tokens_spent": sum(phase.tokens_spent for phase in tier.phases),
         "ci_run_cap": tier.spec.ci_run_cap,
         "ci_runs_used": sum(phase.ci_runs_used for phase in tier.phases),
+        "minor_issues": tier.minor_issues,
+        "major_issues": tier.major_issues,
+        "minor_issues_max": tier.spec.minor_issues_max,
+        "major_issues_max": tier.spec.major_issues_max,
     }
 
 
@@ -125,7 +136,38 @@ def _phase_row(phase: Phase) -> Row:
         "evidence_source": printable(phase.evidence.source) if phase.evidence else "",
         **_failure(phase.failure),
         "skipped_because": printable(phase.skipped_because),
+        "cleans": spec.cleans,
+        "issue_state": issue_state(phase.issues).value,
+        "issues_dropped": phase.issues_dropped,
     }
+
+
+def issue_rows(run: Run) -> list[Row]:
+    """The rows of `autopack_issues`."""
+    return [_issue_row(run.run_id, phase, each) for phase in run.phases for each in phase.issues]
+
+
+def _issue_row(run_id: str, phase: Phase, each: Issue) -> Row:
+    return {
+        "run_id": run_id,
+        "phase_id": phase.phase_id,
+        "issue_key": each.issue_key,
+        "tier_id": phase.spec.tier_id,
+        "phase_index": phase.spec.phase_index,
+        "severity": each.severity.value,
+        "effective_severity": each.effective_severity.value,
+        "source": each.source.value,
+        "category": printable(each.category),
+        "expected_fail": each.expected_fail,
+        "occurrence_count": each.occurrence_count,
+        "evidence_refs": canonical(list(each.evidence_refs)),
+        "description": printable(each.description),
+    }
+
+
+def _counted(issues: Iterable[Issue]) -> Row:
+    minor, major = counts(issues)
+    return {"minor_issues": minor, "major_issues": major}
 
 
 def _failure(failure: Failure | None) -> Row:

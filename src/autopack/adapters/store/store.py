@@ -16,8 +16,17 @@ from sqlalchemy.exc import IntegrityError
 
 from autopack.adapters.store import codec, projection
 from autopack.adapters.store.dialect import Dialect
+from autopack.adapters.store.memory import SqlMemory
 from autopack.adapters.store.outbox import SqlOutbox
-from autopack.adapters.store.tables import events, green_results, phases, requests, runs, tiers
+from autopack.adapters.store.tables import (
+    events,
+    green_results,
+    issues,
+    phases,
+    requests,
+    runs,
+    tiers,
+)
 from autopack.adapters.store.verify import event_row, problems
 from autopack.app.ports import Recorded, Request, Transaction
 from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
@@ -115,6 +124,10 @@ class SqlStore:
             )
             connection.execute(_SET_TIERS, [_keyed(row, "tier_id") for row in tier_rows])
             connection.execute(_SET_PHASES, [_keyed(row, "phase_id") for row in phase_rows])
+            if run.issues_version == run.version:
+                connection.execute(delete(issues).where(issues.c.run_id == run.run_id))
+                if found := projection.issue_rows(run):
+                    connection.execute(insert(issues), found)
             within(SqlTransaction(connection, on_commit))
         for callback in on_commit:
             callback()
@@ -161,9 +174,9 @@ class SqlStore:
             raise _unknown(run_id)
         return found
 
-    def ask(self, run_id: str, kind: str, by: str) -> None:
+    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> None:
         """Leave a request for the supervisor; OperatorFault when the run is unknown."""
-        row = {"run_id": run_id, "kind": kind, "by": projection.printable(by)}
+        row = {"run_id": run_id, "kind": kind, "by": projection.printable(by), "body": body}
         with self._write("leave a request in") as connection:
             try:
                 connection.execute(insert(requests).values(**row))
@@ -174,7 +187,7 @@ class SqlStore:
         """Requests that were not answered, oldest first."""
         with self._read() as connection:
             rows = connection.execute(select(requests).order_by(requests.c.number)).all()
-        return [Request(row.number, row.run_id, row.kind, row.by) for row in rows]
+        return [Request(row.number, row.run_id, row.kind, row.by, row.body) for row in rows]
 
     def answered(self, number: int) -> None:
         """Drop a request that was carried out."""
@@ -202,6 +215,10 @@ class SqlStore:
     def outbox(self) -> SqlOutbox:
         """Notices that targets are owed, in the same database."""
         return SqlOutbox(self._read, self._write)
+
+    def memory(self) -> SqlMemory:
+        """What projects remember across runs, in the same database."""
+        return SqlMemory(self._read, self._write)
 
     def close(self) -> None:
         """Close every connection."""

@@ -38,6 +38,15 @@ def _count(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
 
 
+def _later_text(name: str, before: str = "") -> Column[str]:
+    """A column that older stores got when they had rows; `before`: what those say."""
+    return Column(name, Text, nullable=False, server_default=before)
+
+
+def _later_count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
 runs = Table(
     "autopack_runs",
     metadata,
@@ -75,7 +84,14 @@ runs = Table(
     _text("delivered"),
     _text("delivery_refusal"),
     _text("environment_digest"),
+    _later_text("series"),
+    _later_text("ruleset"),
+    _later_text("debt_status", "clean"),
+    _later_count("minor_issues"),
+    _later_count("major_issues"),
+    _later_text("resolved_issues", "[]"),
     Index("autopack_runs_ended", "ended", "number"),
+    Index("autopack_runs_project", "project_id", "repository", "number"),
     sqlite_autoincrement=True,
 )
 
@@ -92,6 +108,10 @@ tiers = Table(
     _count("tokens_spent"),
     _count("ci_run_cap"),
     _count("ci_runs_used"),
+    _later_count("minor_issues"),
+    _later_count("major_issues"),
+    Column("minor_issues_max", BigInteger),
+    _later_count("major_issues_max"),
 )
 
 phases = Table(
@@ -130,6 +150,52 @@ phases = Table(
     _text("failure_cause"),
     _text("failure_reason"),
     _text("skipped_because"),
+    _later_text("cleans"),
+    _later_text("issue_state", "no_issues"),
+    _later_count("issues_dropped"),
+)
+
+issues = Table(
+    "autopack_issues",
+    metadata,
+    _run_id(key=True),
+    Column("phase_id", String(64), primary_key=True),
+    Column("issue_key", String(128), primary_key=True),
+    Column("tier_id", String(64), nullable=False),
+    _count("phase_index"),
+    _text("severity"),
+    _text("effective_severity"),
+    _text("source"),
+    _text("category"),
+    Column("expected_fail", Boolean, nullable=False),
+    _count("occurrence_count"),
+    _text("evidence_refs"),
+    _text("description"),
+)
+
+resolutions = Table(
+    "autopack_resolutions",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    _text("project_id"),
+    _text("repository"),
+    Column("issue_key", String(128), nullable=False),
+    _count("occurrence_count"),
+    _text("by"),
+    _text("reason"),
+    _count("at"),
+    Index("autopack_resolutions_project", "project_id", "repository"),
+    sqlite_autoincrement=True,
+)
+
+rulesets = Table(
+    "autopack_rulesets",
+    metadata,
+    Column("project_id", String(64), primary_key=True),
+    Column("repository", Text, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    _text("text"),
+    _count("at"),
 )
 
 events = Table(
@@ -153,6 +219,7 @@ requests = Table(
     _run_id(),
     _text("kind"),
     _text("by"),
+    _later_text("body"),
     sqlite_autoincrement=True,
 )
 

@@ -1,0 +1,47 @@
+"""What a project remembers across its runs: the port to its issues, and resolving one by hand.
+
+Never decides what an issue's age means (that is `core.backlog`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from autopack.core.backlog import BacklogIssue, Facts, IssueStatus, Resolution, backlog
+from autopack.core.errors import OperatorFault
+from autopack.core.spec import Aging
+from autopack.core.words import nearest
+
+
+class Memory(Protocol):
+    """The issues of all runs of one project: its id and its repository."""
+
+    def facts(self, project_id: str, repository: str) -> Facts:
+        """All that is known of the project's issues."""
+        ...
+
+    def resolve(self, project_id: str, repository: str, resolution: Resolution) -> None:
+        """Keep somebody's word that an issue is no more; durable on return."""
+        ...
+
+
+def resolve(
+    memory: Memory, project: tuple[str, str], key: str, *, by: str, reason: str, at: int
+) -> BacklogIssue:
+    """Resolve an issue of the backlog; OperatorFault when there is none or it is resolved."""
+    entries = {entry.issue_key: entry for entry in backlog(memory.facts(*project))}
+    entry = entries.get(key)
+    if entry is None:
+        meant = nearest(key, entries)
+        hint = f"did you mean {meant}?" if meant else "`autopack issues list` shows them"
+        raise OperatorFault(f"the backlog of {project[0]} has no issue {key}", hint)
+    if entry.status is IssueStatus.RESOLVED:
+        what = f"issue {key} was resolved already, by {entry.resolved_by}"
+        raise OperatorFault(what, "it opens again by itself when it is seen again")
+    memory.resolve(*project, Resolution(key, entry.occurrence_count, by, reason, at))
+    return entry
+
+
+def entries_of(memory: Memory, project: tuple[str, str], aging: Aging) -> tuple[BacklogIssue, ...]:
+    """The backlog of a project under thresholds."""
+    return backlog(memory.facts(*project), aging)
