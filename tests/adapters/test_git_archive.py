@@ -23,10 +23,10 @@ BRANCH = "autonomous/r"
 class Ground:
     """A user's repository, ours, and commits made in it as attempts make them."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, files: dict[str, str | bytes] | None = None) -> None:
         self.tmp_path = tmp_path
         self.user = tmp_path / "user"
-        self.base = user_repository(self.user)
+        self.base = user_repository(self.user, files)
         self.repository: BareRepository = bare(tmp_path)
         self.repository.prepare(str(self.user), "main", self.base, BRANCH)
         self.archive = GitArchive(Store(self.repository.git, self.repository.folder))
@@ -84,6 +84,46 @@ def test_another_mode_is_no_proof(ground: Ground) -> None:
     ground.attempt({"tool": "#!/bin/sh\n"})
     write(ground.user, {"other": "x\n", "tool": "#!/bin/sh\n"})
     (ground.user / "tool").chmod(0o755)
+    commit_all(ground.user)
+    assert ground.proofs() == {}
+
+
+EQUAL = ["x = 1\n"] * 30
+
+
+def equal(*changed: int, first: str = "") -> str:
+    """Thirty equal lines, some of them changed; a first line moves all."""
+    lines = ["x = 2\n" if at in changed else line for at, line in enumerate(EQUAL)]
+    return first + "".join(lines)
+
+
+def test_the_same_text_at_another_place_is_no_proof(tmp_path: Path) -> None:
+    """Without its line number the user's change reads as the attempt's."""
+    ground = Ground(tmp_path, {"equal": equal()})
+    ground.attempt({"equal": equal(20)})
+    write(ground.user, {"equal": equal(8), "other": "x\n"})
+    git(ground.user, "add", "equal")
+    git(ground.user, "commit", "-q", "-m", "elsewhere")
+    commit_all(ground.user)
+    assert ground.proofs() == {}
+
+
+def test_the_same_text_at_its_place_in_a_file_that_moved_is_proof(tmp_path: Path) -> None:
+    """Lines that were put in front of it move it; two places are told apart by what is around."""
+    ground = Ground(tmp_path, {"equal": equal()})
+    right = ground.attempt({"equal": equal(20)}, "P/1")
+    ground.attempt({"equal": equal(9)}, "P/2")
+    write(ground.user, {"equal": equal(first="# ours\n")})
+    commit_all(ground.user)
+    write(ground.user, {"equal": equal(20, first="# ours\n")})
+    commit_all(ground.user)
+    assert set(ground.proofs()) == {right}
+
+
+def test_one_file_at_its_place_does_not_prove_another(tmp_path: Path) -> None:
+    ground = Ground(tmp_path, {"equal": equal()})
+    ground.attempt({"equal": equal(20), "new": "n\n"})
+    write(ground.user, {"equal": equal(8), "new": "n\n"})
     commit_all(ground.user)
     assert ground.proofs() == {}
 

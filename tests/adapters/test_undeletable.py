@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from autopack.adapters.git.archive import GitArchive
 from autopack.adapters.git.export import export
-from autopack.adapters.git.proof import _History, patches
 from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.undo import GitBranches
 from autopack.adapters.git.wrapper import Git, Store
@@ -26,9 +25,11 @@ from autopack.app.undo import Place
 from tests.repos import commit_all, git, refs, user_repository, write
 
 BRANCH = "autonomous/r"
+EQUAL = ["x\n"] * 40
+"""Lines in which a change's text says nothing of its place."""
 STEPS = (
     "attempt", "land", "deliver", "merge", "squash", "pick", "other", "abandon", "clean", "pack",
-    "salvage", "undo", "redo",
+    "salvage", "undo", "redo", "shift", "top",
 )  # fmt: skip
 
 
@@ -42,11 +43,13 @@ class Story:
     open: list[str] = field(default_factory=list)
     delivered: str = ""
     number: int = 0
-    gone: dict[str, tuple[str, str]] = field(default_factory=dict)
+    gone: dict[str, tuple[str, Change]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.user = self.folder / "user"
-        self.base = user_repository(self.user)
+        user_repository(self.user)
+        write(self.user, {"equal": "".join(EQUAL)})
+        self.base = commit_all(self.user)
         self.repository = BareRepository.create(self.folder / "bare", Git())
         self.repository.prepare(str(self.user), "main", self.base, BRANCH)
         self.store = Store(self.repository.git, self.repository.folder)
@@ -62,6 +65,7 @@ class Story:
         parent = self.tip if which % 2 else self.base
         clone = self.repository.clone(parent, self.folder / "clone")
         write(clone.folder, {f"src/{which % 3}.txt": f"{self.number % 3}\n", "bin": bytes([which])})
+        change_equal(clone.folder, 3 + 4 * (self.number % 8))
         tree = self.repository.capture(clone, ())
         assert isinstance(tree, str)
         ref = f"refs/autopack/r/P/{self.number}"
@@ -107,6 +111,25 @@ class Story:
             if Git().run("fetch", "-q", str(self.repository.folder), commit, git_dir=self.user / ".git",
                          protocol="file").ok:  # fmt: skip
                 self.take("cherry-pick", "--no-commit", commit)
+
+    def shift(self, which: int) -> None:
+        """What an attempt wrote, but with the line among equal ones changed at another place."""
+        if self.made:
+            made = self.made[which % len(self.made)]
+            facts = self.repository.facts(made)
+            for path in git(self.repository.folder, "diff-tree", "-r", "--name-only",
+                            facts.parent, made).splitlines():  # fmt: skip
+                content = self.repository.read(made, path)
+                if path != "equal" and content is not None:
+                    write(self.user, {path: content})
+            change_equal(self.user, 5 + 4 * which)
+            commit_all(self.user, "nearly taken over")
+
+    def top(self, _: int) -> None:
+        """A line in front moves all that follow."""
+        content = (self.user / "equal").read_text()
+        write(self.user, {"equal": f"y\n{content}"})
+        commit_all(self.user, "moved")
 
     def other(self, which: int) -> None:
         write(self.user, {f"mine/{which}": "mine\n"})
@@ -161,19 +184,66 @@ class Story:
         lost = [made for made in self.made if made not in here | set(there)]
         if lost:
             trees = set(git(self.user, "log", "--branches", "--tags", "--format=%T").split())
-            changes = set(patches(_History(Git(), self.user / ".git"), there).values())
+            changes = [change_of(self.user, commit) for commit in there]
             for made in lost:
-                facts = self.gone[made]
-                assert facts[0] in trees or facts[1] in changes, made
+                tree, change = self.gone[made]
+                assert tree in trees or any(change.taken_by(each) for each in changes), made
         assert git(self.repository.folder, "fsck", "--strict", "--no-dangling") == ""
 
     def remember(self) -> None:
         """What a work is made of, as long as it is there to be asked."""
         for made in self.made:
             if made not in self.gone:
-                history = _History(Git(), self.repository.folder)
-                change = patches(history, [made]).get(made, "")
-                self.gone[made] = self.repository.tree(made), change
+                facts = change_of(self.repository.folder, made)
+                self.gone[made] = self.repository.tree(made), facts
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a commit does to each path: its entry afterwards, and the lines before and after."""
+
+    entries: dict[str, str]
+    lines: dict[str, tuple[list[str], list[str]]]
+
+    def taken_by(self, other: Change) -> bool:
+        """Whether another commit makes it: the same files, or the same lines at their places."""
+        return bool(self.entries) and self.entries.keys() == other.entries.keys() and all(
+            entry == other.entries[path] or self._moved(other, path)
+            for path, entry in self.entries.items()
+        )  # fmt: skip
+
+    def _moved(self, other: Change, path: str) -> bool:
+        """The same lines change, counted from the end: whatever is put in goes in at the top."""
+        if path != "equal":
+            return False
+        edits = []
+        for before, after in (self.lines[path], other.lines[path]):
+            if len(before) != len(after):
+                return False
+            pairs = enumerate(zip(reversed(before), reversed(after), strict=True))
+            edits.append([(at, old, new) for at, (old, new) in pairs if old != new])
+        return edits[0] == edits[1]
+
+
+def change_of(folder: Path, commit: str) -> Change:
+    """A commit's change as git lists it; none for a merge and for the first one."""
+    entries, lines = {}, {}
+    said = git(folder, "diff-tree", "-r", "--no-commit-id", "--no-renames", commit)
+    for row in said.splitlines():
+        facts, _, path = row.partition("\t")
+        _, mode, before, after, _ = facts.split(" ")
+        entries[path] = f"{mode} {after}"
+        if path == "equal":
+            both = [git(folder, "cat-file", "blob", blob).splitlines() for blob in (before, after)]
+            lines[path] = both[0], both[1]
+    return Change(entries, lines)
+
+
+def change_equal(folder: Path, at: int) -> None:
+    """Change one of the equal lines, or change it back."""
+    lines = (folder / "equal").read_text().splitlines(keepends=True)
+    lines[at] = "changed\n" if lines[at] == "x\n" else "x\n"
+    write(folder, {"equal": "".join(lines)})
 
 
 def play(steps: list[tuple[str, int]]) -> None:
@@ -192,6 +262,10 @@ some = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), min_size=4
 @settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow])
 def test_no_sequence_of_steps_loses_work(steps: list[tuple[str, int]]) -> None:
     play([("attempt", 1), ("land", 0), ("deliver", 0), *steps, ("clean", 0), ("pack", 0)])
+
+
+def test_nearly_the_same_change_loses_nothing() -> None:
+    play([("attempt", 2), ("attempt", 4), ("shift", 0), ("shift", 1), ("clean", 0), ("pack", 0)])
 
 
 @pytest.mark.slow
