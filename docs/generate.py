@@ -175,6 +175,14 @@ def plan_schema() -> str:
     return _json(schema())
 
 
+def ruleset() -> str:
+    """The built-in ruleset, as a project's file would give it."""
+    from autopack.core.builtin import BUILT_IN
+    from autopack.core.ruleset import to_text
+
+    return to_text(BUILT_IN)
+
+
 def settings_schema() -> str:
     """The JSON Schema of the machine part of autopack.toml."""
     from autopack.settings import Settings
@@ -272,6 +280,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "exit-codes.md": exit_codes_page,
     "plan.schema.json": plan_schema,
     "settings.schema.json": settings_schema,
+    "ruleset.json": ruleset,
     "hostile.md": hostile_page,
 }
 """Every generated file below docs/reference, and what makes it."""

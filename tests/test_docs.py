@@ -19,7 +19,8 @@ from jsonschema import Draft202012Validator
 
 from autopack.cli import exits
 from autopack.cli.main import app
-from autopack.core import errors, machine, strategy
+from autopack.core import errors, machine
+from autopack.core.builtin import BUILT_IN
 from autopack.core.project import Project, parse_project
 from autopack.core.run import Cause, PhaseState, RunState, Stage, Step
 from autopack.core.tier import Cleanliness, TierState
@@ -59,7 +60,7 @@ def generator() -> ModuleType:
 
 GENERATED = [
     "cli.md", "states.md", "settings.md", "errors.md", "exit-codes.md", "plan.schema.json",
-    "settings.schema.json", "hostile.md",
+    "settings.schema.json", "ruleset.json", "hostile.md",
 ]  # fmt: skip
 
 
@@ -192,7 +193,7 @@ def test_the_plan_reference_names_every_key_and_mode() -> None:
     tier = schema["properties"]["tiers"]["items"]["properties"]
     phase = tier["phases"]["items"]["properties"]
     assert [key for key in phase if f"`{key}`" not in text] == []
-    assert [mode for mode in strategy.MODES if f"`{mode}`" not in text] == []
+    assert [mode for mode in BUILT_IN.builder_modes if f"`{mode}`" not in text] == []
 
 
 def test_plan_examples_satisfy_the_schema() -> None:

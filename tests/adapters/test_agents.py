@@ -28,10 +28,10 @@ from autopack.app.agents import (
 from autopack.app.ports import (
     Clone,
 )
+from autopack.core.builtin import BUILT_IN
 from autopack.core.errors import OperatorFault
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.run import Evidence, Finding
-from autopack.core.strategy import MODES
 from autopack.process.workbench import Prepared, Workbench
 from tests.adapters.commits import PHASE, attempt, audit_task
 
@@ -334,7 +334,7 @@ def test_an_auditor_pays_for_a_report_that_cannot_be_read(tmp_path: Path, bench:
     assert audited.notes.startswith("fine; its usage report cannot be read")
 
 
-@pytest.mark.parametrize("mode", sorted(MODES))
+@pytest.mark.parametrize("mode", sorted(BUILT_IN.builder_modes))
 def test_every_builder_mode_has_a_prompt(tmp_path: Path, mode: str) -> None:
     text = builder_prompt(attempt(tmp_path, phase=replace(PHASE, builder_mode=mode)))
     assert "{{" not in text

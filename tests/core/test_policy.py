@@ -196,6 +196,15 @@ def test_caps_on_files_and_lines() -> None:
     assert told(added("a", lines=-1), rules=rules) == set()
 
 
+def test_over_a_size_limit_the_gate_asks_to_split() -> None:
+    rules = Rules(scope=("**",), files_max=1, changed_lines_max=1)
+    findings = judge(diff(added("a", lines=2), added("b", lines=2)), rules)
+    assert [f.message for f in findings] == [
+        "2 files changed; at most 1: do less in this phase, or split it into several",
+        "4 lines changed; at most 1: do less in this phase, or split it into several",
+    ]
+
+
 def test_limits_of_zero_are_none() -> None:
     rules = Rules(("**",), files_max=0, changed_lines_max=0, file_bytes_max=0)
     many = [added(f"f{n}", lines=9_999, size=1 << 30) for n in range(FILES_MAX + 1)]

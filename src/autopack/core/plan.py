@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from autopack.core.builtin import BUILT_IN
 from autopack.core.plan_check import problems_of
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, PlanProblem, TierDraft, suggestion
+from autopack.core.ruleset import ANYTHING_ELSE, Ruleset
 from autopack.core.spec import (
     Complexity,
     PhaseSpec,
@@ -17,19 +19,14 @@ from autopack.core.spec import (
     TierSpec,
 )
 from autopack.core.strategy import (
-    ALIASES,
-    CATEGORIES,
-    DEFAULT_CATEGORY,
+    agents_of,
     budgets_of,
     canonical_category,
     category_rule,
     default_mode,
+    tier_minor_issues_max,
+    tier_token_cap,
 )
-
-TIER_TOKEN_FACTOR = 3
-"""A tier's token cap, as a multiple of its phases' incident caps (spec 1)."""
-TIER_CI_RUN_FACTOR = 2
-"""A tier's cap of CI runs per phase (spec 1)."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,11 @@ class PlanOptions:
     """What a plan is compiled for; the caps are the run's."""
 
     safety_profile: SafetyProfile = SafetyProfile.NORMAL
-    phases_max: int = 25
-    token_cap: int = 5_000_000
+    phases_max: int = BUILT_IN.run_max_phases
+    token_cap: int = BUILT_IN.run_token_cap
     auditor: bool = True
     """Whether the run has one: without it nothing is audited, and costs nothing."""
+    ruleset: Ruleset = BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,9 @@ def compile_plan(
         problems += problems_of(draft, options.phases_max)
     if problems:
         return PlanRefused(tuple(sorted(problems, key=lambda problem: problem.line)))
-    phases = _phase_specs(draft.tiers, options.safety_profile)
+    phases = _phase_specs(draft.tiers, options)
     tiers = tuple(
-        _tier_spec(tier, index, [p for p in phases if p.tier_id == tier.id])
+        _tier_spec(tier, index, [p for p in phases if p.tier_id == tier.id], options)
         for index, tier in enumerate(draft.tiers, 1)
     )
     order = start_order(phases)
@@ -116,30 +114,32 @@ def compile_plan(
         critical_path=_critical_path(tiers, phases, order),
         worst_case=_worst_case(tiers, phases, options),
         audited=tuple(phase.phase_id for phase in phases if not phase.auto_apply),
-        warnings=_warnings(draft),
+        warnings=_warnings(draft, options.ruleset),
     )
 
 
-def _phase_specs(tiers: Sequence[TierDraft], safety: SafetyProfile) -> tuple[PhaseSpec, ...]:
+def _phase_specs(tiers: Sequence[TierDraft], options: PlanOptions) -> tuple[PhaseSpec, ...]:
     pairs = [(tier, phase) for tier in tiers for phase in tier.phases]
     return tuple(
-        _phase_spec(tier, phase, index, safety) for index, (tier, phase) in enumerate(pairs, 1)
+        _phase_spec(tier, phase, index, options) for index, (tier, phase) in enumerate(pairs, 1)
     )
 
 
-def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, safety: SafetyProfile) -> PhaseSpec:
-    category = phase.category or DEFAULT_CATEGORY
-    given = phase.complexity
-    complexity = Complexity(given) if given else category_rule(category).complexity
-    mode = phase.mode or default_mode(category, complexity)
-    budgets = budgets_of(category, complexity, mode, safety)
+def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, options: PlanOptions) -> PhaseSpec:
+    ruleset = options.ruleset
+    category = phase.category or ruleset.default_category
+    given, rule = phase.complexity, category_rule(category, ruleset)
+    complexity = Complexity(given) if given else rule.complexity
+    mode = phase.mode or default_mode(category, complexity, ruleset)
+    budgets = budgets_of(category, complexity, mode, options.safety_profile, ruleset)
+    agents = agents_of(category, ruleset)
     return PhaseSpec(
         phase_id=phase.id,
         tier_id=tier.id,
         phase_index=index,
         name=phase.name.strip() or phase.id,
         task=phase.task,
-        task_category=canonical_category(category),
+        task_category=canonical_category(category, ruleset),
         complexity=complexity,
         builder_mode=mode,
         scope=_once(phase.scope),
@@ -154,6 +154,9 @@ def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, safety: SafetyPr
         incident_token_cap=budgets.incident_token_cap,
         files_max=budgets.files_max,
         changed_lines_max=budgets.changed_lines_max,
+        issue_severity=rule.severity,
+        builder=agents.builder,
+        auditor=agents.auditor,
     )
 
 
@@ -161,13 +164,19 @@ def _once(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _tier_spec(tier: TierDraft, index: int, phases: Sequence[PhaseSpec]) -> TierSpec:
+def _tier_spec(
+    tier: TierDraft, index: int, phases: Sequence[PhaseSpec], options: PlanOptions
+) -> TierSpec:
+    ruleset, safety = options.ruleset, options.safety_profile
+    categories = [phase.task_category for phase in phases]
     return TierSpec(
         tier_id=tier.id,
         tier_index=index,
         name=tier.name.strip() or tier.id,
-        token_cap=TIER_TOKEN_FACTOR * sum(phase.incident_token_cap for phase in phases),
-        ci_run_cap=TIER_CI_RUN_FACTOR * len(phases),
+        token_cap=tier_token_cap(phases, ruleset),
+        ci_run_cap=ruleset.tier_ci_runs_per_phase * len(phases),
+        minor_issues_max=tier_minor_issues_max(categories, safety, ruleset),
+        major_issues_max=ruleset.safety_profiles[safety.value].major_tolerance,
     )
 
 
@@ -264,10 +273,11 @@ def _ci_runs(tier: TierSpec, phases: Sequence[PhaseSpec], options: PlanOptions) 
     return min(runs, tier.ci_run_cap) if bound else runs
 
 
-def _warnings(draft: PlanDraft) -> tuple[PlanProblem, ...]:
+def _warnings(draft: PlanDraft, ruleset: Ruleset) -> tuple[PlanProblem, ...]:
     """Categories that look like a misspelt one: allowed, but then they get weaker rules."""
     found: list[PlanProblem] = []
-    known = [*CATEGORIES, *ALIASES]
+    known = [*ruleset.category_defaults, *ruleset.aliases]
+    known.remove(ANYTHING_ELSE)
     for phase in (phase for tier in draft.tiers for phase in tier.phases):
         hint = suggestion(phase.category, known) if phase.category not in known else ""
         if phase.category and hint:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from pathspec import GitIgnoreSpec
 
+from autopack.core.builtin import BUILT_IN
 from autopack.core.ids import id_problem
 from autopack.core.plan_draft import (
     Form,
@@ -26,7 +27,6 @@ from autopack.core.plan_draft import (
 from autopack.core.spec import (
     Complexity,
 )
-from autopack.core.strategy import MODES
 
 PATH_CHARACTERS_MAX = 1_000
 LIST_ITEMS_MAX = 200
@@ -133,7 +133,7 @@ def _check_name(report: Report, place: Place, name: str) -> None:
 def _check_words(report: Report, phase: PhaseDraft) -> None:
     for key, value, known in (
         ("complexity", phase.complexity, [each.value for each in Complexity]),
-        ("mode", phase.mode, list(MODES)),
+        ("mode", phase.mode, list(BUILT_IN.builder_modes)),
     ):
         if value and value not in known:
             hint = suggestion(value, known) or f"known are {', '.join(known)}"

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from autopack.core.builtin import BUILT_IN
 from autopack.core.ids import ID_PATTERN
 from autopack.core.plan_draft import (
     LIST_KEYS,
@@ -30,7 +31,6 @@ from autopack.core.plan_draft import (
 from autopack.core.spec import (
     Complexity,
 )
-from autopack.core.strategy import MODES
 from autopack.core.words import nearest, syntax_fault
 
 PLAN_KEYS = ("tiers", "$schema")
@@ -229,7 +229,7 @@ def plan_schema() -> dict[str, object]:
         "name": text,
         "category": {**text, "description": "A category of the strategy, an alias or your own."},
         "complexity": {"enum": [each.value for each in Complexity]},
-        "mode": {"enum": list(MODES)},
+        "mode": {"enum": list(BUILT_IN.builder_modes)},
         "scope": {
             **texts,
             "minItems": 1,

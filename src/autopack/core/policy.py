@@ -50,6 +50,8 @@ PROTECTED: Final = (
 )  # fmt: skip
 """Paths whose change needs an auditor: gitignore patterns, matched without regard to case."""
 PROTECTED_FOLDED: Final = tuple(pattern.casefold() for pattern in PROTECTED)
+SPLIT: Final = "do less in this phase, or split it into several"
+"""What to do about a change over the size limit of its builder mode."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,11 @@ def scope(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
             yield _refuse("scope", change.path, message)
 
 
+def in_scope(globs: tuple[str, ...], path: str) -> bool:
+    """Whether a scope's patterns name a path."""
+    return bool(_patterns(globs).match_file(path))
+
+
 def named_paths(project: Project) -> tuple[str, ...]:
     """What may be files among the words of the CI commands, those of shell lines too."""
     words = [
@@ -196,11 +203,11 @@ def deliverables(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
 
 def _sizes(changes: Sequence[Change], rules: Rules) -> Iterator[Finding]:
     if 0 < rules.files_max < len(changes):
-        message = f"{len(changes)} files changed; at most {rules.files_max}: do less in this phase"
+        message = f"{len(changes)} files changed; at most {rules.files_max}: {SPLIT}"
         yield _refuse("too-many-files", b"", message)
     lines = sum(max(change.lines, 0) for change in changes)
     if 0 < rules.changed_lines_max < lines:
-        message = f"{lines} lines changed; at most {rules.changed_lines_max}: do less in this phase"
+        message = f"{lines} lines changed; at most {rules.changed_lines_max}: {SPLIT}"
         yield _refuse("too-many-lines", b"", message)
 
 

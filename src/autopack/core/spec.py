@@ -38,6 +38,24 @@ class OnPhaseFailure(StrEnum):
 
 
 @dataclass(frozen=True)
+class CategoryRule:
+    """A row of the category table; `auditor_profile` is empty where none is named."""
+
+    category: str
+    complexity: Complexity
+    ci_profile: CiProfile
+    builder_attempts_max: int
+    auditor_attempts_max: int
+    incident_token_cap: int
+    auto_apply: bool
+    auditor_profile: str
+    severity: IssueSeverity
+    minor_tolerance: float
+    builder_mode: str = ""
+    """Of a phase that names none; empty: that of its complexity."""
+
+
+@dataclass(frozen=True)
 class PhaseSpec:
     """One phase as compiled from the plan and the ruleset; globs are gitignore patterns."""
 
@@ -65,6 +83,9 @@ class PhaseSpec:
     """Of an issue for which none was reported: the category's."""
     cleans: str = ""
     """The key of the aged issue that a debt-cleanup phase is about."""
+    builder: str = ""
+    """Who builds it, by the ruleset; empty: the run's builder."""
+    auditor: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +154,8 @@ class RunSpec:
     severity_upgrades: tuple[SeverityUpgrade, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
     """What was open in the backlog when the run was created."""
+    category_rules: tuple[CategoryRule, ...] = ()
+    """The rows of the categories that its phases have."""
 
     @property
     def branch(self) -> str:
@@ -141,3 +164,17 @@ class RunSpec:
 
     def phase(self, phase_id: str) -> PhaseSpec:
         return next(spec for spec in self.phases if spec.phase_id == phase_id)
+
+    def builder_of(self, phase_id: str) -> str:
+        """Who builds a phase, by name."""
+        return self.phase(phase_id).builder or self.builder
+
+    def auditor_of(self, phase_id: str) -> str:
+        """Who audits a phase, by name; empty when nobody does."""
+        return self.phase(phase_id).auditor or self.auditor
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Everybody who works on it, each once."""
+        named = (each for phase in self.phases for each in (phase.builder, phase.auditor))
+        return tuple(dict.fromkeys(filter(None, (self.builder, self.auditor, *named))))

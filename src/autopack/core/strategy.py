@@ -1,54 +1,29 @@
-"""Categories and builder modes as data, and the budgets that follow from them (spec 2).
+"""The formulas of spec 2: what a ruleset gives to a phase, a tier and a run.
 
-One row per category and mode; every number of the tables is here. Reads no ruleset file and knows
-no run.
+Every number comes from the ruleset; without one, from the built-in. Reads no file.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from autopack.core.issue import IssueSeverity
+from autopack.core.builtin import BUILT_IN
+from autopack.core.ruleset import ANYTHING_ELSE, CategoryAgents, Ruleset
 from autopack.core.spec import (
+    Aging,
+    CategoryRule,
     CiProfile,
     Complexity,
+    OnPhaseFailure,
+    PhaseSpec,
+    RunScope,
     SafetyProfile,
 )
 
-
-@dataclass(frozen=True)
-class CategoryRule:
-    """A row of the category table; `auditor_profile` is empty where none is named."""
-
-    category: str
-    complexity: Complexity
-    ci_profile: CiProfile
-    builder_attempts_max: int
-    auditor_attempts_max: int
-    incident_token_cap: int
-    auto_apply: bool
-    auditor_profile: str
-    severity: IssueSeverity
-    minor_tolerance: float
-
-    @property
-    def high_risk(self) -> bool:
-        """Categories whose own complexity is high: their CI is always strict."""
-        return self.complexity is Complexity.HIGH
-
-
-@dataclass(frozen=True)
-class ModeRule:
-    """A row of the builder modes table: size limits of one candidate."""
-
-    mode: str
-    complexity: Complexity
-    builder_attempts_max: int
-    files_max: int
-    changed_lines_max: int
-    strict: bool
-    single_tier: bool
-    """A single tier is preferred."""
+TOLERANCE_DIGITS = 6
+"""Decimals in which tolerances are added up: beyond them floating point errs."""
 
 
 @dataclass(frozen=True)
@@ -65,141 +40,62 @@ class PhaseBudgets:
     changed_lines_max: int
 
 
-def _risky(
-    category: str,
-    builder: int,
-    auditor: int,
-    tokens: int,
-    profile: str,
-    tolerance: float = 1.0,
-) -> CategoryRule:
-    return CategoryRule(
-        category=category,
-        complexity=Complexity.HIGH,
-        ci_profile=CiProfile.STRICT,
-        builder_attempts_max=builder,
-        auditor_attempts_max=auditor,
-        incident_token_cap=tokens,
-        auto_apply=False,
-        auditor_profile=profile,
-        severity=IssueSeverity.MAJOR,
-        minor_tolerance=tolerance,
-    )
-
-
-def _ordinary(
-    category: str,
-    complexity: Complexity,
-    builder: int,
-    auditor: int,
-    tokens: int,
-    profile: str = "",
-) -> CategoryRule:
-    return CategoryRule(
-        category=category,
-        complexity=complexity,
-        ci_profile=CiProfile.NORMAL,
-        builder_attempts_max=builder,
-        auditor_attempts_max=auditor,
-        incident_token_cap=tokens,
-        auto_apply=not profile,
-        auditor_profile=profile,
-        severity=IssueSeverity.MINOR,
-        minor_tolerance=2.0,
-    )
-
-
-ANYTHING_ELSE = _ordinary("", Complexity.MEDIUM, 3, 2, 500_000)
-"""The row of every category that has none of its own."""
-CATEGORIES: dict[str, CategoryRule] = {
-    rule.category: rule
-    for rule in (
-        _risky("cross_cutting_refactor", 2, 2, 1_000_000, "refactor_review"),
-        _risky("index_registry_change", 2, 2, 800_000, "index_review"),
-        _risky("schema_contract_change", 2, 3, 1_000_000, "schema_review"),
-        _risky("bulk_multi_file_operation", 1, 2, 1_500_000, "bulk_review"),
-        _risky("security_auth_change", 2, 3, 800_000, "security_review", tolerance=0.5),
-        _ordinary("feature_scaffolding", Complexity.MEDIUM, 3, 2, 500_000),
-        _ordinary("docs", Complexity.LOW, 2, 1, 200_000),
-        _ordinary("tests", Complexity.LOW, 3, 1, 300_000),
-        _ordinary("debt_cleanup", Complexity.MEDIUM, 2, 1, 400_000, "debt_cleanup_review"),
-    )
-}
-ALIASES: dict[str, str] = {
-    "schema_change": "schema_contract_change",
-    "security_auth": "security_auth_change",
-    "index_registry_maintenance": "index_registry_change",
-    "bulk_operation": "bulk_multi_file_operation",
-    "orchestrator": "cross_cutting_refactor",
-}
-ALIAS_AUDITOR_PROFILES: dict[str, str] = {"orchestrator": "orchestrator_review"}
-"""Aliases that bring an auditor profile of their own."""
-DEFAULT_CATEGORY = "feature_scaffolding"
-"""Of a phase that names none: the same numbers as anything else, with a name."""
-
-MODES: dict[str, ModeRule] = {
-    rule.mode: rule
-    for rule in (
-        ModeRule("tweak_light", Complexity.LOW, 2, 2, 150, strict=False, single_tier=False),
-        ModeRule("scaffolding_heavy", Complexity.MEDIUM, 3, 20, 1_500, False, False),
-        ModeRule(
-            "refactor_heavy",
-            Complexity.HIGH,
-            2,
-            100,
-            3_000,
-            strict=True,
-            single_tier=True,
-        ),
-        ModeRule("schema_heavy", Complexity.HIGH, 2, 20, 1_000, strict=True, single_tier=True),
-    )
-}
-_MODE_OF_COMPLEXITY = {
-    Complexity.LOW: "tweak_light",
-    Complexity.MEDIUM: "scaffolding_heavy",
-    Complexity.HIGH: "refactor_heavy",
-}
-
-
-def canonical_category(category: str) -> str:
+def canonical_category(category: str, ruleset: Ruleset = BUILT_IN) -> str:
     """The category an alias stands for; any other name unchanged."""
-    return ALIASES.get(category, category)
+    alias = ruleset.aliases.get(category)
+    return alias.category if alias else category
 
 
-def category_rule(category: str) -> CategoryRule:
+def category_rule(category: str, ruleset: Ruleset = BUILT_IN) -> CategoryRule:
     """The row of a category or alias; an unknown one gets "anything else" under its own name."""
-    name = canonical_category(category)
-    rule = CATEGORIES.get(name) or replace(ANYTHING_ELSE, category=name)
-    profile = ALIAS_AUDITOR_PROFILES.get(category)
-    return replace(rule, auditor_profile=profile) if profile else rule
+    name, rows = canonical_category(category, ruleset), ruleset.category_defaults
+    rule = rows.get(name) or replace(rows[ANYTHING_ELSE], category=name)
+    alias = ruleset.aliases.get(category)
+    return (
+        replace(rule, auditor_profile=alias.auditor_profile or rule.auditor_profile)
+        if alias
+        else rule
+    )
 
 
-def default_mode(category: str, complexity: Complexity) -> str:
+def default_mode(category: str, complexity: Complexity, ruleset: Ruleset = BUILT_IN) -> str:
     """The builder mode of a phase that names none."""
-    if canonical_category(category) == "schema_contract_change":
-        return "schema_heavy"
-    return _MODE_OF_COMPLEXITY[complexity]
+    return category_rule(category, ruleset).builder_mode or ruleset.default_modes[complexity.value]
 
 
 def ci_profile_of(
-    category: str, complexity: Complexity, safety_profile: SafetyProfile
+    category: str,
+    complexity: Complexity,
+    mode: str,
+    safety_profile: SafetyProfile,
+    ruleset: Ruleset = BUILT_IN,
 ) -> CiProfile:
-    """Strict for a high-risk category, a high complexity or a safety-critical run."""
+    """Strict for a high-risk category, a high complexity, a strict mode or a safety-critical run.
+
+    The phase's own complexity can only raise it: the category's column counts too.
+    """
+    rule = category_rule(category, ruleset)
     strict = (
-        category_rule(category).high_risk
-        or complexity is Complexity.HIGH
-        or safety_profile is SafetyProfile.SAFETY_CRITICAL
+        rule.category in ruleset.high_risk_categories
+        or rule.ci_profile is CiProfile.STRICT
+        or Complexity.HIGH in (complexity, rule.complexity)
+        or ruleset.builder_modes[mode].strict
+        or ruleset.safety_profiles[safety_profile.value].strict_ci
     )
     return CiProfile.STRICT if strict else CiProfile.NORMAL
 
 
 def budgets_of(
-    category: str, complexity: Complexity, mode: str, safety_profile: SafetyProfile
+    category: str,
+    complexity: Complexity,
+    mode: str,
+    safety_profile: SafetyProfile,
+    ruleset: Ruleset = BUILT_IN,
 ) -> PhaseBudgets:
-    """The budgets of a phase; `mode` is a key of `MODES`, `category` any name or alias."""
-    rule, size = category_rule(category), MODES[mode]
+    """The budgets of a phase; `mode` is one of the ruleset's, `category` any name or alias."""
+    rule, size = category_rule(category, ruleset), ruleset.builder_modes[mode]
     return PhaseBudgets(
-        ci_profile=ci_profile_of(category, complexity, safety_profile),
+        ci_profile=ci_profile_of(category, complexity, mode, safety_profile, ruleset),
         auto_apply=rule.auto_apply,
         auditor_profile=rule.auditor_profile,
         builder_attempts_max=min(size.builder_attempts_max, rule.builder_attempts_max),
@@ -208,3 +104,45 @@ def budgets_of(
         files_max=size.files_max,
         changed_lines_max=size.changed_lines_max,
     )
+
+
+def agents_of(category: str, ruleset: Ruleset = BUILT_IN) -> CategoryAgents:
+    """Who works on the phases of a category."""
+    return ruleset.agents.get(canonical_category(category, ruleset), CategoryAgents())
+
+
+def tier_minor_issues_max(
+    categories: Iterable[str], safety_profile: SafetyProfile, ruleset: Ruleset = BUILT_IN
+) -> int:
+    """Distinct minor issues of a clean tier whose phases have these categories."""
+    most = ruleset.safety_profiles[safety_profile.value].minor_tolerance
+    shares = [min(category_rule(each, ruleset).minor_tolerance, most) for each in categories]
+    return math.floor(round(math.fsum(shares), TOLERANCE_DIGITS))
+
+
+def tier_token_cap(phases: Iterable[PhaseSpec], ruleset: Ruleset = BUILT_IN) -> int:
+    """Tokens that a tier may spend."""
+    return ruleset.tier_token_factor * sum(phase.incident_token_cap for phase in phases)
+
+
+def run_minor_issues_max(phases: int, ruleset: Ruleset = BUILT_IN) -> int:
+    """Distinct minor issues of a run of so many phases beyond which promotion is blocked."""
+    return ruleset.run_minor_issues_per_phase * phases
+
+
+def aging_of(safety_profile: SafetyProfile, ruleset: Ruleset = BUILT_IN) -> Aging:
+    """When an open minor issue needs cleanup."""
+    rule = ruleset.safety_profiles[safety_profile.value]
+    return Aging(runs=rule.aging_runs, tiers=rule.aging_tiers)
+
+
+def run_scope_of(safety_profile: SafetyProfile, ruleset: Ruleset = BUILT_IN) -> RunScope:
+    """The scope of a run for which none was asked."""
+    return ruleset.safety_profiles[safety_profile.value].run_scope or ruleset.default_run_scope
+
+
+def on_phase_failure_of(
+    safety_profile: SafetyProfile, ruleset: Ruleset = BUILT_IN
+) -> OnPhaseFailure:
+    """What a run does about a failed phase when nothing was asked."""
+    return ruleset.safety_profiles[safety_profile.value].on_phase_failure
