@@ -285,7 +285,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
         return World(
             repository=projects.repository,
             rules=lambda spec, phase: rules_of(projects.repository(spec), spec, phase),
-            agents=staffing.agents_of(here, (spec.builder, spec.auditor), workbench, prepared),
+            agents=staffing.agents_of(here, spec.agents, workbench, prepared),
             verifier=load_verifier("local", context),
             clock=clock(loaded),
             starts=FileStarts(),

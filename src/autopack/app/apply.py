@@ -175,7 +175,7 @@ class _Keep:
         if outcome is Outcome.PARKED:
             trailers["Until"] = str(self.built.parked_until)
         phase_id, parent = self.build.phase_id, self.build.parent
-        message = _message(self.spec, phase_id, self.name, self.spec.builder, trailers)
+        message = _message(self.spec, phase_id, self.name, self.spec.builder_of(phase_id), trailers)
         return _commit(
             self.repository, self.spec, phase_id, self.name, tree, parent, message, self.at
         )
@@ -276,7 +276,7 @@ def reapply_candidate(
     if isinstance(tree, Refused):
         evidence = Evidence("conflict", "the branch moved and the change conflicts", tree.findings)
         return ReapplyConflicted(reapply.phase_id, evidence)
-    message = _message(spec, reapply.phase_id, reapply.name, spec.builder)
+    message = _message(spec, reapply.phase_id, reapply.name, spec.builder_of(reapply.phase_id))
     candidate = _commit(
         repository, spec, reapply.phase_id, reapply.name, tree, reapply.onto, message, at
     )
@@ -291,6 +291,6 @@ def apply_audit_patch(
     if isinstance(tree, Refused):
         return Evidence("gate", "the auditor's patch does not apply", tree.findings)
     name = f"{audit.candidate.name.partition('.')[0]}.a{audit.attempt}"
-    message = _message(spec, audit.phase_id, name, spec.auditor)
+    message = _message(spec, audit.phase_id, name, spec.auditor_of(audit.phase_id))
     parent = audit.candidate.parent
     return _commit(repository, spec, audit.phase_id, name, tree, parent, message, at)

@@ -147,7 +147,7 @@ class Performer:
         known = self._known(run, build)
         if known is not None:  # it was captured, and the answer was lost in a crash
             return known
-        builder = self._builder(run)
+        builder = self._builder(run, build.phase_id)
         if self._world.room is not None:
             self._world.room.check()
         phase = run.phase(build.phase_id).spec
@@ -191,15 +191,18 @@ class Performer:
         return apply.known_attempt(repository, run.spec, build, _park(run, build))
 
     def _tries(self, run: Run, asked: Build | Audit, pending: Pending) -> Tries:
-        agent = self._builder(run) if isinstance(asked, Build) else self._auditor(run)
+        of = self._builder if isinstance(asked, Build) else self._auditor
+        spent = of(run, asked.phase_id).spent
         logs = self._logs(run, asked.phase_id, _name(asked))
-        return Tries(self._world.starts, logs, pending.number, asked.tokens_max, agent.spent)
+        return Tries(self._world.starts, logs, pending.number, asked.tokens_max, spent)
 
-    def _builder(self, run: Run) -> Builder:
-        return _configured(self._world.agents.builders, "builder", run.spec.builder)
+    def _builder(self, run: Run, phase_id: str) -> Builder:
+        name = run.spec.builder_of(phase_id)
+        return _configured(self._world.agents.builders, "builder", name)
 
-    def _auditor(self, run: Run) -> Auditor:
-        return _configured(self._world.agents.auditors, "auditor", run.spec.auditor)
+    def _auditor(self, run: Run, phase_id: str) -> Auditor:
+        name = run.spec.auditor_of(phase_id)
+        return _configured(self._world.agents.auditors, "auditor", name)
 
     def _captured(
         self,
@@ -256,7 +259,7 @@ class Performer:
         )
 
     def _audit(self, run: Run, audit: Audit, pending: Pending, cancel: Cancellation) -> Event:
-        auditor = self._auditor(run)
+        auditor = self._auditor(run, audit.phase_id)
         repository = self._world.repository(run.spec)
         folder = self._folder(run, audit.phase_id, _name(audit))
         repository.discard(folder)

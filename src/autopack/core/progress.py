@@ -207,7 +207,7 @@ def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
         return _refused(run, phase, Evidence("gate", "the gate refused the change", event.findings))
     if phase.approved or (event.verdict is GateVerdict.PASS and phase.spec.auto_apply):
         return _queue(run, phase)
-    if not run.spec.auditor:
+    if not run.spec.auditor_of(phase.phase_id):
         summary = "the change needs an auditor's approval and none is configured"
         return _refused(run, phase, Evidence("gate", summary, event.findings))
     evidence = Evidence("gate", "the gate asks for an auditor's approval", event.findings)
