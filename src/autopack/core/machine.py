@@ -144,8 +144,9 @@ def advance(run: Run, happened: Happened) -> Advanced | Refusal:
     if pending:
         moved = replace(moved, pending=tuple(p for p in moved.pending if p is not pending))
     moved = rule.move(moved, event, pending)
+    moved = replace(moved, tier_caps_hit=budget.tier_caps_hit(moved))
     moved = intake.settled(run, schedule(intake.take(moved, event)))
-    moved = replace(moved, version=run.version + 1, tier_caps_hit=budget.tier_caps_hit(moved))
+    moved = replace(moved, version=run.version + 1)
     moved = _stamp(moved, run.commands_issued, happened.at)
     issued = tuple(p for p in moved.pending if p.number > run.commands_issued)
     return Advanced(moved, issued)
