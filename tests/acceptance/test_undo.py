@@ -78,6 +78,42 @@ def test_to_a_phase_and_only_told(lab: Lab) -> None:
     assert len(again["moves"]) == 1
 
 
+@pytest.mark.parametrize("steps", [1, 3], ids=["to a snapshot", "to the base"])
+def test_deliver_brings_the_branch_back_after_undo(lab: Lab, steps: int) -> None:
+    commits = landed(lab)
+    for _ in range(steps):
+        assert lab.cli("undo", "r").code == 0
+    done = lab.cli("run", "deliver", "r", "--json")
+    assert done.code == 0, done.err
+    assert branch(lab) == commits[3]
+    assert lab.load().delivered == commits[3]
+    lab.check_sound()
+
+
+def test_deliver_brings_back_branch_and_tags_that_were_deleted(lab: Lab) -> None:
+    landed(lab)
+    before = refs(lab.project)
+    git(lab.project, "branch", "-q", "-D", BRANCH)
+    git(lab.project, "tag", "-d", tag(2))
+    done = lab.cli("run", "deliver", "r")
+    assert done.code == 0, done.err
+    assert refs(lab.project) == before
+
+
+def test_deliver_says_so_when_it_is_refused_though_it_once_was_done(lab: Lab) -> None:
+    landed(lab)
+    git(lab.project, "checkout", "-q", BRANCH)
+    write(lab.project, {"src/mine.txt": "mine\n"})
+    mine = commit_all(lab.project, "mine")
+    git(lab.project, "checkout", "-q", "main")
+    refused = lab.cli("run", "deliver", "r")
+    assert refused.code == 1, refused
+    assert f"branch {BRANCH} there is at {mine}" in refused.out + refused.err
+    assert branch(lab) == mine
+    git(lab.project, "branch", "-q", "-M", BRANCH, "mine")
+    assert lab.cli("run", "deliver", "r").code == 0
+
+
 def test_a_branch_that_is_checked_out_stays(lab: Lab) -> None:
     commits = landed(lab)
     place = lab.root / "tree"

@@ -97,12 +97,12 @@ def test_a_branch_that_the_user_moved_is_left(landed: Landed) -> None:
     git(landed.user, "branch", "-D", "autonomous/r1")
     deleted = landed.deliver(tip=second, expected=landed.tip)
     assert "was deleted there" in deleted
-    for told in (reason, deleted):
-        assert "`autopack run deliver r1`" in told
-        assert advised(told) == ["branch", "-f", "autonomous/r1", landed.tip]
+    assert "`autopack run deliver r1` brings it back" in deleted
+    assert "`autopack run deliver r1`" in reason
+    assert advised(reason) == ["branch", "-f", "autonomous/r1", landed.tip]
 
 
-@pytest.mark.parametrize("spoil", ["moved", "deleted", "foreign"])
+@pytest.mark.parametrize("spoil", ["moved", "foreign"])
 def test_what_a_refusal_advises_works(landed: Landed, spoil: str) -> None:
     if spoil == "foreign":
         git(landed.user, "branch", "autonomous/r1", "main")
@@ -110,8 +110,6 @@ def test_what_a_refusal_advises_works(landed: Landed, spoil: str) -> None:
         landed.deliver()
     if spoil == "moved":
         git(landed.user, "branch", "-f", "autonomous/r1", "main")
-    if spoil == "deleted":
-        git(landed.user, "branch", "-D", "autonomous/r1")
     before = "" if spoil == "foreign" else landed.tip
     second = landed.land(landed.tip, "q")
     git(landed.user, *advised(landed.deliver(tip=second, expected=before)))

@@ -214,7 +214,7 @@ class Change:
 
     def _moved(self, other: Change, path: str) -> bool:
         """The same lines change, counted from the end: whatever is put in goes in at the top."""
-        if path != "equal":
+        if path not in self.lines or path not in other.lines:
             return False
         edits = []
         for before, after in (self.lines[path], other.lines[path]):
@@ -233,7 +233,7 @@ def change_of(folder: Path, commit: str) -> Change:
         facts, _, path = row.partition("\t")
         _, mode, before, after, _ = facts.split(" ")
         entries[path] = f"{mode} {after}"
-        if path == "equal":
+        if path == "equal" and "0" * 40 not in (before, after):
             both = [git(folder, "cat-file", "blob", blob).splitlines() for blob in (before, after)]
             lines[path] = both[0], both[1]
     return Change(entries, lines)

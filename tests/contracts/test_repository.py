@@ -57,6 +57,8 @@ class World:
     """The user's refs, each with the commit it stands for."""
     user_commit: Callable[[str, Mapping[str, str]], str]
     """A commit of the user with those files on a branch of that name, moved or made."""
+    user_move: Callable[[str, str], None]
+    """The user moves a branch to a commit, or deletes it when that is empty."""
 
     def ready(self) -> Repository:
         self.repository.prepare(self.address, "main", self.base, BRANCH)
@@ -89,7 +91,12 @@ def memory_world(_tmp_path: Path) -> World:
         made = {name.encode(): text.encode() for name, text in files.items()}
         return user.commit(made, f"refs/heads/{branch}")
 
-    return World(MemoryRepository({"user": user}), "user", base, user_refs, user_commit)
+    def user_move(branch: str, to: str) -> None:
+        user.refs.pop(f"refs/heads/{branch}", None)
+        if to:
+            user.refs[f"refs/heads/{branch}"] = to
+
+    return World(MemoryRepository({"user": user}), "user", base, user_refs, user_commit, user_move)
 
 
 def git_world(tmp_path: Path) -> World:
@@ -108,7 +115,10 @@ def git_world(tmp_path: Path) -> World:
         git(folder, "checkout", "-q", "--detach")
         return made
 
-    return World(bare(tmp_path), str(folder), base, user_refs, user_commit)
+    def user_move(branch: str, to: str) -> None:
+        git(folder, *(("branch", "-f", branch, to) if to else ("branch", "-D", branch)))
+
+    return World(bare(tmp_path), str(folder), base, user_refs, user_commit, user_move)
 
 
 @pytest.fixture(params=[memory_world, git_world], ids=["memory", "git"])
@@ -406,6 +416,27 @@ class TestDeliver:
         assert world.repository.deliver(world.address, "r1", second, first)
         assert world.user_refs()[f"refs/heads/{BRANCH}"] == theirs
         assert f"refs/tags/{tag}" not in world.user_refs()
+
+    @pytest.mark.parametrize("stands", ["gone", "behind"])
+    def test_asked_for_it_brings_back_what_was_deleted_or_undone(
+        self, world: World, stands: str
+    ) -> None:
+        made = world.landed()
+        assert world.repository.deliver(world.address, "r1", made, "") == ""
+        world.user_move(BRANCH, "" if stands == "gone" else world.base)
+        refused = world.repository.deliver(world.address, "r1", made, made)
+        assert BRANCH in refused, "nobody asked: it stays as its owner left it"
+        assert world.repository.deliver(world.address, "r1", made, made, asked=True) == ""
+        assert world.user_refs()[f"refs/heads/{BRANCH}"] == made
+
+    def test_asked_for_it_still_leaves_what_is_not_its_own(self, world: World) -> None:
+        made = world.landed()
+        world.user_move(BRANCH, world.base)
+        assert world.repository.deliver(world.address, "r1", made, "", asked=True)
+        assert world.user_refs()[f"refs/heads/{BRANCH}"] == world.base
+        theirs = world.user_commit(BRANCH, {"other.txt": "theirs\n"})
+        assert world.repository.deliver(world.address, "r1", made, made, asked=True)
+        assert world.user_refs()[f"refs/heads/{BRANCH}"] == theirs
 
     def test_a_target_that_cannot_be_reached_is_told(self, world: World, tmp_path: Path) -> None:
         made = world.landed()

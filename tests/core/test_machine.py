@@ -42,6 +42,7 @@ from autopack.core.event import (
     Event,
     GateVerdict,
     Happened,
+    IssueRecorded,
     Outcome,
     ReapplyConflicted,
     Recommendation,
@@ -49,6 +50,7 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
+from autopack.core.issue import IssueReport, IssueSource
 from autopack.core.run import (
     FINAL_STEPS,
     Candidate,
@@ -57,6 +59,7 @@ from autopack.core.run import (
     Phase,
     Run,
     RunState,
+    Snapshot,
     Stage,
     Step,
 )
@@ -107,6 +110,7 @@ SAMPLES: tuple[Event, ...] = (
     CommandFailed("the disk is full"),
     CancelRequested("me"),
     DeliveryRequested("me"),
+    IssueRecorded("P1", IssueReport("a_problem", IssueSource.PROBE), "me"),
     DurationSpent(),
 )
 SPEC = run_spec(phase_spec("P1"))
@@ -178,6 +182,26 @@ def test_an_unasked_event_that_claims_to_answer_is_refused() -> None:
     run = run_at(Stage.WORKING, Step.BUILDING)
     for event in (CancelRequested("me"), DeliveryRequested("me"), DurationSpent()):
         assert isinstance(machine.advance(run, Happened(event, 0, 7)), machine.Refusal)
+
+
+def test_a_delivery_that_is_asked_for_is_made_whatever_was_delivered() -> None:
+    """The user's repository may have lost since what it had."""
+    landed = (Snapshot("P1", "base", "tag"),)
+    for stage in (Stage.WORKING, Stage.DONE):
+        run = replace(run_at(stage, Step.BUILDING), snapshots=landed, delivered="base")
+        run = replace(run, pending=())
+        step = machine.advance(run, Happened(DeliveryRequested("me"), 0))
+        assert isinstance(step, machine.Advanced)
+        assert [pending.command for pending in step.run.pending] == [Deliver("base", asked=True)]
+
+
+def test_a_refused_delivery_is_no_delivery_though_there_was_one_before() -> None:
+    run = replace(run_at(Stage.DONE, Step.COMPLETE), snapshots=(Snapshot("P1", "base", "tag"),))
+    run = with_pending(replace(run, delivered="base"), Deliver("base", asked=True))
+    assert not run.undelivered
+    step = machine.advance(run, Happened(DeliveryRefused("base", "no right"), 0, 8))
+    assert isinstance(step, machine.Advanced)
+    assert step.run.undelivered
 
 
 def test_an_answer_for_another_phase_is_refused() -> None:

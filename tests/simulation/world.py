@@ -316,10 +316,17 @@ class _Slow:
         self._repository.prepare(source, base_ref, commit, branch, cancel)
 
     def deliver(
-        self, target: str, run_id: str, tip: str, expected: str, cancel: ports.Cancel
+        self,
+        target: str,
+        run_id: str,
+        tip: str,
+        expected: str,
+        cancel: ports.Cancel,
+        *,
+        asked: bool = False,
     ) -> str:
         self._meanwhile()
-        return self._repository.deliver(target, run_id, tip, expected, cancel)
+        return self._repository.deliver(target, run_id, tip, expected, cancel, asked=asked)
 
 
 class _Watched:

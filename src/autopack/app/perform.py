@@ -348,7 +348,7 @@ class Performer:
 
     def _deliver(self, run: Run, deliver: Deliver, cancel: Cancellation) -> Event:
         refused = self._world.repository(run.spec).deliver(
-            run.spec.repository, run.run_id, deliver.tip, run.delivered, cancel
+            run.spec.repository, run.run_id, deliver.tip, run.delivered, cancel, asked=deliver.asked
         )
         if refused:
             leave_if_cut_off(cancel)

@@ -261,13 +261,22 @@ class Repository(Protocol):
         ...
 
     def deliver(
-        self, target: str, run_id: str, tip: str, expected: str, cancel: Cancel | None = None
+        self,
+        target: str,
+        run_id: str,
+        tip: str,
+        expected: str,
+        cancel: Cancel | None = None,
+        *,
+        asked: bool = False,
     ) -> str:
         """Push branch and tags of a run with a lease on `expected`; why not, empty when done.
 
         Told to end early, it may have arrived or not: another delivery finds out.
 
         A branch that stands at a snapshot of the run is ours, too: an answer may have been lost.
+        When somebody `asked`, so is one that was delivered and is gone, or stands where nothing is
+        lost by going forward.
         """
         ...
 

@@ -209,8 +209,8 @@ class RunView:
 
     @property
     def undelivered(self) -> bool:
-        """Something landed that the user's repository has not got."""
-        return bool(self.snapshots) and self.delivered != self.tip
+        """Something landed that the user's repository has not got, or has no more."""
+        return bool(self.snapshots) and (self.delivered != self.tip or self.delivery_refusal != "")
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,24 @@ from collections.abc import Container
 from dataclasses import replace
 
 from autopack.app.start import Machine, Source, agent_problems, free_name, name_problems
+from autopack.core.budget import never_fit
 from autopack.core.errors import OperatorFault
 from autopack.core.run import PhaseState, Run
 from autopack.core.spec import RunSpec
 
 
 def successor(
-    run: Run, source: Source, machine: Machine, known: Container[str], onto: str = ""
+    run: Run,
+    source: Source,
+    machine: Machine,
+    known: Container[str],
+    onto: str = "",
+    *,
+    token_cap: int | None = None,
 ) -> RunSpec:
     """The run that continues `run` from its last good snapshot, or again from the commit `onto`.
 
-    On `onto` only what it already holds counts as landed.
+    On `onto` only what it already holds counts as landed. `token_cap`: instead of the run's own.
     """
     _refuse_retry(run, again=bool(onto))
     done = {phase.phase_id for phase in run.phases if phase.state is PhaseState.COMPLETE}
@@ -41,6 +48,9 @@ def successor(
         *agent_problems(machine, [each for each in audited if each in left]),
         *name_problems(run_id, source, known),
     ]
+    token_cap = token_cap or run.spec.token_cap
+    phases = [phase for phase in run.spec.phases if phase.phase_id in left]
+    problems += never_fit(phases, run.spec.tiers, token_cap, run.spec.safety_profile)
     if not left:
         problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
     if problems:
@@ -54,6 +64,7 @@ def successor(
         builder=machine.builder,
         auditor=machine.auditor,
         sandbox=machine.sandbox,
+        token_cap=token_cap,
         predecessor=run.run_id,
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
     )
@@ -65,7 +76,7 @@ def _refuse_retry(run: Run, *, again: bool) -> None:
         raise OperatorFault(f"run {run.run_id} is still under way", hint)
     if run.failure is None and not again:
         hint = "`--onto REF` makes it again on another base"
-        if run.delivered != run.tip:
+        if run.undelivered:
             hint = f"`autopack run deliver {run.run_id}` brings its branch to you"
         raise OperatorFault(f"run {run.run_id} succeeded: there is nothing to retry", hint)
 

@@ -133,7 +133,7 @@ def summary(run: Run, events: Sequence[Recorded], seconds: float) -> list[str]:
         for happened in (recorded.happened.event for recorded in events)
         if isinstance(happened, CandidateTested)
     )
-    where = "delivered" if run.delivered == run.tip else "not delivered"
+    where = "not delivered" if run.undelivered else "delivered"
     return [
         f"{run.state.value}: {landed} of {len(run.phases)} phases landed in {seconds:.1f} s",
         f"refused by policy: {'; '.join(_refused(events)) or 'nothing'}",

@@ -154,7 +154,7 @@ def deliver(run_id: str, *, as_json: bool) -> int:
 
         run = _ensured(loaded, store, run_id, answered, seen=run.version)
         _tell(loaded, store, run, as_json=as_json)
-    return DONE if run.delivered == run.tip else FAILED
+    return FAILED if run.undelivered else DONE
 
 
 def machine(loaded: Loaded) -> Machine:

@@ -130,7 +130,7 @@ def next_step(run: RunView, *, viewed: bool = False) -> str:
         if run.failure.cause == Cause.ENVIRONMENT.value:
             first = "autopack doctor; then "
         return f"{first}autopack run retry {run.run_id}"
-    if run.delivered != run.tip:
+    if run.undelivered:
         first = "what is said above; then " if "`git " in run.delivery_refusal else ""
         return f"{first}autopack run deliver {run.run_id}"
     return f"git log --oneline {run.base_ref}..{run.branch}"

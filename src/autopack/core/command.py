@@ -114,6 +114,8 @@ class Deliver:
 
     tip: str
     kind: Literal["deliver"] = "deliver"
+    asked: bool = False
+    """Somebody asks for it: a branch that they deleted or moved back there comes again."""
 
 
 Command = (

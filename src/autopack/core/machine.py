@@ -281,7 +281,7 @@ def _delivery_rows() -> Iterable[Rule]:
             None,
             DeliveryRequested,
             (stage,),
-            "one more delivery if the user's repository is behind; reopens nothing",
+            "one more delivery, whatever was delivered before; reopens nothing",
             progress.delivery_requested,
         )
 

@@ -52,9 +52,7 @@ from autopack.core.run import (
     Stage,
     Step,
 )
-from autopack.core.spec import (
-    OnPhaseFailure,
-)
+from autopack.core.spec import OnPhaseFailure
 
 
 def issue(run: Run, command: Command) -> Run:
@@ -135,7 +133,7 @@ def delivery_refused(run: Run, event: DeliveryRefused | CommandFailed, asked: Pe
 
 
 def delivery_requested(run: Run, _event: DeliveryRequested, _asked: None) -> Run:
-    return deliver(run, final=run.stage is Stage.DONE)
+    return deliver(run, final=run.stage is Stage.DONE, asked=True)
 
 
 # --- one phase ----------------------------------------------------------------------------------
@@ -316,12 +314,12 @@ def landed(run: Run, event: SnapshotLanded, _asked: Pending) -> Run:
     return run if run.stage is Stage.STOPPING else deliver(run)
 
 
-def deliver(run: Run, *, final: bool = False) -> Run:
-    """Ask for the tip's delivery, unless one is under way or nothing is new."""
+def deliver(run: Run, *, final: bool = False, asked: bool = False) -> Run:
+    """Have the tip delivered, unless that is under way or, when nobody `asked`, nothing is new."""
     under_way = any(isinstance(p.command, Deliver) for p in run.pending)
-    if under_way or not run.snapshots or run.delivered == run.tip:
+    if under_way or not run.snapshots or not (asked or run.undelivered):
         return run
-    return issue(replace(run, delivery_final=final), Deliver(run.tip))
+    return issue(replace(run, delivery_final=final), Deliver(run.tip, asked=asked))
 
 
 # --- bad ends -----------------------------------------------------------------------------------

@@ -283,6 +283,11 @@ class Run:
     def ci_runs_used(self) -> int:
         return sum(phase.ci_runs_used for phase in self.phases)
 
+    @property
+    def undelivered(self) -> bool:
+        """Something landed that the user's repository has not got, or has no more."""
+        return bool(self.snapshots) and (self.delivered != self.tip or self.delivery_refusal != "")
+
     def phase(self, phase_id: str) -> Phase:
         return next(phase for phase in self.phases if phase.phase_id == phase_id)
 

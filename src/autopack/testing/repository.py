@@ -164,6 +164,10 @@ class MemoryRepository:
         if self._checkouts and folder.exists():
             shutil.rmtree(folder)
 
+    def left(self, folder: Path) -> bool:
+        """Whether a clone is there."""
+        return self._checkouts and folder.exists()
+
     def set_aside(self, folder: Path, to: Path, patch: bytes | None) -> Path:
         """Move a clone to a place that is free, a patch beside it."""
         place, number = to, 1
@@ -285,7 +289,14 @@ class MemoryRepository:
     # --- delivery -------------------------------------------------------------------------------
 
     def deliver(
-        self, target: str, run_id: str, tip: str, expected: str, cancel: Cancel | None = None
+        self,
+        target: str,
+        run_id: str,
+        tip: str,
+        expected: str,
+        cancel: Cancel | None = None,
+        *,
+        asked: bool = False,
     ) -> str:
         """Branch and tags into the user's repository under a lease; why not, empty when done."""
         if cancel is not None and cancel.is_set():
@@ -299,6 +310,9 @@ class MemoryRepository:
             ours = ref.startswith(f"refs/tags/autonomous/{run_id}/")
             if ours and self.objects.is_ancestor(tag.commit, tip):
                 wanted[ref] = tag
+        now = str(user.refs.get(branch, ""))
+        if asked and expected and (not now or self.objects.is_ancestor(now, tip)):
+            expected = now
         if reason := self._taken(user, wanted, branch, expected):
             return reason
         missing = {ref: to for ref, to in wanted.items() if user.refs.get(ref) != to}

@@ -38,9 +38,12 @@ def deliver(
     tip: str,
     expected: str,
     cancel: Cancel | None = None,
+    *,
+    asked: bool = False,
 ) -> str:
     """Push until the target's refs are the run's own; why not, empty when they are.
 
+    `asked` for, a branch that was delivered and is gone, or stands behind, is brought again.
     Told to end, git ends and takes its locks with it; that is a refusal like others.
     """
     protocol = protocol_of(target)
@@ -55,6 +58,8 @@ def deliver(
     now = before.get(branch, "")
     if now in snapshots:  # a push whose answer was lost brought it there
         expected = now
+    elif asked and expected and (not now or _behind(store, now, tip)):
+        expected = now  # it was ours, and going forward loses nothing of what stands there
     if reason := _taken(store, branch, wanted, before, expected):
         return reason
     missing = {ref: oid for ref, oid in wanted.items() if before.get(ref) != oid}
@@ -144,7 +149,8 @@ def _taken(
 ) -> str:
     """Why what stands there is not ours to replace; empty when it is."""
     name = branch.removeprefix("refs/heads/")
-    again = f"and then `{_again(name.rpartition('/')[2])}`"
+    run_id = name.rpartition("/")[2]
+    again = f"and then `{_again(run_id)}`"
     tip, now = wanted[branch], there.get(branch, "")
     if now not in (expected, tip):
         back = f"`git branch -f {name} {expected}` {again}"
@@ -155,13 +161,18 @@ def _taken(
         if now:
             moved = f"`git branch -m {name} NAME` {again}"
             return f"branch {name} there is at {now}, but this run delivered nothing yet: {moved}"
-        return f"branch {name} was deleted there: {back}"
+        return f"branch {name} was deleted there: `{_again(run_id)}` brings it back"
     if expected and not is_ancestor(store, expected, tip):
         return f"branch {name} would lose commits: {tip} does not descend from {expected}"
     for ref, oid in wanted.items():
         if ref != branch and there.get(ref, oid) != oid:
             return f"tag {ref.removeprefix('refs/tags/')} exists there with another content"
     return ""
+
+
+def _behind(store: Store, now: str, tip: str) -> bool:
+    """Whether the tip descends from it; a commit that our repository does not know is not."""
+    return store.run("merge-base", "--is-ancestor", now, tip).exit_code == 0
 
 
 def refused(said: Finished, target: str) -> str:

@@ -199,10 +199,17 @@ class BareRepository:
         return landing.land(self._store, branch, commit, expected, tag, message, at)
 
     def deliver(
-        self, target: str, run_id: str, tip: str, expected: str, cancel: Cancel | None = None
+        self,
+        target: str,
+        run_id: str,
+        tip: str,
+        expected: str,
+        cancel: Cancel | None = None,
+        *,
+        asked: bool = False,
     ) -> str:
         """Push the run's branch and tags with a lease; why not, empty when done."""
-        return delivery.deliver(self._store, target, run_id, tip, expected, cancel)
+        return delivery.deliver(self._store, target, run_id, tip, expected, cancel, asked=asked)
 
 
 _fetch, _apply, _keep_patch = source.fetch, patch.apply, patch.keep_patch
