@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 LOG_BYTES_MAX: Final = 10_000_000
 """A supervisor's log is put aside once when it has grown to this."""
+FOLDER_LOOKS_MAX: Final = 20
+FOLDER_LOOK_SECONDS: Final = 0.1
+"""Another store's command that only looks has the folders for an instant: 2 s outlast any."""
 
 
 @contextmanager
@@ -125,10 +129,24 @@ def plan(path: Path) -> PlanDraft:
 
 
 def lock(loaded: Loaded) -> SupervisorLock | None:
-    """The lock of the store's one supervisor; None when another process has it."""
+    """What makes us alone with the store and its folders; None when another has the store.
+
+    FoldersTaken when a process of another store has the folders.
+    """
+    from autopack.adapters.store.alone import acquire
+
+    folders = loaded.folders
+    return acquire(_place(folders.lock), (folders.data, folders.state), str(folders.database))
+
+
+def supervised(loaded: Loaded) -> bool:
+    """Whether a supervisor has the store at this moment."""
     from autopack.adapters.store.lock import acquire
 
-    return acquire(_place(loaded.folders.lock))
+    free = acquire(_place(loaded.folders.lock))
+    if free is not None:
+        free.release()
+    return free is None
 
 
 def lock_holder(loaded: Loaded) -> str | None:
@@ -138,12 +156,28 @@ def lock_holder(loaded: Loaded) -> str | None:
     return holder(_place(loaded.folders.lock))
 
 
+def check_folders(loaded: Loaded) -> bool:
+    """Whether a supervisor could begin now, False when one has the store; else FoldersTaken."""
+    from autopack.adapters.store.alone import FoldersTaken
+
+    for looks_left in reversed(range(FOLDER_LOOKS_MAX)):
+        try:
+            free = lock(loaded)
+        except FoldersTaken:
+            if not looks_left:
+                raise
+            time.sleep(FOLDER_LOOK_SECONDS)
+            continue
+        if free is not None:
+            free.release()
+        return free is not None
+    return False
+
+
 def ensure_supervisor(loaded: Loaded) -> int | None:
     """Start a background supervisor if none has the store; its pid, None when one is there."""
-    free = lock(loaded)
-    if free is None:
+    if not check_folders(loaded):
         return None
-    free.release()
     loaded.folders.check_room()
     return spawn_supervisor(loaded)
 

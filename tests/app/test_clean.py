@@ -246,7 +246,7 @@ def test_clones_of_a_dead_supervisor_are_kept_or_set_aside(ground: Ground) -> No
     assert first.goes
     assert first.why == "kept as refs/autopack/_quarantine/r/P1/attempt-1"
     assert (second.goes, second.place) == (False, "/quarantine/r/P1/attempt-2")
-    assert (third.goes, third.place) == (False, "/quarantine/unknown/P1/attempt-3")
+    assert (third.goes, third.place) == (False, str(ground.left[2][2])), "another store's, perhaps"
     assert ground.did == ["dropped attempt-1"]
     assert ground.clean(alone=False) == {
         work.ref: Entry(first.what.ATTEMPT, "r", work.ref, goes=False, why="its run is open")

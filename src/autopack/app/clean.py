@@ -118,7 +118,8 @@ class House:
 def keep_left(house: House) -> list[Entry]:
     """Keep what a dead supervisor's clones hold; only for who holds the store's lock.
 
-    A clone whose work cannot be kept under a ref goes to quarantine.
+    A clone whose work cannot be kept under a ref goes to quarantine. One of a run that this store
+    does not know stays where it is: another store's supervisor looks for it there.
     """
     return list(_Cleaning(house, alone=True, dry=False).left_clones())
 
@@ -171,7 +172,7 @@ class _Cleaning:
         """Clones of attempts that nobody will answer any more."""
         for run_id, phase_id, folder in self._house.remains.clones():
             entry = self._clone(run_id, phase_id, folder)
-            if not entry.goes and not self._dry:
+            if not entry.goes and not self._dry and run_id in self._runs:  # else another store's
                 try:
                     place = self._house.remains.set_aside(run_id, phase_id, folder)
                     entry = replace(entry, place=str(place))

@@ -48,10 +48,14 @@ def _cleaned(loaded: Loaded, store: Store, *, dry: bool) -> tuple[list[Entry], b
     """What was found, and whether no supervisor was at work."""
     from autopack import housekeeping, wiring
     from autopack.adapters.git.discard import remove_empty, sweep
+    from autopack.adapters.store.alone import FoldersTaken
     from autopack.app.clean import clean
 
     house = housekeeping.house(loaded, store, wiring.clock(loaded))
-    held = wiring.lock(loaded)
+    try:
+        held = wiring.lock(loaded)
+    except FoldersTaken:
+        held = None
     if held is None:
         return clean(house, alone=False, dry=dry), False
     try:

@@ -100,6 +100,7 @@ def _supervise(loaded: Loaded, held: SupervisorLock, *, until_idle: bool) -> boo
 def _lock_when_back(loaded: Loaded, away: StoreAway) -> SupervisorLock | None:
     """The lock once the server answers; None when another has it, the fault when none answers."""
     from autopack import wiring
+    from autopack.adapters.store.alone import FoldersTaken
 
     refused = 0
     for _ in range(AWAY_LOOKS_MAX):
@@ -108,6 +109,8 @@ def _lock_when_back(loaded: Loaded, away: StoreAway) -> SupervisorLock | None:
             held = wiring.lock(loaded)
         except StoreAway:
             continue
+        except FoldersTaken:
+            held = None
         refused += held is None
         if held is not None or refused > OTHERS_LOOKS_MAX:
             return held
@@ -116,12 +119,19 @@ def _lock_when_back(loaded: Loaded, away: StoreAway) -> SupervisorLock | None:
 
 def _lock(loaded: Loaded) -> SupervisorLock:
     from autopack import wiring
+    from autopack.adapters.store.alone import FoldersTaken
 
+    taken: FoldersTaken | None = None
     for _ in range(LOCK_LOOKS_MAX):
-        held = wiring.lock(loaded)
+        try:
+            held, taken = wiring.lock(loaded), None
+        except FoldersTaken as fault:
+            held, taken = None, fault
         if held is not None:
             return held
         time.sleep(LOCK_LOOK_SECONDS)
+    if taken is not None:
+        raise taken
     holder = wiring.lock_holder(loaded)
     raise EnvironmentFault(
         f"another supervisor ({holder or 'ending now'}) has the store {loaded.folders.database}",

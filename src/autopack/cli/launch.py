@@ -201,6 +201,7 @@ def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
         wiring.ensure_supervisor(loaded)
     if how.as_json:
         render.data({"run": wire.detail(run_view(run))})
+    wiring.check_folders(loaded)  # before anything is recorded that nobody could work on
     else:
         render.out(run.run_id)
         render.note(f"  next: autopack run watch {run.run_id}")

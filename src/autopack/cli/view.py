@@ -72,12 +72,9 @@ def view_run(run_id: str, *, as_json: bool) -> None:
 def supervised(loaded: Loaded) -> bool:
     """Whether a supervisor has the store, as far as can be seen; starts none."""
     try:
-        free = wiring.lock(loaded)
+        return wiring.supervised(loaded)
     except EnvironmentFault:  # a folder that only lets us read
         return True
-    if free is not None:
-        free.release()
-    return free is None
 
 
 def _make_again(loaded: Loaded, store: Store | None, run: Run, places: Places | None) -> None:

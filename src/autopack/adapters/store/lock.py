@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import filelock
 
 from autopack.core.errors import EnvironmentFault
+
+_END: Final = "\n"
 
 
 class SupervisorLock(Protocol):
@@ -47,7 +49,7 @@ def acquire(place: Path | str) -> SupervisorLock | None:
     None when another one has it.
     """
     if isinstance(place, Path):
-        return _acquire(place)
+        return acquire_file(place)
     from autopack.adapters.store import advisory  # noqa: PLC0415  its driver
 
     return advisory.acquire(place)
@@ -62,7 +64,8 @@ def holder(place: Path | str) -> str | None:
     return advisory.holder(place)
 
 
-def _acquire(path: Path) -> FileLock | None:
+def acquire_file(path: Path, note: str = "") -> FileLock | None:
+    """Take the lock in a file, and leave a note in it; None when another one has it."""
     # A soft lock would outlive kill -9: rather fail where the system has no flock.
     lock = filelock.FileLock(
         path, blocking=False, mode=0o600, fallback_to_soft=False, is_singleton=False
@@ -70,7 +73,7 @@ def _acquire(path: Path) -> FileLock | None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock.acquire()
-        path.write_text(f"{os.getpid()}\n", encoding="ascii")
+        path.write_text(f"{os.getpid()}\n{note}\n", encoding="utf-8")
     except filelock.Timeout:
         return None
     except OSError as error:
@@ -81,6 +84,14 @@ def _acquire(path: Path) -> FileLock | None:
 
 def _holder(path: Path) -> str | None:
     try:
-        return f"process {int(path.read_text(encoding='ascii'))}"
+        return f"process {int(path.read_text(encoding='utf-8').partition(_END)[0])}"
     except (OSError, ValueError):
         return None
+
+
+def note(path: Path) -> str:
+    """What the holder of a file's lock left there; empty when nothing."""
+    try:
+        return path.read_text(encoding="utf-8").partition(_END)[2].strip()
+    except (OSError, ValueError):
+        return ""
