@@ -313,6 +313,34 @@ def test_usage_that_cannot_be_read_costs_all_that_the_try_had(tmp_path: Path, co
     assert "usage report cannot be read" in said
 
 
+def test_a_log_that_cannot_be_written_takes_neither_tokens_nor_work(
+    tmp_path: Path, bench: Workbench
+) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/agent.log").symlink_to("/dev/full")
+    source = (
+        "import json, os\n"
+        "open('done', 'w').write('all of it') if not os.environ.get('AUTOPACK_VERDICT_FILE') else 0\n"
+        "open(os.environ['AUTOPACK_USAGE_FILE'], 'w').write('{\"tokens\": 321}')\n"
+        "value = {'recommendation': 'approve', 'notes': 'fine'}\n"
+        "json.dump(value, open(os.environ.get('AUTOPACK_VERDICT_FILE', '/dev/null'), 'w'))\n"
+    )
+    work = clone(tmp_path)
+    built = builder(tmp_path, bench, source).build(attempt(tmp_path), work, NEVER)
+    assert (built.outcome, built.tokens, built.error) == (Outcome.SUBMITTED, 321, "")
+    assert "its log is not kept: " in built.note
+    assert "No space left on device" in built.note
+    assert (work.folder / "done").read_text() == "all of it"
+    task = audit_task(tmp_path)
+    task.log_folder.mkdir(exist_ok=True)
+    (task.log_folder / "agent.log").unlink(missing_ok=True)
+    (task.log_folder / "agent.log").symlink_to("/dev/full")
+    audited = auditor(tmp_path, bench, source).audit(task, work, NEVER)
+    assert (audited.recommendation, audited.tokens) == (Recommendation.APPROVE, 321)
+    assert audited.error == ""
+    assert "its log is not kept: " in audited.notes
+
+
 def test_no_usage_is_no_claim_but_a_link_or_folder_is_a_report(tmp_path: Path) -> None:
     assert read_usage(tmp_path / "none").charged(500) == (0, "")
     (tmp_path / "link").symlink_to(tmp_path / "none")

@@ -23,6 +23,7 @@ from autopack.app.ports import (
     Clone,
     Refused,
 )
+from autopack.app.room import Room
 from autopack.app.supervise import Cancellation
 from autopack.app.world import (
     World,
@@ -45,6 +46,7 @@ from autopack.testing import (
     FakeAuditor,
     FakeBuilder,
     FakeClock,
+    FakeDisk,
     FakeVerifier,
     MemoryRepository,
     MemoryStarts,
@@ -242,6 +244,62 @@ def test_a_clone_whose_capture_is_given_up_is_kept_and_told(tmp_path: Path) -> N
     bench.builder.default = Built(Outcome.SUBMITTED, 7, patch=b"the patch")
     told = bench.build()
     assert (aside / "attempt-1-3.patch").read_bytes() == b"the patch"
+
+
+class Confined(Uncapturing):
+    """Nothing can be moved either."""
+
+    def set_aside(self, folder: Path, to: Path, patch: bytes | None) -> Path:
+        raise EnvironmentFault(f"{folder} could not be moved and stays")
+
+
+def test_a_clone_that_cannot_be_moved_stays_and_no_try_begins_over_it(tmp_path: Path) -> None:
+    work = Work({"work": b"done"}, Built(Outcome.SUBMITTED, 7))
+    bench = Bench(tmp_path, FakeBuilder(default=work), repository_of=Confined)
+    left = tmp_path / "clones" / "r" / "P1" / "attempt-1" / "work"
+    told = bench.build()
+    assert isinstance(told, CommandFailed)
+    assert told.tokens == 7
+    assert "could not be moved and stays" in told.reason
+    assert left.read_text() == "done"
+    with pytest.raises(EnvironmentFault, match="could not be moved and stays"):
+        bench.build(number=10)
+    assert left.read_text() == "done"
+    assert len(bench.builder.attempts) == 1
+
+
+@pytest.mark.parametrize("told_of", [True, False])
+def test_work_is_kept_though_its_agent_is_said_not_to_have_begun(
+    tmp_path: Path, *, told_of: bool
+) -> None:
+    files = {"work": b"done"} if told_of else {}
+    bench = Bench(tmp_path)
+    bench.builder.default = Work(files, Built(Outcome.FAILED, 7, error="no fence"))
+    told = bench.build()
+    assert isinstance(told, CommandFailed)
+    assert told.tokens == 7
+    aside = tmp_path / "quarantine" / "r" / "P1" / "attempt-1"
+    assert told.reason == (f"no fence\nits clone is kept in {aside}" if told_of else "no fence")
+    assert (aside / "work").exists() is told_of
+    assert not list((tmp_path / "clones" / "r" / "P1").iterdir())
+
+
+def test_a_clone_without_an_answer_is_kept_and_room_is_looked_for_first(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Deadly(deaths=1))
+    with pytest.raises(Dead):
+        bench.build()
+    left = tmp_path / "clones" / "r" / "P1" / "attempt-1" / "work"
+    assert left.read_text() == "done"
+    full = Room(FakeDisk(left=0), (tmp_path,), 1, tmp_path, 0, relieve=lambda: None)
+    world = bench.performer._world
+    bench.performer = Performer(replace(world, room=full))
+    with pytest.raises(EnvironmentFault, match="must stay free"):
+        bench.build()
+    assert left.read_text() == "done"
+    bench.performer = Performer(world)
+    told = bench.build()
+    assert isinstance(told, AttemptEnded)
+    assert (tmp_path / "quarantine" / "r" / "P1" / "attempt-1" / "work").read_text() == "done"
 
 
 # --- attempts that die with their supervisor --------------------------------------------------

@@ -53,7 +53,7 @@ TEN_YEARS = 10 * 365 * 86400
 STORE = ("load", "save", "runs", "open_ids", "events", "requests", "answered", "ask")
 REPOSITORY = (
     "prepare", "read", "paths", "clone", "discard", "capture", "apply", "keep_patch", "commit",
-    "resolve", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "set_aside",
+    "resolve", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "left", "set_aside",
 )  # fmt: skip
 NOWHERE = Path("/nowhere")
 

@@ -33,7 +33,8 @@ class Built:
     """What a builder says and leaves: a patch, or (None) its clone's work tree.
 
     `outcome` SUBMITTED is a claim; git decides whether there is a change. `error` set: the
-    environment failed, not the agent.
+    environment did not let the agent begin. What fails after that is told in `note`: the agent's
+    work and its tokens stand.
     """
 
     outcome: Outcome

@@ -6,7 +6,6 @@ that performing a command again after a crash does nothing twice. Never changes 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +20,13 @@ from autopack.app.agents import (
     Builder,
     Built,
 )
+from autopack.app.aside import Aside
 from autopack.app.ports import (
     Clone,
     TestTask,
 )
 from autopack.app.starts import Tries
-from autopack.app.supervise import Cancellation, CutOff
+from autopack.app.supervise import Cancellation
 from autopack.app.turns import leave_if_cut_off, unbegun, until
 from autopack.app.world import World
 from autopack.core.command import (
@@ -64,7 +64,6 @@ from autopack.core.run import (
 )
 
 A = TypeVar("A")
-_log = logging.getLogger(__name__)
 CAPTURE_TRIES_MAX = 3
 """Tries to capture what an attempt left before its clone is given up."""
 BACKOFF_SECONDS_MAX = 60.0
@@ -143,13 +142,14 @@ class Performer:
     def _build(self, run: Run, build: Build, pending: Pending, cancel: Cancellation) -> Event:
         repository = self._world.repository(run.spec)
         folder = self._folder(run, build.phase_id, _name(build))
-        repository.discard(folder)  # what a crash left, also when the answer is known
         known = self._known(run, build)
         if known is not None:  # it was captured, and the answer was lost in a crash
+            repository.discard(folder)
             return known
         builder = self._builder(run, build.phase_id)
         if self._world.room is not None:
             self._world.room.check()
+        self._aside(run, build).free(folder)
         phase = run.phase(build.phase_id).spec
         lost = self._tries(run, build, pending).begin(run.spec.infra_retries_max + 1)
         if isinstance(lost, CommandFailed):
@@ -157,22 +157,18 @@ class Performer:
         logs = self._logs(run, build.phase_id, _name(build))
         tokens_max = build.tokens_max - lost
         attempt = Attempt(run.run_id, phase, build.attempt, tokens_max, build.evidence, logs)
-        over = True
         try:
             clone = repository.clone(build.parent, folder)
             built = builder.build(attempt, clone, cancel)
             if built.outcome is Outcome.CANCELLED:
-                leave_if_cut_off(cancel)
+                leave_if_cut_off(cancel)  # the next supervisor keeps what is there, begins again
             built = replace(built, tokens=built.tokens + lost)
-            return self._captured(run, build, built, clone, pending.issued_at, cancel)
-        except CutOff:
-            over = False  # the next supervisor keeps what is in its clone, and begins again
-            raise
+            answer = self._captured(run, build, built, clone, pending.issued_at, cancel)
         except Fault as fault:
             return _failed(fault, lost)
-        finally:
-            if over:
-                repository.discard(folder)
+        if isinstance(answer, AttemptEnded):  # all else may be the only copy of its work
+            repository.discard(folder)
+        return answer
 
     def _unbegun(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
         """What work answers that was told to end before its turn came."""
@@ -218,38 +214,34 @@ class Performer:
         Given up, its clone is set aside. Tokens count whatever becomes of it, so that failures
         cannot be paid for ever.
         """
-        reason = built.error
-        for tried in range(0 if reason else CAPTURE_TRIES_MAX):
+        aside = self._aside(run, build)
+        if built.error:
+            deliver = run.phase(build.phase_id).spec.deliver
+            return CommandFailed(aside.unbuilt(built, clone, deliver), built.tokens)
+        reason = ""
+        for tried in range(CAPTURE_TRIES_MAX):
             if tried:
                 cancel.wait(min(BACKOFF_SECONDS_MAX, self._backoff(tried)))
             try:
                 return self._capture(run, build, built, clone, at)
             except Fault as fault:
                 reason = f"what the attempt left could not be captured: {fault}"
-        if built.error:
-            return CommandFailed(reason, built.tokens)
         try:  # it may be kept all the same, its answer lost: then its tokens count once, with it
             known = self._known(run, build)
         except Fault:
-            return CommandFailed(self._set_aside(run, build, built, clone, reason))
+            return CommandFailed(aside.keep(built, clone, reason))
         if known is not None:
             return known
-        return CommandFailed(self._set_aside(run, build, built, clone, reason), built.tokens)
+        return CommandFailed(aside.keep(built, clone, reason), built.tokens)
 
     def _capture(self, run: Run, build: Build, built: Built, clone: Clone, at: int) -> AttemptEnded:
         repository, park = self._world.repository(run.spec), _park(run, build)
         return apply.capture_attempt(repository, run.spec, build, built, clone, at, park)
 
-    def _set_aside(self, run: Run, build: Build, built: Built, clone: Clone, reason: str) -> str:
-        """Keep a clone whose work could not be captured; the reason, with where it is."""
+    def _aside(self, run: Run, build: Build) -> Aside:
         to = self._world.quarantine / run.run_id / build.phase_id / _name(build)
-        try:
-            repository = self._world.repository(run.spec)
-            place = repository.set_aside(clone.folder, to, built.patch)
-        except Fault as fault:
-            return f"{reason}\nits clone is lost: {fault}"
-        _log.warning("%s of %s: %s\nits clone is in %s", build.phase_id, run.run_id, reason, place)
-        return f"{reason}\nits clone is kept in {place}"
+        repository = self._world.repository(run.spec)
+        return Aside(repository, to, f"{build.phase_id} of {run.run_id}")
 
     def _check(self, run: Run, check: Check) -> Event:
         phase = run.phase(check.phase_id).spec

@@ -216,10 +216,16 @@ class Repository(Protocol):
         """Remove a clone or what a crash left of one, whatever its modes; absent is fine."""
         ...
 
+    def left(self, folder: Path) -> bool:
+        """Whether a clone is there that was made to the end: an agent may have worked in it."""
+        ...
+
     def set_aside(self, folder: Path, to: Path, patch: bytes | None) -> Path:
         """Move a clone whose work could not be captured, to keep it; where it is now.
 
-        A place that is taken gets a number behind its name. A patch goes to `<name>.patch` there.
+        A place that is taken gets a number behind its name; where nothing can be moved to, the
+        clone gets one in its own place. A patch goes to `<name>.patch` there. EnvironmentFault
+        tells what is where; nothing is deleted.
         """
         ...
 

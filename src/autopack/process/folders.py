@@ -66,6 +66,8 @@ def read_left(path: Path, bytes_max: int) -> bytes:
         content = b""
         while len(content) <= bytes_max and (part := os.read(descriptor, bytes_max + 1)):
             content += part
+    except OSError as fault:
+        raise Unreadable(f"not readable: {fault.strerror}") from fault
     finally:
         os.close(descriptor)
     if len(content) > bytes_max:
@@ -153,8 +155,11 @@ def activity(folder: Path) -> tuple[int, int]:
     return seen, newest
 
 
-def write_log(path: Path, argv: Sequence[str], finished: Finished) -> None:
-    """Keep what a program said, the middle left out where it is long. EnvironmentFault."""
+def write_log(path: Path, argv: Sequence[str], finished: Finished, said: str = "") -> None:
+    """Keep what a program said, the middle left out where it is long, and what we say of it.
+
+    EnvironmentFault.
+    """
     end = finished.ended if finished.exit_code is None else f"exit code {finished.exit_code}"
     try:
         with path.open("wb") as log:
@@ -162,6 +167,8 @@ def write_log(path: Path, argv: Sequence[str], finished: Finished) -> None:
             for name, content in (("stdout", finished.stdout), ("stderr", finished.stderr)):
                 log.write(f"# {name}, {len(content)} bytes\n".encode())
                 log.write(_shortened(content) + b"\n")
+            if said:
+                log.write(f"# {said}\n".encode())
     except OSError as fault:
         raise refusal(fault, path) from fault
 

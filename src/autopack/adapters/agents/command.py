@@ -8,8 +8,9 @@ read as hostile.
 from __future__ import annotations
 
 import functools
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -44,6 +45,7 @@ MASKED: Final = (
 PLACEHOLDER: Final = re.compile(r"(?:-[\w-]*=)?\{(\w+)\}")
 """A whole word, or an option's value: braces within a script are its own."""
 NOTE_CHARACTERS_MAX: Final = 2_000
+_log = logging.getLogger(__name__)
 ENDS: Final = {
     Ended.TIMED_OUT: (Outcome.TIMED_OUT, "took more than wall_seconds_max"),
     Ended.IDLE: (Outcome.TIMED_OUT, "showed no progress for idle_seconds_max"),
@@ -106,12 +108,12 @@ class CommandAgent:
         prompt = builder_prompt(attempt, self.context.prompts)
         try:
             job = self._job(prompt, clone, attempt.log_folder, ids)
-            finished = self._run(job, attempt.run_id, cancel, attempt.log_folder)
+            finished = self._run(job, attempt.run_id, cancel)
         except (EnvironmentFault, MaskRefused, PlaceTaken) as fault:
             return Built(Outcome.FAILED, error=str(fault))
         except OSError as fault:
             return Built(Outcome.FAILED, error=str(refusal(fault, attempt.log_folder)))
-        tokens, said = _charged(attempt.log_folder, attempt.tokens_max)
+        tokens, said = _charged(attempt.log_folder, attempt.tokens_max, job.argv, finished)
         outcome, note = _outcome(finished, self.options.limits, self.name)
         return Built(outcome, tokens, plain(_joined(note, said), NOTE_CHARACTERS_MAX))
 
@@ -132,14 +134,14 @@ class CommandAgent:
                 env={**job.env, "AUTOPACK_VERDICT_FILE": str(answers / "verdict.json")},
                 work_read_only=True,
             )
-            finished = self._run(job, task.run_id, cancel, task.log_folder)
+            finished = self._run(job, task.run_id, cancel)
         except (MaskRefused, PlaceTaken) as fault:  # the candidate's doing
             return Audited(Recommendation.INVALID, notes=str(fault))
         except EnvironmentFault as fault:
             return Audited(Recommendation.INVALID, error=str(fault))
         except OSError as fault:
             return Audited(Recommendation.INVALID, error=str(refusal(fault, task.log_folder)))
-        tokens, said = _charged(task.log_folder, task.tokens_max)
+        tokens, said = _charged(task.log_folder, task.tokens_max, job.argv, finished)
         outcome, note = _outcome(finished, self.options.limits, self.name)
         if outcome is not Outcome.SUBMITTED:
             notes = plain(_joined(f"the auditor {note}", said), NOTE_CHARACTERS_MAX)
@@ -181,7 +183,7 @@ class CommandAgent:
             stdin=prompt.encode() if self.options.prompt_by_stdin else b"",
         )
 
-    def _run(self, job: Job, run_id: str, cancel: Cancel, folder: Path) -> Finished:
+    def _run(self, job: Job, run_id: str, cancel: Cancel) -> Finished:
         bench = self.context.workbench
         own = host_toolchain([path for path in self.options.read_only if path.is_dir()])
         bins = dict.fromkeys((*own.bins, *bench.toolchain.bins))
@@ -189,9 +191,7 @@ class CommandAgent:
         job = replace(job, prepared=self.context.prepared(run_id))
         if not job.network:
             bench.prove_closed()
-        finished = bench.run(job, cancel, functools.partial(activity, job.folder))
-        write_log(folder / "agent.log", job.argv, finished)
-        return finished
+        return bench.run(job, cancel, functools.partial(activity, job.folder))
 
 
 def _outcome(finished: Finished, limits: Limits, name: str) -> tuple[Outcome, str]:
@@ -208,12 +208,19 @@ def _outcome(finished: Finished, limits: Limits, name: str) -> tuple[Outcome, st
     return Outcome.FAILED, f"ended with exit code {finished.exit_code}: {shown}"
 
 
-def _charged(folder: Path, tokens_max: int) -> tuple[int, str]:
-    """The tokens of a try, and what its log says too when they are not the agent's own number."""
+def _charged(
+    folder: Path, tokens_max: int, argv: Sequence[str], finished: Finished
+) -> tuple[int, str]:
+    """The tokens of a try, and what else is to be said of it; its log is written.
+
+    Once the program ran, its result stands: a log that cannot be written is only told of.
+    """
     tokens, said = read_usage(folder / "answers" / "usage.json").charged(tokens_max)
-    if said:
-        with (folder / "agent.log").open("a", encoding="utf-8") as log:
-            log.write(f"# {said}\n")
+    try:
+        write_log(folder / "agent.log", argv, finished, said)
+    except EnvironmentFault as fault:
+        said = _joined(said, f"its log is not kept: {fault.what}")
+        _log.warning("the agent's result stands, but %s", said)
     return tokens, said
 
 

@@ -38,6 +38,8 @@ CONFIG: Final = """\
 \tname = Autopack
 \temail = autopack@localhost
 """
+MOVES_MAX: Final = 5
+"""Tries to move a clone whose new folder a clean-up removes before it is in there."""
 CHECKOUT: Final = {"core.fsync": "none", "checkout.workers": "1"}  # disposable; see bench
 
 
@@ -84,25 +86,75 @@ def discard(folder: Path) -> None:
         raise EnvironmentFault(what, "delete it by hand") from fault
 
 
+def left(folder: Path) -> bool:
+    """Whether a clone is there that was checked out to the end: only then is its index saved."""
+    return os.path.lexists(folder) and saved_index(folder).exists()
+
+
 def set_aside(folder: Path, to: Path, patch: bytes | None) -> Path:
     """Move a clone with its saved index to a place that is free, a patch beside it.
 
-    EnvironmentFault when it cannot be moved.
+    Where there is no room for a new folder it gets a free name beside its own, which needs none.
+    EnvironmentFault when it has its own name still, or when its patch is not there.
     """
+    try:
+        place = move(folder, to)
+    except EnvironmentFault as refused:
+        try:
+            place = move(folder, folder)
+        except EnvironmentFault:
+            raise refused from None
+    if patch is not None:
+        _write_beside(place, patch)
+    return place
+
+
+def move(folder: Path, to: Path) -> Path:
+    """Move a clone with its saved index to `to`, or to that with the next free number behind it.
+
+    EnvironmentFault, and nothing moved, when it cannot be.
+    """
+    place, tries_left = _free(to), MOVES_MAX
+    while tries_left:
+        tries_left -= 1
+        try:
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.rename(place)
+            break
+        except OSError as fault:  # ENOENT: a clean-up removed the empty folder in between
+            if not (tries_left and isinstance(fault, FileNotFoundError)):
+                what = f"{folder} could not be moved to {place} and stays: {fault}"
+                raise EnvironmentFault(what) from fault
+    _move_index(saved_index(folder), saved_index(place))
+    return place
+
+
+def _free(to: Path) -> Path:
     place, number = to, 1
     while os.path.lexists(place):
         number += 1
         place = to.with_name(f"{to.name}-{number}")
-    try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.rename(place)
-        with contextlib.suppress(FileNotFoundError):
-            saved_index(folder).rename(saved_index(place))
-        if patch is not None:
-            place.with_name(f"{place.name}.patch").write_bytes(patch)
-    except OSError as fault:
-        raise EnvironmentFault(f"{folder} could not be moved to {place}: {fault}") from fault
     return place
+
+
+def _move_index(saved: Path, to: Path) -> None:
+    """The clone is safe without it: what it holds is then told against its run's base."""
+    try:
+        saved.rename(to)
+    except OSError:
+        with contextlib.suppress(OSError):
+            saved.unlink()
+
+
+def _write_beside(place: Path, patch: bytes) -> None:
+    path = place.with_name(f"{place.name}.patch")
+    try:
+        path.write_bytes(patch)
+    except OSError as fault:
+        with contextlib.suppress(OSError):
+            path.unlink()  # half a patch must not pass for one
+        what = f"its clone is kept in {place}; its patch could not be written beside it: {fault}"
+        raise EnvironmentFault(what) from fault
 
 
 def saved_index(folder: Path) -> Path:

@@ -84,7 +84,10 @@ def sweep(clones: Path) -> None:
 
 
 def remove_empty(clones: Path) -> None:
-    """Remove folders of phases and runs that hold no clone; only for who holds the store's lock."""
+    """Remove folders of phases and runs that hold no clone.
+
+    Of clones only for who holds the store's lock; in quarantine beside others, who try again.
+    """
     for folder in (*clones.glob("*/*"), *clones.glob("*")):
         with contextlib.suppress(OSError):  # not empty, or no folder
             folder.rmdir()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autopack.adapters.git.clone import discard, saved_index, set_aside
-from autopack.adapters.git.discard import GONE
+from autopack.adapters.git.clone import discard, move, saved_index
+from autopack.adapters.git.discard import GONE, remove_empty
 from autopack.adapters.git.secure import patch_beside
 from autopack.core.errors import EnvironmentFault, refusal
 from autopack.process.folders import clear
@@ -30,7 +30,7 @@ class DiskRemains:
 
     def clones(self) -> list[tuple[str, str, Path]]:
         """Clones of attempts that were checked out to the end; others hold no work."""
-        return [found for found in _clones(self._clones) if saved_index(found[2]).exists()]
+        return [found for found in _clones(self._clones) if _whole(found[2])]
 
     def quarantined(self) -> list[tuple[str, str, Path]]:
         """Clones in quarantine."""
@@ -45,9 +45,7 @@ class DiskRemains:
             self._clear(gone)
         for gone in self._logs.glob(f"*{GONE}"):
             self._clear(gone)
-        for folder in (*self._quarantine.glob("*/*"), *self._quarantine.glob("*")):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        remove_empty(self._quarantine)
 
     def drop(self, folder: Path) -> None:
         """Delete a clone with what lies beside it."""
@@ -57,7 +55,7 @@ class DiskRemains:
 
     def set_aside(self, run_id: str, phase_id: str, folder: Path) -> Path:
         """Move a clone into quarantine."""
-        return set_aside(folder, self._quarantine / run_id / phase_id / folder.name, None)
+        return move(folder, self._quarantine / run_id / phase_id / folder.name)
 
     def logs(self) -> list[tuple[str, Path]]:
         """Folders of runs' logs."""
@@ -87,6 +85,11 @@ class DiskRemains:
 def _drop_beside(folder: Path) -> None:
     for path in (patch_beside(folder), saved_index(folder)):
         path.unlink(missing_ok=True)
+
+
+def _whole(folder: Path) -> bool:
+    """Checked out to the end: its index was saved, or it was renamed in its place since."""
+    return saved_index(folder).exists() or "-" in folder.name.removeprefix(ATTEMPT)
 
 
 def _clones(top: Path) -> Iterator[tuple[str, str, Path]]:

@@ -148,6 +148,10 @@ class BareRepository:
         """
         self._discards.discard(folder)
 
+    def left(self, folder: Path) -> bool:
+        """Whether a clone is there that was checked out to the end."""
+        return clone.left(folder)
+
     def set_aside(self, folder: Path, to: Path, patch: bytes | None) -> Path:
         """Move a clone to where nobody deletes it, with what belongs to it."""
         return clone.set_aside(folder, to, patch)
