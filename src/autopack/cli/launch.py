@@ -194,6 +194,7 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
 
 
 def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
+    wiring.check_folders(loaded)  # before anything is recorded that nobody could work on
     with wiring.writing(loaded) as store:
         run = create_run(store, wiring.clock(loaded), spec)
         if not how.detach:
@@ -201,7 +202,6 @@ def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
         wiring.ensure_supervisor(loaded)
     if how.as_json:
         render.data({"run": wire.detail(run_view(run))})
-    wiring.check_folders(loaded)  # before anything is recorded that nobody could work on
     else:
         render.out(run.run_id)
         render.note(f"  next: autopack run watch {run.run_id}")
