@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from autopack.adapters.git.archive import GitArchive
     from autopack.adapters.git.remains import DiskRemains
     from autopack.adapters.git.wrapper import Store as GitStore
+    from autopack.adapters.store.store import SqlStore
     from autopack.app.clean import Entry, House
     from autopack.app.ports import Clock, Store
     from autopack.app.room import Room
     from autopack.app.undo import Branches
-    from autopack.core.spec import (
-        RunSpec,
-    )
+    from autopack.core.run import Run
+    from autopack.core.spec import Aging, RunSpec
 
 _log = logging.getLogger(__name__)
 IDLE_SECONDS_MIN: Final = 86_400
@@ -63,13 +63,34 @@ def remains(loaded: Loaded) -> DiskRemains:
 
 
 def artefacts(loaded: Loaded, spec: RunSpec) -> FileArtefacts:
-    """The files of a run, where the settings of its own repository put them."""
+    """The files of a run."""
+    return _artefacts(loaded, spec.project_id, spec.repository)
+
+
+def _artefacts(loaded: Loaded, project_id: str, repository: str) -> FileArtefacts:
+    """The files of a project's runs, where the settings of its own repository put them."""
     from autopack.adapters.files.artefacts import FileArtefacts
 
-    settings, folders = load(Path(spec.repository), loaded.environ).settings, loaded.folders
+    settings, folders = load(Path(repository), loaded.environ).settings, loaded.folders
     root = Path(settings.runs_dir) if settings.runs_dir else None
-    kept = folders.repository(spec.project_id, spec.repository)
-    return FileArtefacts(Path(spec.repository), root, folders.run_logs, kept)
+    kept = folders.repository(project_id, repository)
+    return FileArtefacts(Path(repository), root, folders.run_logs, kept)
+
+
+def remember(loaded: Loaded, store: SqlStore, run: Run) -> None:
+    """Bring the backlog's file up to date with a run that saw or resolved issues."""
+    spec = run.spec
+    if run.issues_version or spec.known_issues:
+        write_backlog(loaded, store, (spec.project_id, spec.repository), spec.aging)
+
+
+def write_backlog(loaded: Loaded, store: SqlStore, project: tuple[str, str], aging: Aging) -> None:
+    """Write what a project (its id and repository) remembers beside the folders of its runs."""
+    from autopack.adapters.files.backlog import FILE, backlog_text
+    from autopack.app.memory import entries_of
+
+    text = backlog_text(project[0], entries_of(store.memory(), project, aging))
+    _artefacts(loaded, *project).write_beside(FILE, text)
 
 
 def house(loaded: Loaded, store: Store, clock: Clock) -> House:

@@ -49,12 +49,12 @@ FOLDER_LOOK_SECONDS: Final = 0.1
 
 
 @contextmanager
-def reading(loaded: Loaded) -> Iterator[Store | None]:
+def reading(loaded: Loaded) -> Iterator[SqlStore | None]:
     """The store, to look into; None when nothing was ever recorded. Makes no folder."""
     from autopack.adapters.store.open import NoStore
 
     with ExitStack() as opened:
-        store: Store | None = None
+        store: SqlStore | None = None
         with suppress(NoStore):
             store = opened.enter_context(_open(loaded, create=False))
         yield store
@@ -231,10 +231,12 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     from autopack import notifying
     from autopack.adapters.engine.local import LocalEngine
     from autopack.adapters.git.discard import remove_empty, sweep
+    from autopack.adapters.git.sharing import sweep_trials
     from autopack.app.supervise import Supervisor
 
     with writing(loaded) as store, notifying.notifier(loaded, store.outbox()) as notifier:
         sweep(loaded.folders.clones)
+        sweep_trials(loaded.folders.trials)
         housekeeping.keep_left(loaded, store, clock(loaded))
         projects = projects_of(loaded, alone=True)
         hosted = host(loaded, store, projects)
@@ -266,6 +268,7 @@ def host(loaded: Loaded, store: SqlStore, projects: Projects) -> Host:
         partial(housekeeping.artefacts, loaded),
         partial(log_of, store),
         ended=lambda spec: projects.repository(spec).tend(),
+        remember=partial(housekeeping.remember, loaded, store),
     )
 
 

@@ -241,7 +241,7 @@ RARE = {
 
 def test_every_declared_target_is_reached_and_no_other() -> None:
     reached: set[tuple[Stage, Step | None, type[Event], Step | Stage]] = set()
-    for seed in range(4200):
+    for seed in range(4800):
         spec, storm = _some_spec(random.Random(seed)), seed % 2 == 0
         if storm:
             spec = replace(spec, parallel_max=4, infra_retries_max=9)
@@ -281,8 +281,11 @@ def _some_spec(rng: random.Random) -> RunSpec:
                 incident_token_cap=rng.choice([300, 1000]),
             )
         )
+    plain = run_spec(*phases)
+    tolerance = rng.choice([None, 0])
     return replace(
-        run_spec(*phases),
+        plain,
+        tiers=tuple(replace(tier, minor_issues_max=tolerance) for tier in plain.tiers),
         auditor=rng.choice(["", "auditor"]),
         safety_profile=rng.choice([*SafetyProfile]),
         on_phase_failure=rng.choice([*OnPhaseFailure]),

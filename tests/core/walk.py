@@ -40,6 +40,7 @@ from autopack.core.event import (
     Event,
     GateVerdict,
     Happened,
+    IssueRecorded,
     Outcome,
     ReapplyConflicted,
     Recommendation,
@@ -47,6 +48,7 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
 from autopack.core.run import (
     Candidate,
     Evidence,
@@ -133,12 +135,18 @@ def specs(draw: st.DrawFn) -> RunSpec:
         )
     landed = draw(st.sampled_from([0, 0, 1, 2]))
     run = run_spec(*phases)
+    tolerance = draw(st.sampled_from([None, 0, 1]))
     caps = {tier.tier_id: (draw(st.sampled_from([1500, 10**6])), draw(st.sampled_from([2, 100])))
             for tier in run.tiers}  # fmt: skip
     return replace(
         run,
         tiers=tuple(
-            replace(t, token_cap=caps[t.tier_id][0], ci_run_cap=caps[t.tier_id][1])
+            replace(
+                t,
+                token_cap=caps[t.tier_id][0],
+                ci_run_cap=caps[t.tier_id][1],
+                minor_issues_max=tolerance,
+            )
             for t in run.tiers
         ),
         auditor=draw(st.sampled_from(["", "auditor"])),
@@ -267,6 +275,13 @@ class Walk:
     taken: list[Taken] = field(default_factory=list)
 
 
+def recorded(rng: random.Random, spec: RunSpec) -> IssueRecorded:
+    """Somebody's recording of one of a few issues."""
+    severity = rng.choice([None, *IssueSeverity])
+    report = IssueReport(f"issue_{rng.randint(1, 3)}", IssueSource.PROBE, severity=severity)
+    return IssueRecorded(rng.choice(spec.phases).phase_id, report, "me")
+
+
 def walk(spec: RunSpec, seed: int, *, storm: bool = False) -> Walk:
     """Walk a run to its end; AssertionError when it passes `events_max`.
 
@@ -287,9 +302,9 @@ def walk(spec: RunSpec, seed: int, *, storm: bool = False) -> Walk:
         if result.run.ended or rng.random() < unasked:
             kinds: list[Event] = [CancelRequested("me"), DurationSpent()]
             if left:
-                kinds.append(DeliveryRequested("me"))
-            event = kinds[-1] if result.run.ended else rng.choice(kinds)
-            left -= isinstance(event, DeliveryRequested)
+                kinds += [DeliveryRequested("me"), recorded(rng, spec)]
+            event = rng.choice(kinds[-2:] if result.run.ended else kinds)
+            left -= isinstance(event, DeliveryRequested | IssueRecorded)
             _take(result, Happened(event, 0, 0, 1.0), None)
         else:
             asked = rng.choice(result.run.pending)

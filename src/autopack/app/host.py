@@ -42,6 +42,8 @@ class Host:
     """A run's events, all of them."""
     ended: Callable[[RunSpec], None]
     """Told when a run that was performed here has ended; returns at once."""
+    remember: Callable[[Run], None]
+    """Brings what the run's project remembers up to date."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _performers: dict[str, Performer] = field(default_factory=dict)
     _artefacts: dict[str, Artefacts] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class Host:
         if run.run_id not in self._artefacts:
             self._artefacts[run.run_id] = self.artefacts_of(run.spec)
         self._artefacts[run.run_id].render(run, self.log_of(run.run_id))
+        self.remember(run)
 
     def _tried(self, run_id: str, act: Callable[[], None], otherwise: str) -> bool:
         try:

@@ -114,8 +114,8 @@ class Store(Protocol):
         """Problems of the run's chain and projections, rebuilt from its events; empty is sound."""
         ...
 
-    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> None:
-        """Leave a request for the supervisor."""
+    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> int:
+        """Leave a request for the supervisor; its number."""
         ...
 
     def requests(self) -> list[Request]: ...
@@ -305,6 +305,8 @@ class TestTask:
     """Private to this test: clone and reports go below it; discarded afterwards."""
     log_folder: Path
     """What CI printed; kept."""
+    watched: tuple[str, ...] = ()
+    """Ids of tests of which it is asked whether they ran green."""
 
 
 @dataclass(frozen=True)
@@ -317,6 +319,8 @@ class Tested:
     weak: bool = False
     cached: bool = False
     error: str = ""
+    passed: tuple[str, ...] = ()
+    """Of the watched tests of a green candidate, those that ran and were never red."""
 
 
 class Verifier(Protocol):

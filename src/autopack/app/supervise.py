@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+from autopack.app import recording
 from autopack.app.notify import Notifier
 from autopack.app.ports import Clock, Engine, Request, Store, Transaction
 from autopack.core import budget, machine
@@ -229,7 +230,9 @@ class Supervisor:
                 self.submit(request.run_id, CancelRequested(request.by))
             elif request.kind == "deliver":
                 self.submit(request.run_id, DeliveryRequested(request.by))
-        except OperatorFault as fault:  # the run is gone: such a request must not stop the others
+            elif request.kind == recording.KIND:
+                self.submit(request.run_id, recording.event_of(request))
+        except (OperatorFault, ValueError) as fault:  # it must not stop the others
             _log.warning("request %s of run %s: %s", request.kind, request.run_id, fault)
         self._store.answered(request.number)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from autopack import staffing, wiring
+from autopack.app.estimate import forecast_of
 from autopack.app.plan import DryRun, dry_run
 from autopack.app.ports import Store
 from autopack.app.report import RunView, run_view
@@ -30,11 +31,13 @@ from autopack.app.start import (
     read_project,
 )
 from autopack.app.supervise import create_run
-from autopack.cli import render, view, wire
+from autopack.cli import render, sheet, view, wire
 from autopack.cli.alert import Alert
 from autopack.cli.exits import DONE, FAILED, INTERRUPTED
+from autopack.cli.sheets import forecast_sheet
 from autopack.cli.watch import follow
 from autopack.core.errors import OperatorFault
+from autopack.core.forecast import Forecast
 from autopack.core.run import (
     Run,
 )
@@ -63,6 +66,20 @@ def start(
 ) -> int:
     """Check everything, then record the run, see to a supervisor and watch."""
     _refuse_command(path)
+    loaded, source, ready = checked(path, repo, wish, flags)
+    if not how.as_json:
+        render.note(*(f"warning: {warning}" for warning in ready.warnings))
+    _check_world(loaded, ready.spec, source, as_json=how.as_json)
+    if how.dry_run:
+        _print_dry_run(loaded, ready, as_json=how.as_json)
+        return DONE
+    return _begin(loaded, ready.spec, how)
+
+
+def checked(
+    path: Path, repo: Path | None, wish: Wish, flags: Mapping[str, str | None]
+) -> tuple[Loaded, Source, Ready]:
+    """The run that a plan would become, with the settings and the repository it is for."""
     folder = repo or Path.cwd()
     loaded = load(folder, os.environ, flags)
     source = wiring.checkout(loaded, folder)
@@ -71,16 +88,22 @@ def start(
     with wiring.reading(loaded) as store:
         ready = new_run(_wish(wish, loaded), machine(loaded), source, draft,
                         wiring.KnownRuns(store))  # fmt: skip
-    if not how.as_json:
-        render.note(*(f"warning: {warning}" for warning in ready.warnings))
-    _check_world(loaded, ready.spec, source, as_json=how.as_json)
-    if how.dry_run:
-        _print_dry_run(ready, as_json=how.as_json)
-        return DONE
-    return _begin(loaded, ready.spec, how)
+    return loaded, source, ready
 
 
-def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> int:
+def foreseen(loaded: Loaded, ready: Ready) -> Forecast:
+    """What such a run will cost, told from the project's past runs."""
+    with wiring.reading(loaded) as store:
+        return forecast_of(store, ready.spec)
+
+
+def retry(
+    run_id: str,
+    onto: str,
+    flags: Mapping[str, str | None],
+    how: How,
+    token_cap: int | None = None,
+) -> int:
     """Record the successor of a run that ended and watch it."""
     with wiring.reading(view.here(as_json=how.as_json)) as store:
         run = view.loaded_run(store, run_id)
@@ -92,7 +115,8 @@ def retry(run_id: str, onto: str, flags: Mapping[str, str | None], how: How) -> 
         loaded = load(repository, os.environ, {**chosen, **given})
         source = wiring.checkout(loaded, repository)
         loaded.folders.check_outside(source.top)
-        spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto)
+        spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto,
+                         token_cap=token_cap)  # fmt: skip
     _check_world(loaded, spec, source, as_json=how.as_json)
     return _begin(loaded, spec, how)
 
@@ -125,7 +149,7 @@ def cancel(run_id: str, *, as_json: bool) -> None:
         if run.ended or store is None:
             what = f"run {run_id} has ended: {run.state.value}"
             raise OperatorFault(what, f"`autopack run view {run_id}`")
-        store.ask(run_id, "cancel", _who(loaded))
+        store.ask(run_id, "cancel", view.who(loaded))
     wiring.ensure_supervisor(loaded)
     if as_json:
         render.data({"run_id": run_id, "asked": "cancel"})
@@ -145,7 +169,7 @@ def deliver(run_id: str, *, as_json: bool) -> int:
         if not run.ended:
             hint = "it delivers at each snapshot and at its end"
             raise OperatorFault(f"run {run_id} is still under way", hint)
-        store.ask(run_id, "deliver", _who(loaded))
+        store.ask(run_id, "deliver", view.who(loaded))
         wiring.ensure_supervisor(loaded)
 
         def answered(now: Run) -> bool:
@@ -238,7 +262,7 @@ def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
     if choice == "w":
         return True
     if choice == "c":
-        store.ask(run_id, "cancel", _who(loaded))
+        store.ask(run_id, "cancel", view.who(loaded))
     wiring.ensure_supervisor(loaded)  # Ctrl-C may have reached one that was only starting
     if choice == "c":
         render.note(f"{run_id} is being cancelled; what has landed stays")
@@ -283,12 +307,15 @@ def _tell(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> Ru
     return shown
 
 
-def _print_dry_run(ready: Ready, *, as_json: bool) -> None:
-    course = dry_run(ready.plan)
+def _print_dry_run(loaded: Loaded, ready: Ready, *, as_json: bool) -> None:
+    course, forecast = dry_run(ready.plan), foreseen(loaded, ready)
     if as_json:
-        render.data({"run_id": ready.spec.run_id, "dry_run": asdict(course)})
+        told = {"dry_run": asdict(course), "forecast": asdict(forecast)}
+        render.data({"run_id": ready.spec.run_id, **told})
         return
     render.out(*_course(ready.spec, course))
+    render.out("", *sheet.text(forecast_sheet(ready.spec.run_id, forecast)), "")
+    render.out(f"nothing was started; next: {_again()}")
 
 
 def _course(spec: RunSpec, course: DryRun) -> list[str]:
@@ -328,14 +355,9 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
         )
     if course.needs_auditor:
         lines.append(f"land only with an auditor: {' '.join(course.needs_auditor)}")
-    return [*lines, f"nothing was started; next: {_again()}"]
+    return lines
 
 
 def _again() -> str:
     """The same command without `--dry-run`."""
     return shlex.join(["autopack", *(word for word in sys.argv[1:] if word != "--dry-run")])
-
-
-def _who(loaded: Loaded) -> str:
-    said = loaded.environ.get("USER") or loaded.environ.get("LOGNAME")
-    return said or "somebody at the command line"

@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "backtest": ("autopack.cli.backtest:backtest", "Judge a repository's own last commits."),
     "clean": ("autopack.cli.clean:clean", "Delete what ended runs left and nobody can miss."),
     "salvage": ("autopack.cli.salvage:salvage", "The work of a run that did not land."),
+    "issues": ("autopack.cli.issues:app", "What is known to be wrong, over all runs."),
+    "report": ("autopack.cli.report:app", "What runs cost, and what a plan will cost."),
     "undo": ("autopack.cli.undo:undo", "Move a run's branch back to an earlier snapshot."),
     "config": ("autopack.cli.config:app", "Which settings hold here, and where they come from."),
     "notify": ("autopack.cli.notify:app", "Who is told of what happens to runs."),

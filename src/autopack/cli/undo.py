@@ -12,7 +12,6 @@ from autopack.cli.options import Json, RunId
 if TYPE_CHECKING:
     from autopack.app.undo import Branches, Place
     from autopack.core.run import Run
-    from autopack.settings import Loaded
 
 
 def undo(
@@ -50,7 +49,7 @@ def undo(
     if moves:
         check_free(spec.branch, branches.checked_out(spec.repository, spec.branch), goal)
         if not dry_run:
-            who, now = _who(loaded), wiring.clock(loaded).now()
+            who, now = view.who(loaded), wiring.clock(loaded).now()
             if reason := branches.move(spec.repository, run, left, goal, now, who):
                 raise EnvironmentFault(reason, "nothing was moved; mend what it names")
     _tell(found, branches, left, goal, dry_run=dry_run, as_json=json)
@@ -82,7 +81,3 @@ def _tell(
         render.note(f"  take it back: autopack undo {run.run_id} {back}".rstrip(),
                     f"  go on from here: autopack run retry {run.run_id} --onto {run.spec.branch}",
                     )  # fmt: skip
-
-
-def _who(loaded: Loaded) -> str:
-    return loaded.environ.get("USER") or loaded.environ.get("LOGNAME") or "cli"

@@ -30,11 +30,17 @@ QUOTED_LINES_MAX: Final = 30
 CELL_CHARS_MAX: Final = 80
 
 
-def here(*, as_json: bool) -> Loaded:
+def here(*, as_json: bool, folder: Path | None = None) -> Loaded:
     """The settings of the store, for commands that need no more of them than that."""
-    loaded = load_for_store(Path.cwd(), os.environ)
+    loaded = load_for_store(folder or Path.cwd(), os.environ)
     render.warn(loaded.warnings, as_json=as_json)
     return loaded
+
+
+def who(loaded: Loaded) -> str:
+    """Who asks, as far as the environment tells."""
+    said = loaded.environ.get("USER") or loaded.environ.get("LOGNAME")
+    return said or "somebody at the command line"
 
 
 def list_runs(*, active: bool, limit: int, as_json: bool) -> None:

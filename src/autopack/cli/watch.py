@@ -82,6 +82,14 @@ class Progress:
             raise EnvironmentFault(what, "`autopack supervise` shows why; nothing is lost")
 
 
+def carried_out(store: Store, run_id: str, number: int, ensure: Callable[[], int | None]) -> None:
+    """Wait until the supervisor has carried out a request; EnvironmentFault when none stays."""
+    progress = Progress(store, run_id, ensure, 0)
+    while any(request.number == number for request in store.requests()):
+        progress.keep_alive()
+        time.sleep(POLL_SECONDS)
+
+
 def follow(
     store: Store,
     run_id: str,

@@ -59,7 +59,7 @@ def take(run: Run, event: Event) -> Run:
     """The run after the event's issues were taken."""
     for report in _reports(event):
         run = _put(run, _taken(run, run.phase(getattr(event, "phase_id", "")), report))
-    if isinstance(event, CandidateTested) and event.passed:
+    if isinstance(event, CandidateTested):
         run = _put(run, replace(run.phase(event.phase_id), passed=event.passed))
     if isinstance(event, SnapshotLanded):
         run = _resolved(run, run.phase(event.phase_id))

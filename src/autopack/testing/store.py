@@ -103,13 +103,14 @@ class MemoryStore:
         )
         return [] if replayed == run else [f"run {run_id}: its events make another run"]
 
-    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> None:
-        """Leave a request for the supervisor; OperatorFault when the run is unknown."""
+    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> int:
+        """Leave a request for the supervisor; its number. OperatorFault when the run is unknown."""
         with self._lock:
             self.load(run_id)
             self._requests_made += 1
             number = self._requests_made
             self._requests[number] = Request(number, run_id, kind, by, body)
+            return number
 
     def requests(self) -> list[Request]:
         """Requests that were not answered, oldest first."""

@@ -96,6 +96,19 @@ class FileArtefacts:
                         folders[name].sweep()
                     folders[name].write(file, text.encode(errors="backslashreplace"))
 
+    def write_beside(self, name: str, text: str) -> Path:
+        """Replace a file of the whole project beside the runs' folders; EnvironmentFault."""
+        anchor, parts = self._anchor()
+        try:
+            if self._root.is_relative_to(self._repository):
+                whole = self._root != self._repository
+                exclude(self._root if whole else self._root / name)
+            with below(anchor, parts) as root, root.locked():
+                root.write(name, text.encode(errors="backslashreplace"))
+        except OSError as fault:
+            raise refusal(fault, self._root / name) from fault
+        return self._root / name
+
     def remove(self, run_id: str) -> None:
         """Delete the folder of a run; EnvironmentFault."""
         anchor, parts = self._anchor()

@@ -174,14 +174,16 @@ class SqlStore:
             raise _unknown(run_id)
         return found
 
-    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> None:
-        """Leave a request for the supervisor; OperatorFault when the run is unknown."""
+    def ask(self, run_id: str, kind: str, by: str, body: str = "") -> int:
+        """Leave a request for the supervisor; its number. OperatorFault when the run is unknown."""
         row = {"run_id": run_id, "kind": kind, "by": projection.printable(by), "body": body}
         with self._write("leave a request in") as connection:
             try:
-                connection.execute(insert(requests).values(**row))
+                made = insert(requests).values(**row).returning(requests.c.number)
+                number: int = connection.execute(made).scalar_one()
             except IntegrityError as error:
                 raise _unknown(run_id) from error
+        return number
 
     def requests(self) -> list[Request]:
         """Requests that were not answered, oldest first."""
