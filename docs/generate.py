@@ -183,6 +183,13 @@ def ruleset() -> str:
     return to_text(BUILT_IN)
 
 
+def ruleset_schema() -> str:
+    """The JSON Schema of a project's ruleset."""
+    from autopack.core.ruleset_fields import ruleset_schema as schema
+
+    return _json(schema())
+
+
 def settings_schema() -> str:
     """The JSON Schema of the machine part of autopack.toml."""
     from autopack.settings import Settings
@@ -281,6 +288,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "plan.schema.json": plan_schema,
     "settings.schema.json": settings_schema,
     "ruleset.json": ruleset,
+    "ruleset.schema.json": ruleset_schema,
     "hostile.md": hostile_page,
 }
 """Every generated file below docs/reference, and what makes it."""

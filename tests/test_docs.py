@@ -60,7 +60,7 @@ def generator() -> ModuleType:
 
 GENERATED = [
     "cli.md", "states.md", "settings.md", "errors.md", "exit-codes.md", "plan.schema.json",
-    "settings.schema.json", "ruleset.json", "hostile.md",
+    "settings.schema.json", "ruleset.json", "ruleset.schema.json", "hostile.md",
 ]  # fmt: skip
 
 

@@ -26,24 +26,27 @@ class Problem:
     key: str
     message: str
     line: int = 0
+    file: str = FILE_NAME
 
     def __str__(self) -> str:
-        where = f"{FILE_NAME}:{self.line}" if self.line else FILE_NAME
+        where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
 
 
 class Reader:
-    """Takes values out of parsed TOML and collects what is wrong with them.
+    """Takes values out of parsed TOML or JSON and collects what is wrong with them.
 
-    Every method names the full key path; the value is the last part of it.
+    Every method names the full key path; the value is the last part of it. Lines are those of
+    TOML: who reads JSON gives no text, and finds them itself.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str = "", file: str = FILE_NAME) -> None:
         self.lines = text.splitlines()
+        self.file = file
         self.problems: list[Problem] = []
 
     def problem(self, key: str, message: str) -> None:
-        self.problems.append(Problem(key, message, line_of(self.lines, key)))
+        self.problems.append(Problem(key, message, line_of(self.lines, key), self.file))
 
     def known(self, table: Mapping[str, object], key: str, names: frozenset[str]) -> None:
         for name in table:
@@ -104,14 +107,32 @@ class Reader:
             return ()
         return tuple(words)
 
-    def whole(self, parent: Mapping[str, object], key: str, most: int = 2**53) -> int | None:
+    def whole(
+        self, parent: Mapping[str, object], key: str, most: int = 2**53, least: int = 1
+    ) -> int | None:
         value = parent.get(_last(key))
         if value is None:
             return None
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            self.problem(key, f"must be a whole number from 1 to {most:,}")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            self.problem(key, f"must be a whole number from {least} to {most:,}")
             return None
         return value
+
+    def number(self, parent: Mapping[str, object], key: str, most: float) -> float | None:
+        value = parent.get(_last(key))
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+            self.problem(key, f"must be a number from 0 to {most:,g}")
+            return None
+        return float(value)
+
+    def flag(self, parent: Mapping[str, object], key: str) -> bool | None:
+        value = parent.get(_last(key))
+        if value is None or isinstance(value, bool):
+            return value
+        self.problem(key, "must be true or false")
+        return None
 
     def choice(self, parent: Mapping[str, object], key: str, kind: type[E]) -> E | None:
         value = parent.get(_last(key))

@@ -1,0 +1,224 @@
+"""The fields of a ruleset's tables: what each may hold, and the JSON Schema that says the same.
+
+One list for both, so that they cannot differ. Never reads a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from autopack.core.issue import IssueSeverity, IssueSource
+from autopack.core.reader import PATHS_MAX, Reader
+from autopack.core.spec import CiProfile, Complexity, OnPhaseFailure, RunScope, SafetyProfile
+from autopack.core.words import visible
+
+WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""Names of categories, aliases and profiles: they become keys, columns and file names."""
+WORD_SAID: Final = "1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit"
+ATTEMPTS_MAX: Final = 50
+TOKENS_MAX: Final = 10**12
+COUNT_MAX: Final = 1_000_000
+TOLERANCE_MAX: Final = 1_000.0
+PATTERN_CHARACTERS_MAX: Final = 128
+ROWS_MAX: Final = 500
+"""Rows of one table: categories, aliases, upgrades."""
+
+
+class Kind(Protocol):
+    """What a field may hold."""
+
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        """The value; None, and a problem, when it may not be there."""
+        ...
+
+    def schema(self) -> dict[str, object]: ...
+
+
+@dataclass(frozen=True)
+class Whole:
+    most: int
+    least: int = 1
+
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        return reader.whole(parent, key, self.most, self.least)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True)
+class Number:
+    most: float
+
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        return reader.number(parent, key, self.most)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "number", "minimum": 0, "maximum": self.most}
+
+
+@dataclass(frozen=True)
+class Flag:
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        return reader.flag(parent, key)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    of: type[StrEnum]
+
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        return reader.choice(parent, key, self.of)
+
+    def schema(self) -> dict[str, object]:
+        return {"enum": [each.value for each in self.of]}
+
+
+@dataclass(frozen=True)
+class Word:
+    """A name. `empty`: it may be empty, which means none."""
+
+    empty: bool = True
+
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        value = reader.text(parent, key)
+        if value == "" and self.empty:
+            return value
+        if WORD.fullmatch(value):
+            return value
+        if isinstance(parent.get(key.rpartition(".")[2]), str):
+            reader.problem(key, f"write {WORD_SAID}")
+        return None
+
+    def schema(self) -> dict[str, object]:
+        pattern = f"^{WORD.pattern}$"
+        return {"type": "string", "pattern": f"^$|{pattern}" if self.empty else pattern}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What an upgrade matches with; empty matches everything."""
+
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        value = reader.text(parent, key)
+        if len(value) > PATTERN_CHARACTERS_MAX or visible(value) != value:
+            most = f"at most {PATTERN_CHARACTERS_MAX} characters"
+            reader.problem(key, f"write {most} of plain text on one line")
+            return None
+        return value
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "maxLength": PATTERN_CHARACTERS_MAX}
+
+
+Fields = Mapping[str, Kind]
+
+TOP: Final[Fields] = {
+    "version": Whole(2**31),
+    "project_id": Pattern(),  # ids of projects have a rule of their own
+    "default_safety_profile": Choice(SafetyProfile),
+    "default_run_scope": Choice(RunScope),
+    "default_category": Word(empty=False),
+    "run_token_cap": Whole(TOKENS_MAX),
+    "run_max_phases": Whole(COUNT_MAX),
+    "run_max_duration_minutes": Whole(COUNT_MAX),
+    "run_minor_issues_per_phase": Whole(COUNT_MAX, 0),
+    "tier_token_factor": Whole(COUNT_MAX),
+    "tier_ci_runs_per_phase": Whole(COUNT_MAX),
+}
+SAFETY: Final[Fields] = {
+    "minor_tolerance": Number(TOLERANCE_MAX),
+    "major_tolerance": Whole(COUNT_MAX, 0),
+    "aging_runs": Whole(COUNT_MAX),
+    "aging_tiers": Whole(COUNT_MAX),
+    "run_scope": Choice(RunScope),
+    "on_phase_failure": Choice(OnPhaseFailure),
+    "strict_ci": Flag(),
+}
+CATEGORY: Final[Fields] = {
+    "complexity": Choice(Complexity),
+    "ci_profile": Choice(CiProfile),
+    "builder_attempts_max": Whole(ATTEMPTS_MAX),
+    "auditor_attempts_max": Whole(ATTEMPTS_MAX),
+    "incident_token_cap": Whole(TOKENS_MAX),
+    "auto_apply": Flag(),
+    "auditor_profile": Word(),
+    "severity": Choice(IssueSeverity),
+    "minor_tolerance": Number(TOLERANCE_MAX),
+    "builder_mode": Word(),
+}
+MODE: Final[Fields] = {
+    "complexity": Choice(Complexity),
+    "builder_attempts_max": Whole(ATTEMPTS_MAX),
+    "files_max": Whole(COUNT_MAX),
+    "changed_lines_max": Whole(COUNT_MAX),
+    "strict": Flag(),
+    "single_tier_preferred": Flag(),
+}
+ALIAS: Final[Fields] = {"category": Word(empty=False), "auditor_profile": Word()}
+AGENTS: Final[Fields] = {"builder": Pattern(), "auditor": Pattern()}
+UPGRADE: Final[Fields] = {
+    "issue_key": Pattern(),
+    "category": Pattern(),
+    "task_category": Word(),
+    "source": Choice(IssueSource),
+}
+DEBT: Final[Fields] = {
+    "enabled": Flag(),
+    "phases_max": Whole(COUNT_MAX),
+    "category": Word(empty=False),
+    "complexity": Choice(Complexity),
+    "incident_token_cap": Whole(TOKENS_MAX),
+}
+TABLES: Final = frozenset(
+    {
+        *("safety_profiles", "category_defaults", "high_risk_categories", "aliases"),
+        *("builder_modes", "default_modes", "severity_upgrades", "agents", "debt"),
+    }
+)
+"""The fields that hold more than one value; `$schema` may stand beside them, for an editor."""
+
+
+def ruleset_schema() -> dict[str, object]:
+    """The JSON Schema (2020-12) of a project's ruleset; what names what is judged beyond it."""
+    word = Word(empty=False).schema()
+    rows = {"type": "object", "propertyNames": word, "maxProperties": ROWS_MAX}
+    properties: dict[str, object] = {
+        "$schema": {"type": "string"},
+        **{name: kind.schema() for name, kind in TOP.items()},
+        "safety_profiles": _closed(dict.fromkeys(SafetyProfile, _row(SAFETY))),
+        "category_defaults": {**rows, "additionalProperties": _row(CATEGORY)},
+        "high_risk_categories": {"type": "array", "items": word, "maxItems": PATHS_MAX},
+        "aliases": {**rows, "additionalProperties": {**_row(ALIAS), "required": ["category"]}},
+        "builder_modes": {**rows, "additionalProperties": _row(MODE)},
+        "default_modes": _closed(dict.fromkeys(Complexity, word)),
+        "severity_upgrades": {
+            "type": "array",
+            "items": {**_row(UPGRADE), "minProperties": 1},
+            "maxItems": ROWS_MAX,
+        },
+        "agents": {**rows, "additionalProperties": _row(AGENTS)},
+        "debt": _row(DEBT),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Autopack ruleset of a project",
+        "description": "What is left out is as in docs/reference/ruleset.json.",
+        **_closed(properties),
+        "required": ["version"],
+    }
+
+
+def _row(fields: Fields) -> dict[str, object]:
+    return _closed({name: kind.schema() for name, kind in fields.items()})
+
+
+def _closed(properties: Mapping[str, object]) -> dict[str, object]:
+    return {"type": "object", "properties": dict(properties), "additionalProperties": False}
