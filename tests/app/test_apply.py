@@ -27,6 +27,7 @@ from autopack.core.event import (
     Outcome,
     ReapplyConflicted,
 )
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
 from autopack.core.policy import rules_for
 from autopack.core.project import PolicySettings
 from autopack.core.run import (
@@ -82,11 +83,12 @@ class World:
         patch: bytes | None = None,
         outcome: Outcome = Outcome.SUBMITTED,
         phase_id: str = "F1.1",
+        issues: tuple[IssueReport, ...] = (),
     ) -> AttemptEnded:
         build = Build(phase_id, 1, self.base, 100)
         clone = self.repository.clone(self.base, self.tmp_path / "clone")
         write(clone.folder, files or {})
-        built = Built(outcome, tokens=7, note="said", patch=patch)
+        built = Built(outcome, tokens=7, note="said", patch=patch, issues=issues)
         return capture_attempt(self.repository, self.spec, build, built, clone, 1_000, 1)
 
     def check(self, candidate: Candidate, phase_id: str = "F1.1") -> tuple[GateVerdict, set[str]]:
@@ -147,6 +149,24 @@ def test_a_crash_after_the_commit_finds_it_again(world: World) -> None:
     assert known_attempt(world.repository, world.spec, build, 1) is None
     ended = world.attempt(patch=GOOD)
     assert known_attempt(world.repository, world.spec, build, 1) == ended
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUBMITTED, Outcome.FAILED, Outcome.PARKED])
+def test_a_crash_after_the_commit_loses_no_issue(world: World, outcome: Outcome) -> None:
+    text = "Autopack-Run: other\n\nCloses #1 @somebody \x7f"
+    issues = (
+        IssueReport("a", IssueSource.PROBE, "c", IssueSeverity.MAJOR, True, (text,), text),
+        IssueReport("b", IssueSource.SELF_DOUBT),
+    )
+    ended = world.attempt(patch=GOOD, outcome=outcome, issues=issues)
+    assert ended.issues == issues
+    known = known_attempt(world.repository, world.spec, Build("F1.1", 1, world.base, 100), 1)
+    assert known is not None
+    assert (known.outcome, known.issues) == (outcome, issues)
+    assert ended.candidate
+    said = git(world.repository.folder, "log", "-1", "--format=%B", ended.candidate.commit)
+    assert "Closes" not in said
+    assert said.count("Autopack-Run:") == 1
 
 
 def test_a_patch_that_does_not_apply_is_kept_and_refused(world: World) -> None:

@@ -16,6 +16,7 @@ from autopack.app.story import AHEAD, Teller, told
 from autopack.cli.story import line
 from autopack.core import event as ev
 from autopack.core.command import Build, Pending
+from autopack.core.issue import IssueReport, IssueSource
 from autopack.core.run import (
     Candidate,
     Cause,
@@ -213,6 +214,9 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.CommandFailed("HOSTILE"),
         ev.CancelRequested("HOSTILE"),
         ev.DeliveryRequested("HOSTILE"),
+        ev.IssueRecorded(
+            "F1", IssueReport("k", IssueSource.PROBE, description="HOSTILE"), "HOSTILE"
+        ),
         ev.DurationSpent(),
     )
 }

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from autopack.app.ports import Cancel, Clone
 from autopack.core.event import Outcome, Recommendation
+from autopack.core.issue import IssueReport, KnownIssue
 from autopack.core.run import Evidence
 from autopack.core.spec import PhaseSpec
 
@@ -26,6 +27,8 @@ class Attempt:
     tokens_max: int
     evidence: Evidence | None
     log_folder: Path
+    known_issues: tuple[KnownIssue, ...] = ()
+    """Of its scope: from the backlog and from phases of this run."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Built:
     patch: bytes | None = None
     parked_until: float = 0.0
     error: str = ""
+    issues: tuple[IssueReport, ...] = ()
 
 
 class Builder(Protocol):
@@ -76,6 +80,7 @@ class Audited:
     notes: str = ""
     patch: bytes | None = None
     error: str = ""
+    issues: tuple[IssueReport, ...] = ()
 
 
 class Auditor(Protocol):

@@ -6,8 +6,11 @@ or a branch; landing is one call of the port, made by `app.perform`.
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from dataclasses import dataclass
+import zlib
+from dataclasses import asdict, dataclass
 
 from autopack.app.agents import (
     Built,
@@ -29,6 +32,7 @@ from autopack.core.event import (
     ReapplyConflicted,
 )
 from autopack.core.ids import candidate_ref, parked_name
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
 from autopack.core.patch import TreeDiff
 from autopack.core.policy import Rules
 from autopack.core.project import (
@@ -104,6 +108,29 @@ def _kept(
         Candidate(name, commit, facts.tree, build.parent),
         evidence,
         float(trailers.get("Until", 0)),
+        _issues(trailers.get("Issues", "")),
+    )
+
+
+def _packed(issues: tuple[IssueReport, ...]) -> str:
+    """Issues as one word of a commit's message: no text of an agent is to be read there."""
+    told = json.dumps([asdict(issue) for issue in issues], separators=(",", ":"))
+    return base64.b64encode(zlib.compress(told.encode(), 9)).decode()
+
+
+def _issues(packed: str) -> tuple[IssueReport, ...]:
+    """As `_packed` put them, in a commit that was seen to be ours."""
+    told = json.loads(zlib.decompress(base64.b64decode(packed))) if packed else []
+    return tuple(
+        IssueReport(
+            **{
+                **each,
+                "source": IssueSource(each["source"]),
+                "severity": IssueSeverity(each["severity"]) if each["severity"] else None,
+                "evidence_refs": tuple(each["evidence_refs"]),
+            }
+        )
+        for each in told
     )
 
 
@@ -174,6 +201,8 @@ class _Keep:
         trailers = {"Outcome": str(outcome), "Tokens": str(self.built.tokens)}
         if outcome is Outcome.PARKED:
             trailers["Until"] = str(self.built.parked_until)
+        if self.built.issues:
+            trailers["Issues"] = _packed(self.built.issues)
         phase_id, parent = self.build.phase_id, self.build.parent
         message = _message(self.spec, phase_id, self.name, self.spec.builder_of(phase_id), trailers)
         return _commit(
@@ -202,6 +231,7 @@ class _Keep:
             candidate,
             evidence,
             built.parked_until,
+            built.issues,
         )
 
 

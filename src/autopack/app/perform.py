@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, assert_never
 
-from autopack.app import apply
+from autopack.app import apply, trial
 from autopack.app.agents import (
     Attempt,
     Audited,
@@ -21,14 +21,12 @@ from autopack.app.agents import (
     Built,
 )
 from autopack.app.aside import Aside
-from autopack.app.ports import (
-    Clone,
-    TestTask,
-)
+from autopack.app.ports import Clone
 from autopack.app.starts import Tries
 from autopack.app.supervise import Cancellation
 from autopack.app.turns import leave_if_cut_off, unbegun, until
 from autopack.app.world import World
+from autopack.core import known
 from autopack.core.command import (
     Audit,
     Build,
@@ -47,7 +45,6 @@ from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
     BasePrepared,
-    CandidateTested,
     CommandFailed,
     Delivered,
     DeliveryRefused,
@@ -142,10 +139,10 @@ class Performer:
     def _build(self, run: Run, build: Build, pending: Pending, cancel: Cancellation) -> Event:
         repository = self._world.repository(run.spec)
         folder = self._folder(run, build.phase_id, _name(build))
-        known = self._known(run, build)
-        if known is not None:  # it was captured, and the answer was lost in a crash
+        kept = self._known(run, build)
+        if kept is not None:  # it was captured, and the answer was lost in a crash
             repository.discard(folder)
-            return known
+            return kept
         builder = self._builder(run, build.phase_id)
         if self._world.room is not None:
             self._world.room.check()
@@ -156,7 +153,8 @@ class Performer:
             return lost
         logs = self._logs(run, build.phase_id, _name(build))
         tokens_max = build.tokens_max - lost
-        attempt = Attempt(run.run_id, phase, build.attempt, tokens_max, build.evidence, logs)
+        told = known.in_scope(run, phase)
+        attempt = Attempt(run.run_id, phase, build.attempt, tokens_max, build.evidence, logs, told)
         try:
             clone = repository.clone(build.parent, folder)
             built = builder.build(attempt, clone, cancel)
@@ -292,40 +290,27 @@ class Performer:
                 return CommandFailed(str(fault), audited.tokens)
             if isinstance(made, Evidence):
                 notes = f"{audited.notes}\nits patch was refused: {made.summary}".strip()
-                return AuditEnded(audit.phase_id, Recommendation.INVALID, audited.tokens, notes)
-            candidate = made
+                audited = replace(audited, recommendation=Recommendation.INVALID, notes=notes)
+            else:
+                candidate = made
         return AuditEnded(
-            audit.phase_id, audited.recommendation, audited.tokens, audited.notes, candidate
+            audit.phase_id,
+            audited.recommendation,
+            audited.tokens,
+            audited.notes,
+            candidate,
+            audited.issues,
         )
 
     def _test(self, run: Run, test: Test, cancel: Cancellation) -> Event:
         repository = self._world.repository(run.spec)
         folder = self._folder(run, test.phase_id, f"ci-{test.candidate.name}")
+        logs = self._logs(run, test.phase_id, f"ci-{test.candidate.name}")
         repository.discard(folder)
-        task = TestTask(
-            run.spec,
-            run.phase(test.phase_id).spec,
-            test.candidate.commit,
-            test.candidate.tree,
-            test.profile,
-            folder,
-            self._logs(run, test.phase_id, f"ci-{test.candidate.name}"),
-        )
         try:
-            tested = self._world.verifier.test(task, cancel)
+            return trial.judged(self._world.verifier, run, test, folder, logs, cancel)
         finally:
             repository.discard(folder)
-        leave_if_cut_off(cancel)
-        if tested.error:
-            raise EnvironmentFault(tested.error)
-        return CandidateTested(
-            test.phase_id,
-            tested.verdict,
-            tested.evidence,
-            tested.tests_run,
-            tested.cached,
-            tested.weak,
-        )
 
     def _land(self, run: Run, land: Land, at: int) -> Event:
         repository = self._world.repository(run.spec)

@@ -25,12 +25,14 @@ from autopack.core.event import (
     DurationSpent,
     EnvironmentPrepared,
     Event,
+    IssueRecorded,
     Outcome,
     ReapplyConflicted,
     RunCreated,
     SnapshotLanded,
     Unparked,
 )
+from autopack.core.issue import IssueReport
 from autopack.core.run import Candidate, Evidence, Finding
 
 AHEAD = "ahead of the branch: it counts only if that work lands"
@@ -104,6 +106,9 @@ def told(event: Event) -> Told:
             return Told("cancelled", detail=f"by {event.by}")
         case DeliveryRequested():
             return Told("delivery asked for", detail=f"by {event.by}")
+        case IssueRecorded():
+            what = f"issue {event.report.issue_key} recorded"
+            return Told(what, event.phase_id, f"by {event.by}\n{event.report.description}".strip())
         case DurationSpent():
             return Told("the run's minutes are spent")
         case _:
@@ -117,6 +122,7 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
             what = f"attempt {event.attempt} {_OUTCOMES[event.outcome]}, {event.tokens:,} tokens"
             if event.candidate:
                 what += f", candidate {event.candidate.commit[:SHORT]}"
+            what += _reported(event.issues)
             return Told(what, event.phase_id, detail, findings)
         case Unparked():
             what = f"goes on after {event.waited_seconds:.0f} s at the usage limit"
@@ -126,6 +132,7 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
             return Told(what, event.phase_id, findings=event.findings)
         case AuditEnded():
             what = f"auditor: {event.recommendation.value}, {event.tokens:,} tokens"
+            what += _reported(event.issues)
             return Told(what, event.phase_id, event.notes)
         case _:
             assert_never(event)
@@ -165,6 +172,10 @@ _OUTCOMES: dict[Outcome, str] = {
     Outcome.CANCELLED: "was cancelled",
     Outcome.PARKED: "met the provider's usage limit",
 }
+
+
+def _reported(issues: tuple[IssueReport, ...]) -> str:
+    return f", {count(len(issues), 'issue')} reported" if issues else ""
 
 
 def _evidence(evidence: Evidence | None) -> tuple[str, tuple[Finding, ...]]:

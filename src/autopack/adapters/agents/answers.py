@@ -1,4 +1,4 @@
-"""What an agent writes for us: its verdict and its own count of tokens, read as hostile files.
+"""What an agent writes for us: verdict, issues and its own count of tokens, read as hostile files.
 
 Anything but exactly what was asked for is no answer: an auditor's silence is never an approval.
 """
@@ -11,13 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from autopack.core import issue
 from autopack.core.event import Recommendation
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
+from autopack.core.project import path_problem
 from autopack.core.words import plain
 from autopack.process.folders import Unreadable, read_left
 
 ANSWER_BYTES_MAX: Final = 2 << 20
 NOTES_CHARACTERS_MAX: Final = 8_000
 TOKENS_MAX: Final = 10**9
+ISSUES_BYTES_MAX: Final = 256 << 10
+ISSUES_MAX: Final = 20
+"""Of one attempt or audit."""
+ISSUE_KEYS: Final = frozenset(
+    {"issue_key", "severity", "category", "source", "expected_fail", "evidence_refs", "description"}
+)
 GIVEN: Final = (Recommendation.APPROVE, Recommendation.REVISE, Recommendation.ESCALATE)
 
 
@@ -28,6 +37,7 @@ class Verdict:
     recommendation: Recommendation
     notes: str = ""
     patch: bytes | None = None
+    issues: tuple[IssueReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,25 @@ def read_verdict(path: Path) -> Verdict:
         return Verdict(Recommendation.INVALID, f"no valid verdict: {fault}")
 
 
+def read_issues(path: Path) -> tuple[tuple[IssueReport, ...], str]:
+    """A builder's issues from a JSON list, and why its file is ignored: one mistake is enough."""
+    if not os.path.lexists(path):
+        return (), ""
+    try:
+        return issue_list(_json(path, ISSUES_BYTES_MAX), IssueSource.SELF_DOUBT), ""
+    except AnswerRefused as fault:
+        return (), f"its issues file is ignored: {fault}"
+
+
+def issue_list(value: object, source: IssueSource) -> tuple[IssueReport, ...]:
+    """Issues as an agent lists them, `source` where none is named; AnswerRefused."""
+    if not isinstance(value, list):
+        raise AnswerRefused("issues must be a list of objects")
+    if len(value) > ISSUES_MAX:
+        raise AnswerRefused(f"{len(value):,} issues; at most {ISSUES_MAX}")
+    return tuple(_issue(f"issue {number}", each, source) for number, each in enumerate(value, 1))
+
+
 def read_usage(path: Path) -> Usage:
     """Tokens as reported by the agent, from `{"tokens": N}`; no file is no claim, so 0."""
     if not os.path.lexists(path):
@@ -75,7 +104,7 @@ def read_usage(path: Path) -> Usage:
 
 
 def _verdict(answer: dict[str, object]) -> Verdict:
-    unknown = sorted(answer.keys() - {"recommendation", "notes", "patch"})
+    unknown = sorted(answer.keys() - {"recommendation", "notes", "patch", "issues"})
     if unknown:
         raise AnswerRefused(f"unknown key {plain(unknown[0], 100)!r}")
     given = answer.get("recommendation")
@@ -88,26 +117,74 @@ def _verdict(answer: dict[str, object]) -> Verdict:
         content = patch.encode() if patch else None
     except UnicodeEncodeError as fault:
         raise AnswerRefused("patch is not text") from fault
-    return Verdict(Recommendation(given), plain(notes, NOTES_CHARACTERS_MAX), content)
+    issues = issue_list(answer.get("issues") or [], IssueSource.AUDITOR)
+    return Verdict(Recommendation(given), plain(notes, NOTES_CHARACTERS_MAX), content, issues)
+
+
+def _issue(where: str, value: object, source: IssueSource) -> IssueReport:
+    if not isinstance(value, dict):
+        raise AnswerRefused(f"{where} is no object")
+    unknown = sorted(value.keys() - ISSUE_KEYS)
+    if unknown:
+        raise AnswerRefused(f"{where}: unknown key {plain(unknown[0], 100)!r}")
+    severity, refs = value.get("severity"), value.get("evidence_refs", [])
+    texts = [value.get(key, "") for key in ("issue_key", "category", "description")]
+    named, expected_fail = value.get("source", source.value), value.get("expected_fail", False)
+    if severity not in (None, *(each.value for each in IssueSeverity)):
+        raise AnswerRefused(f"{where}: severity must be one of {', '.join(IssueSeverity)}")
+    if named not in [each.value for each in IssueSource]:
+        raise AnswerRefused(f"{where}: source must be one of {', '.join(IssueSource)}")
+    if not isinstance(refs, list) or not all(isinstance(each, str) for each in (*texts, *refs)):
+        raise AnswerRefused(f"{where}: texts must be strings, evidence_refs a list of them")
+    if not isinstance(expected_fail, bool):
+        raise AnswerRefused(f"{where}: expected_fail must be true or false")
+    report = IssueReport(
+        texts[0],
+        IssueSource(named),
+        _line(texts[1]),
+        IssueSeverity(severity) if severity else None,
+        expected_fail,
+        tuple(dict.fromkeys(_line(ref) for ref in refs)),
+        plain(texts[2], len(texts[2]) + 4),
+    )
+    problem = issue.problem_of(report) or _path_problem(report)
+    if problem:
+        raise AnswerRefused(f"{where}: {problem}")
+    return report
+
+
+def _path_problem(report: IssueReport) -> str:
+    """Evidence may name what it likes, but a path is one of the repository."""
+    found = (path_problem(path) for path in issue.paths_of(report.evidence_refs))
+    return next((f"evidence_refs: {problem}" for problem in found if problem), "")
+
+
+def _line(text: str) -> str:
+    return " ".join(plain(text, len(text) + 4).split())
 
 
 def _object(path: Path) -> dict[str, object]:
+    value = _json(path, ANSWER_BYTES_MAX)
+    if not isinstance(value, dict):
+        raise AnswerRefused("not a JSON object")
+    return value
+
+
+def _json(path: Path, bytes_max: int) -> object:
     try:
-        value = json.loads(_content(path), object_pairs_hook=_unique, parse_constant=_refuse)
+        content = _content(path, bytes_max)
+        return json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
     except AnswerRefused:
         raise
     except RecursionError:
         raise AnswerRefused("it is nested too deep") from None
     except ValueError as fault:
         raise AnswerRefused(f"not JSON: {plain(str(fault), 200)}") from fault
-    if not isinstance(value, dict):
-        raise AnswerRefused("not a JSON object")
-    return value
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, bytes_max: int) -> bytes:
     try:
-        return read_left(path, ANSWER_BYTES_MAX)
+        return read_left(path, bytes_max)
     except Unreadable as fault:
         raise AnswerRefused(f"{path.name} is {fault}") from fault
 

@@ -1,8 +1,8 @@
 """Any program as an agent: a prompt by file or stdin, a clone, a fence, an exit code.
 
 What it says of itself is a claim: git decides whether there is work, the gate and CI whether it is
-good. Its folder of answers (`AUTOPACK_VERDICT_FILE`, `AUTOPACK_USAGE_FILE`) is fresh each time and
-read as hostile.
+good. Its folder of answers (`AUTOPACK_VERDICT_FILE`, `AUTOPACK_ISSUES_FILE`, `AUTOPACK_USAGE_FILE`)
+is fresh each time and read as hostile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from autopack.adapters.agents.answers import read_usage, read_verdict
+from autopack.adapters.agents.answers import read_issues, read_usage, read_verdict
 from autopack.adapters.agents.options import Options
 from autopack.adapters.agents.program import check_arguments, check_program
 from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
@@ -106,6 +106,8 @@ class CommandAgent:
             "AUTOPACK_TOKENS_MAX": str(attempt.tokens_max),
         }
         prompt = builder_prompt(attempt, self.context.prompts)
+        issues_file = attempt.log_folder / "answers" / "issues.json"
+        ids["AUTOPACK_ISSUES_FILE"] = str(issues_file)
         try:
             job = self._job(prompt, clone, attempt.log_folder, ids)
             finished = self._run(job, attempt.run_id, cancel)
@@ -113,9 +115,11 @@ class CommandAgent:
             return Built(Outcome.FAILED, error=str(fault))
         except OSError as fault:
             return Built(Outcome.FAILED, error=str(refusal(fault, attempt.log_folder)))
-        tokens, said = _charged(attempt.log_folder, attempt.tokens_max, job.argv, finished)
+        issues, ignored = read_issues(issues_file)
+        tokens, said = _charged(attempt.log_folder, attempt.tokens_max, job.argv, finished, ignored)
         outcome, note = _outcome(finished, self.options.limits, self.name)
-        return Built(outcome, tokens, plain(_joined(note, said), NOTE_CHARACTERS_MAX))
+        note = plain(_joined(note, said), NOTE_CHARACTERS_MAX)
+        return Built(outcome, tokens, note, issues=issues)
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited:
         """One audit; only a valid verdict of a program that ended well counts."""
@@ -148,7 +152,7 @@ class CommandAgent:
             return Audited(Recommendation.INVALID, tokens, notes)
         verdict = read_verdict(answers / "verdict.json")
         notes = _joined(verdict.notes, said)
-        return Audited(verdict.recommendation, tokens, notes, verdict.patch)
+        return Audited(verdict.recommendation, tokens, notes, verdict.patch, issues=verdict.issues)
 
     def spent(self, log_folder: Path, tokens_max: int) -> int:
         """What the last try wrote into its usage file; all that it had when it is half-written."""
@@ -209,13 +213,14 @@ def _outcome(finished: Finished, limits: Limits, name: str) -> tuple[Outcome, st
 
 
 def _charged(
-    folder: Path, tokens_max: int, argv: Sequence[str], finished: Finished
+    folder: Path, tokens_max: int, argv: Sequence[str], finished: Finished, more: str = ""
 ) -> tuple[int, str]:
     """The tokens of a try, and what else is to be said of it; its log is written.
 
     Once the program ran, its result stands: a log that cannot be written is only told of.
     """
     tokens, said = read_usage(folder / "answers" / "usage.json").charged(tokens_max)
+    said = _joined(said, more)
     try:
         write_log(folder / "agent.log", argv, finished, said)
     except EnvironmentFault as fault:

@@ -2,7 +2,7 @@
 
 `FOLDER/<phase_id>/<attempt>.patch` is a unified diff; beside it `<attempt>.toml` may say `outcome`,
 `tokens`, `note`, `wait_seconds`, `parked_until` (Unix seconds); for an audit `<number>.toml` says
-`recommendation`, `notes`, `tokens`. Runs nothing and touches no clone.
+`recommendation`, `notes`, `tokens`. Both may hold `[[issues]]`. Runs nothing and touches no clone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from autopack.adapters.agents.answers import AnswerRefused, issue_list
 from autopack.adapters.agents.options import Options
 from autopack.adapters.agents.registry import AgentContext
 from autopack.app.agents import (
@@ -28,11 +29,14 @@ from autopack.app.ports import (
 )
 from autopack.core.errors import OperatorFault
 from autopack.core.event import Outcome, Recommendation
+from autopack.core.issue import IssueReport, IssueSource
 from autopack.core.words import nearest
 
-BUILD_KEYS: Final = frozenset({"outcome", "tokens", "note", "wait_seconds", "parked_until"})
+BUILD_KEYS: Final = frozenset(
+    {"outcome", "tokens", "note", "wait_seconds", "parked_until", "issues"}
+)
 E = TypeVar("E", bound=StrEnum)
-AUDIT_KEYS: Final = frozenset({"recommendation", "notes", "tokens", "wait_seconds"})
+AUDIT_KEYS: Final = frozenset({"recommendation", "notes", "tokens", "wait_seconds", "issues"})
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class ScriptedAgent:
             note=str(said.get("note", "")),
             patch=patch if outcome is Outcome.SUBMITTED else None,
             parked_until=_number(said, "parked_until", base),
+            issues=_issues(said, IssueSource.SELF_DOUBT, base),
         )
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited:
@@ -74,6 +79,7 @@ class ScriptedAgent:
             tokens=int(_number(said, "tokens", base)),
             notes=str(said.get("notes", "")),
             patch=_bytes(base, ".patch"),
+            issues=_issues(said, IssueSource.AUDITOR, base),
         )
 
     def spent(self, log_folder: Path, tokens_max: int) -> int:
@@ -114,6 +120,13 @@ def _table(base: Path, known: frozenset[str]) -> dict[str, object] | None:
             hint = f"did you mean {meant!r}?" if meant else f"known: {', '.join(sorted(known))}"
             raise OperatorFault(f"{base}.toml: unknown key {key!r}", hint)
     return table
+
+
+def _issues(said: Mapping[str, object], source: IssueSource, base: Path) -> tuple[IssueReport, ...]:
+    try:
+        return issue_list(said.get("issues", []), source)
+    except AnswerRefused as fault:
+        raise OperatorFault(f"{base}.toml: {fault}", "mend the recording") from fault
 
 
 def _number(said: Mapping[str, object], key: str, base: Path) -> float:
