@@ -62,6 +62,10 @@ class PhaseCost:
         return sum(each.tokens for each in self.tries)
 
     @property
+    def tokens_landed(self) -> int:
+        return sum(each.tokens for each in self.tries if each.use is Use.LANDED)
+
+    @property
     def tokens_wasted(self) -> int:
         return sum(each.tokens for each in self.tries if each.use is Use.WASTED)
 

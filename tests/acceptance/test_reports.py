@@ -1,0 +1,114 @@
+"""Reports of real runs through the command line: every shape, each as text, JSON and Markdown."""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+
+from tests.lab import Lab, phase
+
+GOOD = phase("P1", "do: write src/a.txt one", "do: tokens 400", category="docs")
+LATE = phase("P2", "do 1: tokens 300", "do 2: write src/b.txt two", "do 2: tokens 500")
+BAD = phase("P3", "do: tokens 70", "do: exit 3", complexity="low")
+RUN = {
+    "active_minutes", "ci_runs_used", "completed_at", "debt_status", "failure_cause",
+    "failure_reason", "major_issues_count", "max_duration_minutes", "max_minor_issues_total",
+    "minor_issues_count", "parked_minutes", "phase_count", "phase_states", "project_id", "run_id",
+    "run_scope", "safety_profile", "started_at", "state", "tier_count", "token_cap",
+    "token_utilization", "tokens_used",
+}  # fmt: skip
+TIER = {
+    "budget_flags", "ci_run_cap", "ci_runs_used", "cleanliness", "major_issues_count",
+    "max_major_issues_tolerated", "max_minor_issues_tolerated", "minor_issues_count", "name",
+    "phase_count", "phase_states", "promotion_blocked", "state", "tier_id", "tier_index",
+    "token_cap", "tokens_used",
+}  # fmt: skip
+PHASE = {
+    "active_minutes", "auditor_attempts", "builder_attempts", "builder_mode", "ci_runs_used",
+    "complexity", "failure_reason", "incident_token_cap", "limit", "major_issues_count",
+    "max_auditor_attempts", "max_builder_attempts", "minor_issues_count", "name", "parked_minutes",
+    "phase_id", "state", "task_category", "tier_id", "tokens_used", "tokens_wasted", "tries",
+}  # fmt: skip
+
+
+def test_reports_of_a_run_that_failed_in_part(lab: Lab) -> None:
+    lab.make()
+    plan = lab.plan(GOOD, (LATE, BAD))
+    nothing = lab.cli("report", "forecast", plan, "--json").data["forecast"]
+    assert nothing["phases_without_data"] == ["P1", "P2", "P3"]
+    assert {each["basis"] for each in nothing["slices"]} == {"no data"}
+    assert "no data" in lab.cli("run", plan, "--dry-run").out
+    assert lab.cli("report", "runs", "--json").data["runs"] == []
+
+    assert lab.cli("run", plan, "--run-id", "r").code == 1
+    (run,) = lab.cli("report", "runs", "--project", "lab", "--json").data["runs"]
+    assert set(run) == RUN
+    assert run["phase_states"] == {"COMPLETE": 2, "FAILED": 1}
+    assert run["tokens_used"] == 400 + 300 + 500 + 2 * 70
+    assert run["token_utilization"] == round(run["tokens_used"] / run["token_cap"], 4)
+    assert lab.cli("report", "runs", "--state", "done_success", "--json").data["runs"] == []
+
+    tiers = lab.cli("report", "tiers", "r", "--json").data["tiers"]
+    assert [set(tier) for tier in tiers] == [TIER, TIER]
+    assert [tier["tokens_used"] for tier in tiers] == [400, 940]
+
+    review = lab.cli("report", "run", "r", "--json").data
+    assert set(review) == {"schema_version", "run", "limit", "issues", "tokens_landed",
+                           "tokens_wasted", "waste_share", "tiers", "phases"}  # fmt: skip
+    assert [set(each) for each in review["phases"]] == [PHASE] * 3
+    assert (review["tokens_landed"], review["tokens_wasted"]) == (900, 440)
+    assert review["phases"][2]["limit"] == review["limit"] == "max_builder_attempts"
+    assert [(t["attempt"], t["result"], t["use"]) for t in review["phases"][1]["tries"]] == [
+        (1, "empty", "wasted"),
+        (2, "submitted", "landed"),
+    ]
+
+    budget = lab.cli("report", "budget", "--json").data
+    assert set(budget) == {"schema_version", "runs_looked_at", "total_budget_failures",
+                           "average_token_utilization", "limits", "failures", "slices"}  # fmt: skip
+    assert budget["limits"] == [{"limit": "max_builder_attempts", "runs": 1, "phases": 1}]
+    assert budget["failures"][0]["tiers_responsible"] == ["T2"]
+    assert {s["task_category"]: s["tokens"] for s in budget["slices"]} == {
+        "docs": 400,
+        "tests": 940,
+    }
+
+    forecast = lab.cli("run", plan, "--dry-run", "--json").data["forecast"]
+    told = {s["category"]: (s["basis"], s["samples"], s["tokens"]) for s in forecast["slices"]}
+    assert told == {
+        "docs": ("same category, complexity and mode", 1, {"median": 400, "p90": 400}),
+        "tests": ("same category, complexity and mode", 1, {"median": 800, "p90": 800}),
+    }
+    assert forecast["minutes"]["median"] > 0
+    assert forecast["tokens"]["median"] == 400 + 2 * 800
+
+
+def test_reports_for_people(lab: Lab) -> None:
+    hostile = GOOD.replace("does P1", "<script>alert(1)</script> [x](http://e) `|")
+    lab.make().run(hostile)
+    commands = (["runs"], ["tiers", "r"], ["run", "r"], ["budget"], ["backlog"],
+                ["forecast", str(lab.plan(hostile, name="again"))])  # fmt: skip
+    for command in commands:
+        said = lab.cli("report", *command)
+        assert (said.code, said.err) == (0, ""), said
+        written = lab.cli("report", *command, "--markdown").out
+        assert written.startswith("# ")
+        tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(written)
+        kinds = {t.type for t in tokens} | {c.type for t in tokens for c in t.children or ()}
+        assert not kinds & {"html_block", "html_inline", "link_open", "image", "code_inline"}
+    empty = lab.cli("report", "backlog", "--json").data
+    assert (empty["project_id"], empty["total_issues"]) == ("lab", 0)
+    assert set(empty) == {"schema_version", "project_id", "total_issues", "open_count",
+                          "needs_cleanup_count", "resolved_count", "reopened_count",
+                          "top_aging_issues", "top_recurring_issues", "needs_cleanup"}  # fmt: skip
+
+
+def test_what_is_not_there_is_said(lab: Lab) -> None:
+    lab.make()
+    for command in (["run", "r"], ["tiers", "r"]):
+        refused = lab.cli("report", *command)
+        assert refused.code == 2
+        assert "there is no run r" in refused.err
+    refused = lab.cli("report", "runs", "--state", "DONE_SUCCES")
+    assert refused.code == 2
+    assert "did you mean DONE_SUCCESS?" in refused.err
+    assert lab.cli("report", "runs", "--limit", "0").code == 2
