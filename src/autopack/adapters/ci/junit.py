@@ -5,6 +5,7 @@ Follows no link, waits on no pipe, expands no entity, and bounds size, depth and
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ ELEMENTS_MAX: Final = 1_000_000
 FINDINGS_MAX: Final = 20
 MESSAGE_CHARACTERS_MAX: Final = 2_000
 NAME_CHARACTERS_MAX: Final = 300
+DIGEST_CHARACTERS: Final = 12
 PLACE: Final = re.compile(r"^(?P<path>[^\s:][^:\n]{0,300}):(?P<line>\d{1,7}):", re.MULTILINE)
 
 
@@ -32,12 +34,16 @@ class ReportRefused(ValueError):
 
 @dataclass(frozen=True)
 class Counts:
-    """What a report says: tests that ran (skipped ones did not), failures, the first ones."""
+    """What a report says: tests that ran (skipped ones did not), failures, the first ones.
+
+    `passed`: ids of the tests that ran and were never red.
+    """
 
     run: int
     failed: int
     skipped: int
     findings: tuple[Finding, ...]
+    passed: frozenset[str] = frozenset()
 
 
 def read_report(path: Path) -> Counts:
@@ -96,17 +102,34 @@ def _suites(parsed: object) -> list[junitparser.TestSuite]:
 def _counts(suites: list[junitparser.TestSuite]) -> Counts:
     run = skipped = 0
     failed = []
+    green = set()
     for case in (case for suite in suites for case in suite):
         if case.is_failure or case.is_error:
             failed.append(case)
         elif case.is_skipped:
             skipped += 1
             continue
+        else:
+            green.add(id_of_test(case.classname, case.name))
         run += 1
     # a suite may fail in its set-up, with no test to show for it
     claimed = sum(_claimed(suite, key) for suite in suites for key in ("failures", "errors"))
     findings = tuple(_finding(case) for case in failed[:FINDINGS_MAX])
-    return Counts(run, max(len(failed), claimed), skipped, findings)
+    red = {id_of_test(case.classname, case.name) for case in failed}
+    return Counts(run, max(len(failed), claimed), skipped, findings, frozenset(green - red - {""}))
+
+
+def id_of_test(classname: str | None, name: str | None) -> str:
+    """`classname::name` as a report gives them, as one plain line; empty when it names no test.
+
+    One too long for a reference ends in a digest, so that no two tests share an id.
+    """
+    given = "::".join(filter(None, (classname, name)))
+    line = " ".join(plain(given, len(given) + 4).split())
+    if len(line) <= NAME_CHARACTERS_MAX:
+        return line
+    digest = hashlib.sha256(line.encode()).hexdigest()[:DIGEST_CHARACTERS]
+    return f"{line[: NAME_CHARACTERS_MAX - DIGEST_CHARACTERS - 1]}~{digest}"
 
 
 def _claimed(suite: junitparser.TestSuite, key: str) -> int:
@@ -131,4 +154,5 @@ def _finding(case: junitparser.TestCase) -> Finding:
     if places:
         path, line = places[-1]["path"], places[-1]["line"]
     message = f"{plain(name, NAME_CHARACTERS_MAX)}: {plain(told or text, MESSAGE_CHARACTERS_MAX)}"
-    return Finding("test", message, plain(path, NAME_CHARACTERS_MAX), _number(line))
+    test = id_of_test(case.classname, case.name)
+    return Finding("test", message, plain(path, NAME_CHARACTERS_MAX), _number(line), test=test)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from autopack.adapters.ci.environment import (
     Environments,
@@ -47,6 +47,8 @@ from autopack.process.limits import Ended, Finished, Limits, ProgramMissing
 from autopack.process.workbench import Job, PlaceTaken, Prepared, Workbench
 
 EVIDENCE_CHARACTERS_MAX: Final = 4_000
+PASSED_KEPT_MAX: Final = 5_000
+"""Ids of green tests that a green result keeps; those that are watched come first."""
 
 
 class GreenResults(Protocol):
@@ -75,6 +77,8 @@ class Judged:
     summary: str = ""
     tests_run: int = 0
     findings: tuple[Finding, ...] = ()
+    passed: frozenset[str] = frozenset()
+    """Ids of the tests that ran and were not red."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,7 @@ class LocalVerifier:
         digest = self.environments.key(repository, spec, task.commit)
         key = self._green_key(task, commands, digest)
         if (known := self.greens.green(key)) is not None:
-            value = json.loads(known)
-            passed = CiVerdict.PASS
-            return Tested(passed, tests_run=value["tests_run"], weak=value["weak"], cached=True)
+            return _cached(json.loads(known), task.watched)
         with self.environments.held(digest) if spec else nullcontext():
             own = digest != self.environments.key(repository, spec, task.run.base_commit)
             try:
@@ -133,7 +135,11 @@ class LocalVerifier:
             tested = self._commands(task, repository, commands, prepared, cancel)
         if tested.verdict is CiVerdict.PASS:
             value = {"tests_run": tested.tests_run, "weak": tested.weak, "commit": task.commit}
+            green = _watched(tested.passed, task.watched)
+            others = [test for test in tested.passed if test not in green]
+            value["passed"] = [*green, *others][:PASSED_KEPT_MAX]
             self.greens.remember_green(key, json.dumps(value))
+            tested = replace(tested, passed=green)
         return tested
 
     def _project(self, repository: Repository, run: RunSpec) -> Project:
@@ -161,7 +167,7 @@ class LocalVerifier:
         prepared: Prepared,
         cancel: Cancel,
     ) -> Tested:
-        """All commands in one clone, up to the first that is not green."""
+        """All commands in one clone, up to the first that is not green; `passed`: all green."""
         clone = task.folder / "clone"
         for leftover in (clone, task.folder / "reports", task.log_folder):
             clear(leftover)  # of a try that a crash cut short
@@ -169,16 +175,18 @@ class LocalVerifier:
         repository.clone(task.commit, clone)
         objects = borrowed_objects(clone)
         self.workbench.lend(clone)
-        tests_run = 0
+        tests_run, passed = 0, set[str]()
         for number, command in enumerate(commands):
             judged = self._command(task, clone, objects, number, command, prepared, cancel)
             tests_run += judged.tests_run
+            passed |= judged.passed
             if judged.verdict is not CiVerdict.PASS:
                 if judged.verdict is CiVerdict.CANCELLED:
                     return Tested(CiVerdict.CANCELLED)
                 return _red(judged.verdict, judged.summary, judged.findings, tests_run)
         weak = all(command.report is Report.EXIT_CODE for command in commands)
-        return Tested(CiVerdict.PASS, tests_run=tests_run, weak=weak)
+        green = tuple(sorted(passed))
+        return Tested(CiVerdict.PASS, tests_run=tests_run, weak=weak, passed=green)
 
     def _command(
         self,
@@ -247,7 +255,24 @@ def _judge_counts(name: str, finished: Finished, counts: Counts) -> Judged:
     if not finished.ok:
         summary = f"{_exit(name, finished)}, though its report shows no failure\n{_tail(finished)}"
         return Judged(CiVerdict.FAIL, summary, counts.run)
-    return Judged(CiVerdict.PASS, tests_run=counts.run)
+    return Judged(CiVerdict.PASS, tests_run=counts.run, passed=counts.passed)
+
+
+def _cached(value: Mapping[str, Any], watched: Sequence[str]) -> Tested:
+    """A result of before; one that kept no tests shows none to be green."""
+    green = _watched(value.get("passed", ()), watched)
+    return Tested(
+        CiVerdict.PASS,
+        tests_run=value["tests_run"],
+        weak=value["weak"],
+        cached=True,
+        passed=green,
+    )
+
+
+def _watched(passed: Iterable[str], watched: Sequence[str]) -> tuple[str, ...]:
+    green = frozenset(passed)
+    return tuple(test for test in watched if test in green)
 
 
 def _exit(name: str, finished: Finished) -> str:
