@@ -106,6 +106,13 @@ def test_wishes_win_over_the_project_and_the_project_over_defaults() -> None:
     assert (spec.project_id, spec.base_ref, spec.base_commit) == ("my-repo", "main", "c" * 40)
 
 
+def test_a_cap_that_no_phase_fits_is_refused_before_the_start() -> None:
+    said = "no phase can start: it may need 300,000 tokens, the run has 22,000; --token-cap 300000"
+    with pytest.raises(OperatorFault, match=said):
+        ready(Wish("p", token_cap=22_000))
+    assert ready(Wish("p", token_cap=300_000)).spec.token_cap == 300_000
+
+
 def test_safety_critical_stops_at_a_failure_and_runs_one_tier() -> None:
     wish = Wish("p", safety_profile=SafetyProfile.SAFETY_CRITICAL)
     with pytest.raises(
@@ -154,6 +161,14 @@ def test_a_successor_begins_at_the_last_snapshot() -> None:
     spec = successor(ended(), FakeSource(), HERE, set())
     assert (spec.run_id, spec.predecessor) == ("p-r1", "p")
     assert (spec.base_ref, spec.base_commit, spec.landed) == ("autonomous/p", "d" * 40, ("F1.1",))
+
+
+def test_a_successor_has_the_cap_that_is_asked_for_and_one_that_lets_it_start() -> None:
+    run = ended()
+    assert successor(run, FakeSource(), HERE, set()).token_cap == 1_000_000
+    assert successor(run, FakeSource(), HERE, set(), token_cap=400_000).token_cap == 400_000
+    with pytest.raises(OperatorFault, match="no phase can start: it may need 300,000 tokens"):
+        successor(run, FakeSource(), HERE, set(), token_cap=299_999)
 
 
 def test_successors_are_numbered_on() -> None:

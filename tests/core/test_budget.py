@@ -57,6 +57,26 @@ def test_a_phase_starts_when_the_run_holds_its_whole_cap(
 
 
 @pytest.mark.parametrize(
+    ("caps", "run_cap", "tier_cap", "profile", "told"),
+    [
+        ((1000, 1000), 1000, 1000, SafetyProfile.SAFETY_CRITICAL, []),
+        ((1000, 2000), 999, 10**9, SafetyProfile.NORMAL, ["no phase can start"]),
+        ((1000, 2000), 1000, 10**9, SafetyProfile.NORMAL, ["phase P2 can never start"]),
+        ((1000, 2000), 9999, 1999, SafetyProfile.NORMAL, []),
+        ((1000, 2000), 9999, 1999, SafetyProfile.SAFETY_CRITICAL, ["phase P2 can never start"]),
+    ],
+)
+def test_a_cap_below_a_phase_is_known_before_the_start(
+    caps: tuple[int, int], run_cap: int, tier_cap: int, profile: SafetyProfile, told: list[str]
+) -> None:
+    spec = with_caps(run_cap, tier_cap)
+    pairs = zip(spec.phases, caps, strict=True)
+    phases = [replace(phase, incident_token_cap=cap) for phase, cap in pairs]
+    found = budget.never_fit(phases, spec.tiers, run_cap, profile)
+    assert [line.partition(":")[0] for line in found] == told
+
+
+@pytest.mark.parametrize(
     ("profile", "room"),
     [(SafetyProfile.NORMAL, Room.YES), (SafetyProfile.SAFETY_CRITICAL, Room.NO)],
 )

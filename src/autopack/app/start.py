@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from autopack.app.plan import unauditable
+from autopack.core.budget import never_fit
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.ids import id_problem
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
@@ -147,6 +148,7 @@ def new_run(
     else:
         audited = plan.audited
         problems += _scope_problems(settings, safety, plan)
+        problems += never_fit(plan.phases, plan.tiers, options.token_cap, safety)
     problems += agent_problems(machine, audited)
     run_id = wish.run_id or _free_id(wish.name, source, known)
     problems += name_problems(run_id, source, known)

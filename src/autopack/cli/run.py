@@ -124,14 +124,19 @@ def retry_run(
     onto: Annotated[str, Parameter(help="Begin on this ref instead of the last snapshot")] = "",
     builder: Builder = None,
     auditor: Auditor = None,
+    token_cap: Annotated[Count, Parameter(help="Default: the cap of the run before")] = None,
     detach: Detach = False,
     json: Json = False,
 ) -> int:
-    """Make the successor of a failed run, from its last good snapshot, and watch it."""
+    """Make the successor of a failed run, from its last good snapshot, and watch it.
+
+    `--onto` also makes a run that succeeded again, on another base.
+    """
     from autopack.cli import launch
 
     flags = {"builder": builder, "auditor": auditor}
-    return launch.retry(run, onto, flags, launch.How(detach=detach, as_json=json))
+    how = launch.How(detach=detach, as_json=json)
+    return launch.retry(run, onto, flags, how, token_cap)
 
 
 @app.command(name="deliver")

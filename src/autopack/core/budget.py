@@ -7,6 +7,7 @@ once; what an attempt or audit used is settled against the reservation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -17,6 +18,7 @@ from autopack.core.run import (
     Step,
 )
 from autopack.core.spec import (
+    PhaseSpec,
     SafetyProfile,
     TierSpec,
 )
@@ -62,6 +64,32 @@ def _room_in_tier(run: Run, phase: Phase, need: int) -> Decision:
 
 def _short(what: str, name: str, need: int, free: int, cap: int) -> str:
     return f"{what} {name} has {max(free, 0):,} of {cap:,} tokens free, the phase may need {need:,}"
+
+
+def never_fit(
+    phases: Sequence[PhaseSpec], tiers: Sequence[TierSpec], run_cap: int, safety: SafetyProfile
+) -> list[str]:
+    """Which of the phases left to run no cap will ever let start; a tier's only where it binds."""
+    large = [phase for phase in phases if phase.incident_token_cap > run_cap]
+    most = max((phase.incident_token_cap for phase in large), default=0)
+    if large and len(large) == len(phases):
+        least = min(phase.incident_token_cap for phase in large)
+        what = f"no phase can start: it may need {least:,} tokens, the run has {run_cap:,}"
+        return [f"{what}; --token-cap {most} or more lets all start"]
+    told = [
+        f"phase {phase.phase_id} can never start: it may need {phase.incident_token_cap:,} tokens,"
+        f" the run has {run_cap:,}; --token-cap {most} or more lets all start"
+        for phase in large
+    ]
+    if safety is SafetyProfile.SAFETY_CRITICAL:
+        cap_of = {tier.tier_id: tier.token_cap for tier in tiers}
+        told += [
+            f"phase {phase.phase_id} can never start: it may need {phase.incident_token_cap:,}"
+            f" tokens, tier {phase.tier_id} has {cap_of[phase.tier_id]:,}"
+            for phase in phases
+            if phase.incident_token_cap > cap_of[phase.tier_id]
+        ]
+    return told
 
 
 def reserve(phase: Phase) -> Phase:
