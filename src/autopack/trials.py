@@ -5,7 +5,6 @@ Builds like `wiring`, for `autopack doctor --tests` and `autopack backtest`. Rec
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from autopack import staffing, wiring
 from autopack.adapters.agents.replay import ReplayAgent
 from autopack.adapters.git import history
 from autopack.adapters.git.checkout import Checkout
+from autopack.adapters.git.sharing import shared, trial_folder
 from autopack.adapters.git.source import inspect
 from autopack.app.backtest import Ground, Past, Policies, by_name
 from autopack.app.ports import Tested, TestTask
@@ -53,7 +53,8 @@ def try_base(loaded: Loaded, source: Checkout) -> Tested:
     spec = trial(project.project_id, str(source.top), base, commit)
     with (
         wiring.writing(loaded) as store,
-        tempfile.TemporaryDirectory(prefix="doctor-", dir=loaded.folders.clones) as folder,
+        shared(loaded.folders.repository(spec.project_id, spec.repository)),
+        trial_folder(loaded.folders.trials, "doctor-") as place,
     ):
         projects = wiring.projects_of(loaded, alone=False)
         repository = projects.repository(spec)
@@ -61,7 +62,6 @@ def try_base(loaded: Loaded, source: Checkout) -> Tested:
         verifier, never = staffing.verifier_of(loaded, store, projects), threading.Event()
         verifier.prepare(spec, never)
         tree = repository.tree(commit)
-        place = Path(folder)
         task = TestTask(
             spec, spec.phases[0], commit, tree, CiProfile.NORMAL, place / "ci", place / "logs"
         )
@@ -84,13 +84,11 @@ def backtesting(
     folders.make()
     folders.check_room()
     with ExitStack() as stack:
+        stack.enter_context(shared(folders.repository(spec.project_id, spec.repository)))
         projects = wiring.projects_of(loaded, alone=False)
         ours = projects.repository(spec)
         past = stack.enter_context(history.backtesting(ours, spec.repository, wish.base, wish.tip))
-        place = tempfile.TemporaryDirectory(
-            prefix="backtest-", dir=folders.clones, ignore_cleanup_errors=True
-        )
-        scratch = Path(stack.enter_context(place))
+        scratch = stack.enter_context(trial_folder(folders.trials, "backtest-"))
         pasts = past.last(wish.tip, wish.last)
         logs = folders.logs / "backtest" / ours.folder.parent.name
         ground = Ground(

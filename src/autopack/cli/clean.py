@@ -48,6 +48,7 @@ def _cleaned(loaded: Loaded, store: Store, *, dry: bool) -> tuple[list[Entry], b
     """What was found, and whether no supervisor was at work."""
     from autopack import housekeeping, wiring
     from autopack.adapters.git.discard import remove_empty, sweep
+    from autopack.adapters.git.sharing import sweep_trials
     from autopack.adapters.store.alone import FoldersTaken
     from autopack.app.clean import clean
 
@@ -61,6 +62,7 @@ def _cleaned(loaded: Loaded, store: Store, *, dry: bool) -> tuple[list[Entry], b
     try:
         if not dry:
             sweep(loaded.folders.clones)
+            sweep_trials(loaded.folders.trials)
         found = clean(house, alone=True, dry=dry)
         remove_empty(loaded.folders.clones)
         return found, True

@@ -38,6 +38,11 @@ class Folders:
         return self.state / "clones"
 
     @property
+    def trials(self) -> Path:
+        """Clones of backtests and of `doctor --tests`."""
+        return self.state / "trials"
+
+    @property
     def quarantine(self) -> Path:
         """Clones whose work could not be captured."""
         return self.state / "quarantine"

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from autopack.app.ports import Clone
 
 PATCH_LIMITS: Final = Limits(wall_seconds_max=120, output_bytes_max=PATCH_BYTES_MAX + 1)
-LOCK_NAME: Final = "autopack-backtest.lock"
+LOCK_NAME: Final = "autopack-backtesting"
+"""Not `*.lock`: those are git's, and deleted when their git is dead."""
 _IDENTITY: Final = {
     f"GIT_{role}_{part}": value
     for role in ("AUTHOR", "COMMITTER")

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from autopack.adapters.git import sharing
 from autopack.adapters.git.wrapper import OWNER_VARIABLE
 from autopack.core.errors import EnvironmentFault
 
@@ -32,9 +33,17 @@ _OBJECT_LEFTOVERS: Final = ("tmp_obj_*", "??/tmp_obj_*", "pack/tmp_*", "pack/.tm
 def clear_stale_locks(folder: Path, *, wait_seconds_max: float = ORPHAN_SECONDS_MAX) -> list[Path]:
     """Wait for a dead supervisor's git, then delete its locks and leftovers; the locks deleted.
 
-    Only for who holds the store's lock, when nobody else writes.
-    EnvironmentFault when one still runs after the wait.
+    Only for who is alone with the folders. Beside those who share the repository, as a backtest
+    does, only locks of dead gits go, and nobody's git is waited for.
+    EnvironmentFault when a dead supervisor's still runs after the wait.
     """
+    with sharing.to_ourselves(folder) as alone:
+        if alone:
+            return _clear(folder, wait_seconds_max)
+    return clear_dead_locks(folder, wait_seconds_max=wait_seconds_max)
+
+
+def _clear(folder: Path, wait_seconds_max: float) -> list[Path]:
     polls_left = round(wait_seconds_max / _POLL_SECONDS)
     while pids := list(orphans(folder)):
         if not polls_left:
@@ -47,7 +56,7 @@ def clear_stale_locks(folder: Path, *, wait_seconds_max: float = ORPHAN_SECONDS_
     locks = _locks(folder)
     for lock in locks:
         lock.unlink(missing_ok=True)
-    drop_half_written(folder)
+    _drop_half_written(folder)
     for entry in (folder / "autopack-scratch").glob("*"):
         _drop(entry)
     return locks
@@ -101,8 +110,15 @@ def _identity(lock: Path) -> tuple[int, int, int] | None:
 def drop_half_written(folder: Path) -> None:
     """Delete half-written objects that no process has open: git leaves them on a full disk.
 
-    One that a git beside us closes in this instant may go too: that git fails, and is tried again.
+    None while others share the repository. One that a git of ours closes in this instant may go
+    too: that git fails, and is tried again.
     """
+    with sharing.to_ourselves(folder) as alone:
+        if alone:
+            _drop_half_written(folder)
+
+
+def _drop_half_written(folder: Path) -> None:
     leftovers = [path for name in _OBJECT_LEFTOVERS for path in (folder / "objects").glob(name)]
     held = _open_files() if leftovers else set()
     for path in leftovers:

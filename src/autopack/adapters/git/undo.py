@@ -12,6 +12,7 @@ from typing import Final
 
 from autopack.adapters.git.delivery import Target, refused
 from autopack.adapters.git.landing import EMAIL, NAME, OURS, transaction
+from autopack.adapters.git.sharing import shared
 from autopack.adapters.git.source import inspect
 from autopack.adapters.git.wrapper import Store, failed
 from autopack.app.archive import UNDONE
@@ -60,7 +61,13 @@ class GitBranches:
 
     def move(self, source: str, run_id: str, left: Place, to: Place, at: int, by: str) -> str:
         """Record the move, then make it under a lease on `left`; why not, empty when done."""
-        ref, record = self._record(run_id, left, to, at, by)
+        with shared(self._store.folder):
+            return self._move(source, run_id, left, to, self._record(run_id, left, to, at, by))
+
+    def _move(
+        self, source: str, run_id: str, left: Place, to: Place, recorded: tuple[str, str]
+    ) -> str:
+        ref, record = recorded
         branch = f"refs/heads/{OURS}/{run_id}"
         target = Target(self._store, source, "file")
         said = target.push({branch: to.commit}, {branch: left.commit})
