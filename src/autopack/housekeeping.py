@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autopack.app.clean import Entry, House
     from autopack.app.ports import Clock, Store
     from autopack.app.room import Room
+    from autopack.app.rulesets import Current
     from autopack.app.undo import Branches
     from autopack.core.run import Run
     from autopack.core.spec import Aging, RunSpec
@@ -91,6 +92,32 @@ def write_backlog(loaded: Loaded, store: SqlStore, project: tuple[str, str], agi
 
     text = backlog_text(project[0], entries_of(store.memory(), project, aging))
     _artefacts(loaded, *project).write_beside(FILE, text)
+
+
+def ruleset(
+    loaded: Loaded, repository: Path, store: SqlStore | None, file: Path | None, project_id: str
+) -> Current:
+    """The ruleset of a project; `file`: one to take instead of that beside its runs."""
+    from autopack.adapters.files.ruleset_file import read_ruleset, ruleset_path
+    from autopack.app.rulesets import RulesetFile, current, from_file
+
+    if file is not None:
+        return from_file(RulesetFile(str(file), partial(read_ruleset, file)), project_id)
+    runs_dir = loaded.settings.runs_dir
+    path = ruleset_path(repository, Path(runs_dir) if runs_dir else None, project_id)
+    kept = None if store is None else store.rulesets()
+    given = RulesetFile(str(path), partial(read_ruleset, path))
+    return current(given, project_id, str(repository), kept)
+
+
+def keep_ruleset(store: SqlStore, spec: RunSpec, found: Current, clock: Clock) -> None:
+    """Keep the ruleset that a run starts with as the last good one of its project."""
+    from autopack.core.ruleset import digest_of
+
+    if found.text:
+        digest = digest_of(found.ruleset)
+        kept = store.rulesets()
+        kept.keep(spec.project_id, spec.repository, digest, found.text, clock.now())
 
 
 def house(loaded: Loaded, store: Store, clock: Clock) -> House:

@@ -13,7 +13,7 @@ from autopack.app.start import Machine, Source, agent_problems, free_name, name_
 from autopack.core.budget import never_fit
 from autopack.core.errors import OperatorFault
 from autopack.core.run import PhaseState, Run
-from autopack.core.spec import RunSpec
+from autopack.core.spec import PhaseSpec, RunSpec
 
 
 def successor(
@@ -43,14 +43,14 @@ def successor(
         base, landed = (ref, run.tip or run.spec.base_commit), done | set(run.spec.landed)
     run_id = _free_successor(run.run_id, source, known)
     left = tuple(p.phase_id for p in run.spec.phases if p.phase_id not in landed)
-    audited = tuple(p.phase_id for p in run.spec.phases if not p.auto_apply)
+    phases = tuple(_renamed(phase, machine.fixed) for phase in run.spec.phases)
+    waiting = [phase for phase in phases if phase.phase_id in left]
     problems = [
-        *agent_problems(machine, [each for each in audited if each in left]),
+        *agent_problems(machine, waiting),
         *name_problems(run_id, source, known),
     ]
     token_cap = token_cap or run.spec.token_cap
-    phases = [phase for phase in run.spec.phases if phase.phase_id in left]
-    problems += never_fit(phases, run.spec.tiers, token_cap, run.spec.safety_profile)
+    problems += never_fit(waiting, run.spec.tiers, token_cap, run.spec.safety_profile)
     if not left:
         problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
     if problems:
@@ -64,9 +64,19 @@ def successor(
         builder=machine.builder,
         auditor=machine.auditor,
         sandbox=machine.sandbox,
+        phases=phases,
         token_cap=token_cap,
         predecessor=run.run_id,
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
+    )
+
+
+def _renamed(phase: PhaseSpec, fixed: frozenset[str]) -> PhaseSpec:
+    """The phase without agents of its own in roles that were given anew."""
+    return replace(
+        phase,
+        builder="" if "builder" in fixed else phase.builder,
+        auditor="" if "auditor" in fixed else phase.auditor,
     )
 
 

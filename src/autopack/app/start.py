@@ -7,12 +7,14 @@ out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from autopack.app.plan import unauditable
+from autopack.app.rulesets import BUILT_IN_CURRENT, Current, built_in
+from autopack.app.settle import ruled, safety_of, scope_of, settled, unnamed
 from autopack.core.budget import never_fit
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.ids import id_problem
@@ -26,8 +28,10 @@ from autopack.core.project import (
 from autopack.core.reader import (
     FILE_NAME,
 )
+from autopack.core.ruleset import Ruleset
 from autopack.core.spec import (
     OnPhaseFailure,
+    PhaseSpec,
     RunScope,
     RunSpec,
     SafetyProfile,
@@ -111,6 +115,8 @@ class Machine:
     builder: str
     auditor: str
     sandbox: str
+    fixed: frozenset[str] = frozenset()
+    """Roles whose agent was named for this run: a ruleset names no other for a category."""
 
 
 @dataclass(frozen=True)
@@ -120,43 +126,50 @@ class Ready:
     spec: RunSpec
     plan: CompiledPlan
     warnings: tuple[str, ...]
+    ruleset: Current = BUILT_IN_CURRENT
 
 
 def new_run(
-    wish: Wish, machine: Machine, source: Source, draft: PlanDraft, known: Container[str]
+    wish: Wish,
+    machine: Machine,
+    source: Source,
+    draft: PlanDraft,
+    known: Container[str],
+    rulesets: Callable[[str], Current] = built_in,
 ) -> Ready:
     """The run that may begin; `known` are the ids of the store. OperatorFault lists all problems.
 
-    A repository without the base or its autopack.toml ends it at once: the rest follows from them.
+    A repository without the base or its autopack.toml ends it at once: the rest follows from them;
+    so does a project whose ruleset is wrong. `rulesets`: a project's, by its id.
     """
     base, commit = find_base(source, wish.base)
     project = read_project(source, base, commit)
-    settings = _settled(wish, project.run)
+    found = rulesets(project.project_id)
+    settings = settled(wish, project.run, found.ruleset)
     problems: list[str] = []
-    safety = settings.safety_profile or SafetyProfile.NORMAL
+    safety = safety_of(settings)
     defaults = PlanOptions()
     options = PlanOptions(
         safety,
         settings.phases_max or defaults.phases_max,
         settings.token_cap or defaults.token_cap,
         auditor=bool(machine.auditor),
+        ruleset=unnamed(found.ruleset, machine.fixed),
     )
     plan = compile_plan(draft, options)
-    audited: tuple[str, ...] = ()
     if isinstance(plan, PlanRefused):
         problems += [str(problem) for problem in plan.problems]
     else:
-        audited = plan.audited
-        problems += _scope_problems(settings, safety, plan)
+        problems += _scope_problems(settings, found.ruleset, plan)
         problems += never_fit(plan.phases, plan.tiers, options.token_cap, safety)
-    problems += agent_problems(machine, audited)
+    problems += agent_problems(machine, () if isinstance(plan, PlanRefused) else plan.phases)
     run_id = wish.run_id or _free_id(wish.name, source, known)
     problems += name_problems(run_id, source, known)
     if problems or isinstance(plan, PlanRefused):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
-    spec = _spec(run_id, project, source, (base, commit), plan, machine, settings, safety)
+    spec = _spec(run_id, project, source, (base, commit), plan, machine, settings, found)
     notes = [*map(str, plan.warnings), *(() if machine.auditor else unauditable(plan))]
-    return Ready(spec, plan, (*notes, *_warnings(source, base)))
+    return Ready(spec, plan, (*found.warnings, *notes, *_warnings(source, base)), found)
 
 
 def find_base(source: Source, wanted: str) -> tuple[str, str]:
@@ -223,43 +236,31 @@ def trial(project_id: str, repository: str, base: str, commit: str) -> RunSpec:
     )
 
 
-def _settled(wish: Wish, project: RunSettings) -> RunSettings:
-    """Wishes over the project's defaults."""
-    return replace(
-        project,
-        safety_profile=wish.safety_profile or project.safety_profile,
-        on_phase_failure=wish.on_phase_failure or project.on_phase_failure,
-        parallel_max=wish.parallel_max or project.parallel_max,
-        token_cap=wish.token_cap or project.token_cap,
-        phases_max=wish.phases_max or project.phases_max,
-        duration_minutes_max=wish.duration_minutes_max or project.duration_minutes_max,
-    )
-
-
-def _scope(settings: RunSettings, safety: SafetyProfile) -> RunScope:
-    critical = safety is SafetyProfile.SAFETY_CRITICAL
-    return settings.run_scope or (RunScope.SINGLE_TIER if critical else RunScope.MULTI_TIER)
-
-
-def _scope_problems(settings: RunSettings, safety: SafetyProfile, plan: CompiledPlan) -> list[str]:
-    if _scope(settings, safety) is RunScope.MULTI_TIER or len(plan.tiers) == 1:
+def _scope_problems(settings: RunSettings, ruleset: Ruleset, plan: CompiledPlan) -> list[str]:
+    if scope_of(settings, ruleset) is RunScope.MULTI_TIER or len(plan.tiers) == 1:
         return []
     hint = f'write one plan a tier, or run_scope = "multi_tier" in [run] of {FILE_NAME}'
-    implied = "" if settings.run_scope else f", as safety_profile {safety.value} implies"
+    profile = safety_of(settings).value
+    implied = "" if settings.run_scope else f", as safety_profile {profile} implies"
     return [f"the plan has {len(plan.tiers)} tiers and run_scope is single_tier{implied}: {hint}"]
 
 
-def agent_problems(machine: Machine, audited: Collection[str]) -> list[str]:
+def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:
     """No builder, an agent that is not configured, no auditor for phases that need one."""
     known = ", ".join(sorted(machine.agents)) or "none is configured"
     problems = []
     if not machine.builder:
         problems.append(f"no builder: give --builder or set builder in {FILE_NAME} ({known})")
-    for role, name in (("builder", machine.builder), ("auditor", machine.auditor)):
+    named = [("builder", machine.builder, ""), ("auditor", machine.auditor, "")]
+    for phase in phases:
+        whose = f" (the ruleset's, for {phase.task_category})"
+        named += [("builder", phase.builder, whose), ("auditor", phase.auditor, whose)]
+    for role, name, whose in dict.fromkeys(named):
         if name and name not in machine.agents:
             meant = nearest(name, machine.agents)
             hint = f"did you mean {meant!r}?" if meant else f"agents: {known}"
-            problems.append(f"{role} {name!r}: no [agents.{name}]; {hint}")
+            problems.append(f"{role} {name!r}{whose}: no [agents.{name}]; {hint}")
+    audited = [each.phase_id for each in phases if not each.auto_apply and not each.auditor]
     if audited and not machine.auditor:
         listed = ", ".join(audited)
         problems.append(f"no auditor, which these phases need to land: {listed} (--auditor NAME)")
@@ -322,7 +323,7 @@ def _spec(
     plan: CompiledPlan,
     machine: Machine,
     settings: RunSettings,
-    safety: SafetyProfile,
+    found: Current,
 ) -> RunSpec:
     spec = RunSpec(
         run_id=run_id,
@@ -335,15 +336,13 @@ def _spec(
         builder=machine.builder,
         auditor=machine.auditor,
         sandbox=machine.sandbox,
-        safety_profile=safety,
-        run_scope=_scope(settings, safety),
+        safety_profile=safety_of(settings),
+        run_scope=scope_of(settings, found.ruleset),
     )
-    critical = safety is SafetyProfile.SAFETY_CRITICAL
-    stop = OnPhaseFailure.STOP if critical else OnPhaseFailure.CONTINUE
     minutes, parked = settings.duration_minutes_max, settings.parked_minutes_max
     return replace(
-        spec,
-        on_phase_failure=settings.on_phase_failure or stop,
+        ruled(spec, found),
+        on_phase_failure=settings.on_phase_failure or spec.on_phase_failure,
         parallel_max=settings.parallel_max or spec.parallel_max,
         token_cap=settings.token_cap or spec.token_cap,
         phases_max=settings.phases_max or spec.phases_max,

@@ -10,10 +10,11 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autopack import staffing, wiring
+from autopack import housekeeping, staffing, wiring
 from autopack.app.estimate import forecast_of
 from autopack.app.plan import DryRun, dry_run
 from autopack.app.ports import Store
@@ -21,6 +22,7 @@ from autopack.app.report import RunView, run_view
 from autopack.app.retry import (
     successor,
 )
+from autopack.app.rulesets import Current
 from autopack.app.sentences import count
 from autopack.app.start import (
     Machine,
@@ -38,6 +40,7 @@ from autopack.cli.sheets import forecast_sheet
 from autopack.cli.watch import follow
 from autopack.core.errors import OperatorFault
 from autopack.core.forecast import Forecast
+from autopack.core.reader import FILE_NAME
 from autopack.core.run import (
     Run,
 )
@@ -73,21 +76,29 @@ def start(
     if how.dry_run:
         _print_dry_run(loaded, ready, as_json=how.as_json)
         return DONE
-    return _begin(loaded, ready.spec, how)
+    return _begin(loaded, ready.spec, how, ready.ruleset)
 
 
 def checked(
-    path: Path, repo: Path | None, wish: Wish, flags: Mapping[str, str | None]
+    path: Path,
+    repo: Path | None,
+    wish: Wish,
+    flags: Mapping[str, str | None],
+    ruleset: Path | None = None,
 ) -> tuple[Loaded, Source, Ready]:
-    """The run that a plan would become, with the settings and the repository it is for."""
+    """The run that a plan would become, with the settings and the repository it is for.
+
+    `ruleset`: a file to compile it with, instead of the project's.
+    """
     folder = repo or Path.cwd()
     loaded = load(folder, os.environ, flags)
     source = wiring.checkout(loaded, folder)
     loaded.folders.check_outside(source.top)
     draft = wiring.plan(path)
     with wiring.reading(loaded) as store:
+        rulesets = partial(housekeeping.ruleset, loaded, source.top, store, ruleset)
         ready = new_run(_wish(wish, loaded), machine(loaded), source, draft,
-                        wiring.KnownRuns(store))  # fmt: skip
+                        wiring.KnownRuns(store), rulesets)  # fmt: skip
     return loaded, source, ready
 
 
@@ -115,7 +126,8 @@ def retry(
         loaded = load(repository, os.environ, {**chosen, **given})
         source = wiring.checkout(loaded, repository)
         loaded.folders.check_outside(source.top)
-        spec = successor(run, source, machine(loaded), wiring.KnownRuns(store), onto,
+        here = replace(machine(loaded), fixed=frozenset(given))
+        spec = successor(run, source, here, wiring.KnownRuns(store), onto,
                          token_cap=token_cap)  # fmt: skip
     _check_world(loaded, spec, source, as_json=how.as_json)
     return _begin(loaded, spec, how)
@@ -184,8 +196,10 @@ def deliver(run_id: str, *, as_json: bool) -> int:
 def machine(loaded: Loaded) -> Machine:
     """What this computer offers to a run."""
     settings = loaded.settings
-    agents = frozenset(settings.agents)
-    return Machine(agents, settings.builder, settings.auditor, settings.sandbox)
+    agents, files = frozenset(settings.agents), (FILE_NAME, "default")
+    fixed = (role for role in ("builder", "auditor")
+             if not loaded.origins.get(role, "default").endswith(files))  # fmt: skip
+    return Machine(agents, settings.builder, settings.auditor, settings.sandbox, frozenset(fixed))
 
 
 def _refuse_command(path: Path) -> None:
@@ -212,15 +226,22 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
     staffing.check_sandbox(spec.sandbox)
     project = read_project(source, spec.base_ref, spec.base_commit)
     prepares = project.environment is not None
-    doubts = staffing.check_agents(loaded, spec.builder, spec.auditor, prepares=prepares)
+    own = ((spec.builder_of(each.phase_id), spec.auditor_of(each.phase_id)) for each in spec.phases)
+    doubts = dict.fromkeys(
+        doubt
+        for builder, auditor in dict.fromkeys(((spec.builder, spec.auditor), *own))
+        for doubt in staffing.check_agents(loaded, builder, auditor, prepares=prepares)
+    )
     if not as_json:
         render.note(*(f"warning: {doubt}" for doubt in doubts))
 
 
-def _begin(loaded: Loaded, spec: RunSpec, how: How) -> int:
+def _begin(loaded: Loaded, spec: RunSpec, how: How, ruleset: Current | None = None) -> int:
     wiring.check_folders(loaded)  # before anything is recorded that nobody could work on
     with wiring.writing(loaded) as store:
         run = create_run(store, wiring.clock(loaded), spec)
+        if ruleset is not None:
+            housekeeping.keep_ruleset(store, spec, ruleset, wiring.clock(loaded))
         if not how.detach:
             return _watch(loaded, store, run.run_id, as_json=how.as_json)
         wiring.ensure_supervisor(loaded)

@@ -18,6 +18,7 @@ from autopack.adapters.store import codec, projection
 from autopack.adapters.store.dialect import Dialect
 from autopack.adapters.store.memory import SqlMemory
 from autopack.adapters.store.outbox import SqlOutbox
+from autopack.adapters.store.rulesets import SqlRulesets
 from autopack.adapters.store.tables import (
     events,
     green_results,
@@ -221,6 +222,10 @@ class SqlStore:
     def memory(self) -> SqlMemory:
         """What projects remember across runs, in the same database."""
         return SqlMemory(self._read, self._write)
+
+    def rulesets(self) -> SqlRulesets:
+        """The last good rulesets of projects, in the same database."""
+        return SqlRulesets(self._read, self._write)
 
     def close(self) -> None:
         """Close every connection."""
