@@ -117,8 +117,11 @@ def test_files_of_a_run(repository: Path) -> None:
     FileArtefacts(repository).render(run, iter(log()))
     top = repository / ".autonomous_runs" / "nightly"
     assert files(top) == [
+        "issues/phase_01_F1.1_issues.json",
+        "issues/run_issue_index.json",
         "phases/phase_01_F1.1.md",
         "phases/phase_02_F1.2.md",
+        "project_implementation_strategy_v1.json",
         "run_summary.md",
         "tiers/tier_01_Ground_work_first.md",
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from autopack.app.issues_view import PhaseIssuesView, RunIssuesView, phase_issues, run_issues
 from autopack.app.ports import Recorded, Store
 from autopack.app.sentences import (
     UNDER_WAY,
@@ -142,6 +143,7 @@ class PhaseView:
     evidence: EvidenceView | None
     """Of the last attempt that did not land."""
     skipped_because: str
+    issues: PhaseIssuesView
     kept: tuple[KeptView, ...]
     """Every attempt that was kept, oldest first, as far as the events tell."""
     entries: tuple[EntryView, ...]
@@ -158,6 +160,10 @@ class TierView:
     token_cap: int
     ci_runs_used: int
     ci_run_cap: int
+    minor_issues: int
+    minor_issues_max: int | None
+    major_issues: int
+    major_issues_max: int
     phases: tuple[PhaseView, ...]
 
 
@@ -195,6 +201,7 @@ class RunView:
     tiers: tuple[TierView, ...]
     snapshots: tuple[SnapshotView, ...]
     failure: FailureView | None
+    issues: RunIssuesView
     entries: tuple[EntryView, ...]
     """What happened to the run itself; its phases have their own."""
 
@@ -270,6 +277,7 @@ def run_view(run: Run, events: Iterable[Recorded] = ()) -> RunView:
         tiers=tuple(_tier(run, tier, log) for tier in tiers(run)),
         snapshots=tuple(SnapshotView(s.phase_id, s.commit, s.tag) for s in run.snapshots),
         failure=_run_failure(run),
+        issues=run_issues(run),
         entries=tuple(log.entries.get("", ())),
     )
 
@@ -308,6 +316,10 @@ def _tier(run: Run, tier: Tier, log: _Log) -> TierView:
         token_cap=tier.spec.token_cap,
         ci_runs_used=sum(phase.ci_runs_used for phase in tier.phases),
         ci_run_cap=tier.spec.ci_run_cap,
+        minor_issues=tier.minor_issues,
+        minor_issues_max=tier.spec.minor_issues_max,
+        major_issues=tier.major_issues,
+        major_issues_max=tier.spec.major_issues_max,
         phases=tuple(_phase(run, phase, log) for phase in tier.phases),
     )
 
@@ -347,6 +359,7 @@ def _phase(run: Run, phase: Phase, log: _Log) -> PhaseView:
         else None,
         evidence=_evidence(phase.evidence) if phase.evidence else None,
         skipped_because=phase.skipped_because,
+        issues=phase_issues(run, phase),
         kept=tuple(log.kept.get(phase.phase_id, ())),
         entries=tuple(log.entries.get(phase.phase_id, ())),
     )

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autopack import housekeeping, wiring
+from autopack.app.issues_view import counted
 from autopack.app.report import log_of, run_view
 from autopack.app.sentences import count
 from autopack.cli import render, wire
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault
+from autopack.core.issue import IssueSeverity
 from autopack.core.run import Cause, Run
 from autopack.core.tier import Cleanliness
 from autopack.settings import Loaded, load_for_store
@@ -28,6 +30,7 @@ QUOTED_HEAD_LINES: Final = 8
 QUOTED_LINES_MAX: Final = 30
 """Of what a test, tool or agent said: its head and, where errors are told, its end."""
 CELL_CHARS_MAX: Final = 80
+ISSUES_TOLD: Final = 20
 
 
 def here(*, as_json: bool, folder: Path | None = None) -> Loaded:
@@ -153,6 +156,7 @@ def lines(run: RunView, places: Places | None) -> list[str]:
     ]
     for tier in run.tiers:
         mark = "" if tier.cleanliness == Cleanliness.CLEAN.value else ", not clean"
+        mark += f", {found}" if (found := counted(tier.minor_issues, tier.major_issues)) else ""
         shown += ["", f"{tier.tier_id} {tier.name}: {tier.state}{mark}"]
         rows = [
             (
@@ -169,6 +173,7 @@ def lines(run: RunView, places: Places | None) -> list[str]:
         shown += render.table(("",) * 5, rows)[1:]
     for phase in run.phases:
         shown += _story(run, phase)
+    shown += _issues(run)
     return [*shown, *_where(run, places)]
 
 
@@ -187,6 +192,11 @@ def _head(run: RunView) -> Iterator[str]:
     yield f"  {run.landed}, {spent}, {count(run.ci_runs_used, 'CI run')}"
     if run.sandbox == "none":
         yield "  sandbox = none: agents and CI see this machine and its network"
+    issues = run.issues
+    if found := counted(issues.minor_issue_count, issues.major_issue_count):
+        yield f"  {found}, debt: {issues.debt_status.replace('_', ' ')}"
+    if issues.resolved:
+        yield f"  resolved: {', '.join(issues.resolved)}"
     if run.failure:
         where = f"{run.failure.phase_id}: " if run.failure.phase_id else ""
         first, *rest = run.failure.reason.splitlines() or [""]
@@ -226,6 +236,29 @@ def _story(run: RunView, phase: PhaseView) -> Iterator[str]:
     if told or kept:
         name = f"{phase.phase_id} {phase.name}"
         yield from ("", f"{name}, last evidence:" if told else f"{name}:", *told, *kept)
+
+
+def _issues(run: RunView) -> Iterator[str]:
+    """The issues of a run, the major ones first."""
+    found = sorted(
+        run.issues.by_key.items(),
+        key=lambda item: item[1].effective_severity != IssueSeverity.MAJOR.value,
+    )
+    if not found:
+        return
+    yield from ("", "issues")
+    rows = [
+        (
+            f"  {key}",
+            each.effective_severity,
+            f"seen {count(each.occurrence_count, 'time')}",
+            f"in {', '.join(each.seen_in_phases)}",
+        )
+        for key, each in found[:ISSUES_TOLD]
+    ]
+    yield from render.table(("",) * 4, rows)[1:]
+    if len(found) > ISSUES_TOLD:
+        yield f"  … {len(found) - ISSUES_TOLD} more, in the run's files"
 
 
 def _where(run: RunView, places: Places | None) -> Iterator[str]:

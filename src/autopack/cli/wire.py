@@ -50,6 +50,10 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
         "ci_runs_used": run.ci_runs_used,
         "predecessor": run.predecessor,
         "failure": dataclasses.asdict(run.failure) if run.failure else None,
+        "minor_issue_count": run.issues.minor_issue_count,
+        "major_issue_count": run.issues.major_issue_count,
+        "debt_status": run.issues.debt_status,
+        "resolved_issues": list(run.issues.resolved),
         "snapshots": [dataclasses.asdict(snapshot) for snapshot in run.snapshots],
         "tiers": [_tier(tier) for tier in run.tiers],
         "places": dataclasses.asdict(places) if places else None,
@@ -75,6 +79,10 @@ def _tier(tier: TierView) -> dict[str, Any]:
         "name": tier.name,
         "state": tier.state,
         "cleanliness": tier.cleanliness,
+        "minor_issue_count": tier.minor_issues,
+        "minor_issues_max": tier.minor_issues_max,
+        "major_issue_count": tier.major_issues,
+        "major_issues_max": tier.major_issues_max,
         "phases": [_phase(phase) for phase in tier.phases],
     }
 
@@ -95,4 +103,8 @@ def _phase(phase: PhaseView) -> dict[str, Any]:
         "failure": dataclasses.asdict(phase.failure) if phase.failure else None,
         "evidence": dataclasses.asdict(phase.evidence) if phase.evidence else None,
         "skipped_because": phase.skipped_because,
+        "minor_issue_count": phase.issues.minor_issue_count,
+        "major_issue_count": phase.issues.major_issue_count,
+        "issue_state": phase.issues.issue_state,
+        "issue_keys": [found.issue_key for found in phase.issues.issues],
     }

@@ -15,6 +15,7 @@ from typing import Final
 from autopack.adapters.files.escape import file_part
 from autopack.adapters.files.exclude import exclude
 from autopack.adapters.files.folder import below
+from autopack.adapters.files.issue_files import issue_files
 from autopack.adapters.files.summaries import (
     Logs,
     incident,
@@ -26,11 +27,13 @@ from autopack.adapters.files.summaries import (
 )
 from autopack.app.ports import Recorded
 from autopack.app.report import Places, RunView, run_view
+from autopack.app.strategy import strategy_text
 from autopack.core.errors import EnvironmentFault, refusal
 from autopack.core.run import Run
 
 ROOT: Final = Path(".autonomous_runs")
 INCIDENT: Final = "incident.md"
+STRATEGY: Final = "project_implementation_strategy_v1.json"
 LOG_FILES_MAX: Final = 500
 """The most log files of a phase that an incident lists."""
 
@@ -73,6 +76,7 @@ class FileArtefacts:
         """Bring all files of a run up to date; EnvironmentFault when the disk does not let us."""
         view = run_view(run, events)
         files = _files(view, self._log_index(view) if view.failure else {}, self.places(run.run_id))
+        files = {("", STRATEGY): strategy_text(run.spec), **files}
         try:
             self._write(view, files)
         except OSError as fault:
@@ -138,6 +142,7 @@ def _files(view: RunView, logs: Logs, places: Places) -> dict[tuple[str, str], s
     """Text of every file by folder and name; the summary comes last, when the rest is there."""
     files = {("tiers", tier_file(tier)): tier_summary(tier) for tier in view.tiers}
     files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in view.phases}
+    files |= {("issues", name): text for name, text in issue_files(view).items()}
     if view.failure:
         files["incident", INCIDENT] = incident(view, logs, places)
     files["", "run_summary.md"] = run_summary(view)

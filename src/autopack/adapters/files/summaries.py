@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from autopack.adapters.files.escape import block, file_part, inline
+from autopack.app.issues_view import PhaseIssuesView
 from autopack.app.report import (
     BudgetView,
     EntryView,
@@ -56,6 +57,10 @@ def run_summary(run: RunView) -> str:
             ("continues", run.predecessor),
             ("started", _when(run.started_at)),
             ("last change", _when(run.changed_at)),
+            ("minor issues", _of(run.issues.minor_issue_count, run.issues.minor_issues_max)),
+            ("major issues", str(run.issues.major_issue_count)),
+            ("debt", run.issues.debt_status),
+            ("resolved", ", ".join(run.issues.resolved)),
         ),
         *_failure(run.failure),
         *_section("Budgets", _budget_rows(run.budgets)),
@@ -76,6 +81,8 @@ def tier_summary(tier: TierView) -> str:
             ("cleanliness", tier.cleanliness),
             ("tokens", f"{tier.tokens_spent:,} of {tier.token_cap:,}"),
             ("CI runs", f"{tier.ci_runs_used} of {tier.ci_run_cap}"),
+            ("minor issues", _of(tier.minor_issues, tier.minor_issues_max)),
+            ("major issues", _of(tier.major_issues, tier.major_issues_max)),
         ),
         *_section("Phases", _phase_rows(tier.phases)),
     ]
@@ -106,9 +113,11 @@ def phase_summary(phase: PhaseView) -> str:
             ("candidate", phase.candidate),
             ("landed as", phase.commit),
             ("tag", phase.tag),
+            ("issues", phase.issues.issue_state),
         ),
         *_failure(phase.failure),
         *("## Task", "", block(phase.task), ""),
+        *_section("Issues", _issue_rows(phase.issues)),
         *_entries(phase.entries),
     ]
     return _text(lines)
@@ -215,6 +224,21 @@ def _phase_rows(phases: Sequence[PhaseView]) -> list[list[str]]:
         attempts = f"{phase.attempts_used} of {phase.attempts_max}"
         tokens = f"{phase.tokens_spent:,}"
         rows.append([phase.phase_id, phase.name, phase.state, attempts, tokens, phase.summary])
+    return rows
+
+
+def _of(used: int, limit: int | None) -> str:
+    return str(used) if limit is None else f"{used} of {limit} tolerated"
+
+
+def _issue_rows(found: PhaseIssuesView) -> list[list[str]]:
+    rows = [["issue", "severity", "counts as", "source", "seen", "what"]]
+    for each in found.issues:
+        seen, what = str(each.occurrence_count), each.description
+        severities = [each.severity, each.effective_severity]
+        rows.append([each.issue_key, *severities, each.source, seen, what])
+    if found.dropped:
+        rows.append([f"and {found.dropped} more at least", "", "", "", "", "not kept"])
     return rows
 
 
