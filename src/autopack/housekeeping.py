@@ -149,11 +149,12 @@ def room(loaded: Loaded, store: Store, clock: Clock) -> Room:
     from autopack.app.room import Room
 
     settings, folders = loaded.settings, loaded.folders
+    inside = folders.state.is_relative_to(folders.data)
     return Room(
         disk=SystemDisk(),
         folders=(folders.data, folders.state),
         reserve_bytes=settings.disk_reserve_bytes,
-        capped=folders.data,
+        capped=(folders.data, *([] if inside else [folders.state])),
         bytes_max=settings.data_bytes_max,
         relieve=lambda: _told(clean(house(loaded, store, clock), alone=False, dry=False)),
     )

@@ -128,6 +128,18 @@ def test_a_clone_in_quarantine_goes_when_all_of_it_is_kept(lab: Lab) -> None:
     assert [work["files"] for work in works if work["quarantined"]] == [
         ["debug.log", "src/rescued.txt"]
     ]
+    kept = lab.kept()
+    refused = lab.cli("clean", "--drop", nested.parent)
+    assert refused.code == 2
+    assert str(nested) in refused.err
+    planned = lab.cli("clean", "--drop", nested, "--dry-run")
+    assert (planned.code, nested.exists()) == (0, True), planned.err
+    dropped = lab.cli("clean", "--drop", nested)
+    assert dropped.code == 0, dropped.err
+    assert str(nested) in dropped.out
+    assert "you named it, with all that it holds" in dropped.out
+    assert not nested.exists()
+    assert lab.kept() == kept
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to end"])

@@ -10,6 +10,7 @@ import pytest
 
 from autopack.adapters.disk import SystemDisk
 from autopack.adapters.git.archive import GitArchive
+from autopack.adapters.git.capture import CAPTURED_FILES_MAX
 from autopack.adapters.git.remains import DiskRemains
 from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.wrapper import Store
@@ -215,6 +216,32 @@ def test_a_clone_is_kept_on_the_commit_it_was_made_of(ground: Ground) -> None:
     listed = git(bare_folder, "ls-tree", "-r", "--name-only", ref).splitlines()
     assert {"first", "second", ".cache/.gitignore", ".cache/file"} <= set(listed)
     assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize("trouble", ["a repository inside", "too many files"])
+def test_what_git_cannot_take_is_left_out_when_it_is_ignored(tmp_path: Path, trouble: str) -> None:
+    ground = Ground(tmp_path, {".gitignore": "node_modules/\n*.log\n", "README.md": "one\n"})
+    left = ground.left("quarantine", "r", "P", "attempt-1")
+    ground.repository.clone(ground.base, left.folder)
+    write(left.folder, {"work": "done\n", "pkg/new": "2\n", "pkg/debug.log": "said\n"})
+    write(left.folder, {".venv/.gitignore": "*\n", ".venv/file": "x\n"})
+    modules = left.folder / "pkg" / "node_modules"
+    modules.mkdir()
+    if trouble == "too many files":
+        for number in range(CAPTURED_FILES_MAX + 1):
+            os.mknod(modules / str(number))
+    else:
+        write(modules, {"one/.git/HEAD": "ref: refs/heads/main\n", "one/file": "inside\n"})
+    (ref,) = ground.secured(left)
+    bare_folder = ground.repository.folder
+    listed = git(bare_folder, "ls-tree", "-r", "--name-only", ref).splitlines()
+    assert listed == [".gitignore", "README.md", "pkg/new", "work"]
+    said = git(bare_folder, "log", "-1", "--format=%B", ref)
+    for path in ("pkg/node_modules/", "pkg/debug.log", ".venv/"):
+        assert f"\n  {path}\n" in said
+    assert "pkg/new" not in said
+    assert "Autopack-Run: r" in said
+    assert ground.secured(left) == (ref,)
 
 
 def test_a_clone_without_its_index_is_kept_on_the_base(ground: Ground) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autopack.app.archive import Archive
-from autopack.app.clean import ArtefactFolders, Entry, House, Retention, clean, keep_left
+from autopack.app.clean import ArtefactFolders, Entry, House, Retention, clean, drop, keep_left
 from autopack.app.supervise import ENDED_RENDERED
 from autopack.core import machine
 from autopack.core.errors import EnvironmentFault, OperatorFault
@@ -28,6 +28,7 @@ from autopack.testing import (
     Objects,
     UserRepository,
 )
+from autopack.testing.archive import OBJECTS
 from autopack.testing.clock import EPOCH
 from tests.core.walk import phase_spec, run_spec
 from tests.repos import write
@@ -60,6 +61,7 @@ class Ground:
     aside: list[tuple[str, str, Path]] = field(default_factory=list)
     log_folders: list[tuple[str, Path]] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
+    lenders: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
     now: int = EPOCH
 
     def __post_init__(self) -> None:
@@ -113,6 +115,9 @@ class Ground:
 
     def quarantined(self) -> list[tuple[str, str, Path]]:
         return self.aside
+
+    def borrows(self, folder: Path) -> tuple[Path, ...]:
+        return self.lenders.get(folder, ())
 
     def finish(self) -> None:
         self.did.append("finished")
@@ -276,3 +281,32 @@ def test_room_is_made_alone_and_where_nothing_is_open_or_borrowed(ground: Ground
     other.attempt(text=b"again\n", taken=True)
     assert other.clean()["/repository"].goes
     assert other.archive.packed == 1
+
+
+def test_a_clone_of_an_unknown_run_stops_only_what_it_borrows_from(ground: Ground) -> None:
+    ground.run()
+    ground.now = EPOCH + 400 * DAY
+    lost = ground.clone("unknown")
+    ground.aside, ground.lenders = [lost], {lost[2]: (OBJECTS,)}
+    ground.attempt(taken=True)
+    ground.clean()
+    assert ground.archive.packed == 0
+    ground.lenders = {lost[2]: (Path("/other/objects"),)}
+    ground.attempt(text=b"again\n", taken=True)
+    ground.clean()
+    assert ground.archive.packed == 1
+
+
+def test_only_the_clone_that_is_named_is_dropped(ground: Ground) -> None:
+    ground.run()
+    ground.aside = [ground.clone("r"), ground.clone("unknown", "attempt-2")]
+    for _, _, folder in ground.aside:
+        entry = drop(ground.house(), folder, dry=True)
+        assert (entry.goes, entry.place) == (True, str(folder))
+    assert ground.did == []
+    drop(ground.house(), ground.aside[1][2], dry=False)
+    assert ground.did == ["dropped attempt-2"]
+    with pytest.raises(OperatorFault, match="no clone in quarantine") as told:
+        drop(ground.house(), ground.tmp_path, dry=False)
+    assert str(ground.aside[0][2]) in told.value.hint
+    assert ground.did == ["dropped attempt-2"]

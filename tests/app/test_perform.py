@@ -290,7 +290,7 @@ def test_a_clone_without_an_answer_is_kept_and_room_is_looked_for_first(tmp_path
         bench.build()
     left = tmp_path / "clones" / "r" / "P1" / "attempt-1" / "work"
     assert left.read_text() == "done"
-    full = Room(FakeDisk(left=0), (tmp_path,), 1, tmp_path, 0, relieve=lambda: None)
+    full = Room(FakeDisk(left=0), (tmp_path,), 1, (tmp_path,), 0, relieve=lambda: None)
     world = bench.performer._world
     bench.performer = Performer(replace(world, room=full))
     with pytest.raises(EnvironmentFault, match="must stay free"):

@@ -35,7 +35,7 @@ from autopack.testing import (
 )
 from tests.core.walk import phase_spec, run_spec
 
-DATA = Path("/data")
+DATA, STATE = Path("/data"), Path("/state")
 
 
 def room(disk: FakeDisk, relieved: list[int], frees: int = 0, bytes_max: int = 0) -> Room:
@@ -46,7 +46,7 @@ def room(disk: FakeDisk, relieved: list[int], frees: int = 0, bytes_max: int = 0
         disk.left += frees
         disk.files = {}
 
-    return Room(disk, (DATA, Path("/state")), 100, DATA, bytes_max, relieve)
+    return Room(disk, (DATA, STATE), 100, (DATA, STATE), bytes_max, relieve)
 
 
 def test_with_room_nothing_is_cleaned_up() -> None:
@@ -60,7 +60,8 @@ def test_a_clean_up_that_frees_enough_lets_the_attempt_start() -> None:
     relieved: list[int] = []
     room(FakeDisk(99), relieved, frees=1).check()
     room(FakeDisk(100, {DATA / "db": 51}), relieved, bytes_max=50).check()
-    assert relieved == [1, 0]
+    room(FakeDisk(100, {DATA / "db": 50, STATE / "clone": 1}), relieved, bytes_max=50).check()
+    assert relieved == [1, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,13 @@ class Archive(Protocol):
     def secure(self, left: Left, at: int) -> tuple[str, ...] | Refused:
         """The refs that hold a clone's whole work tree now, and the patch beside it.
 
-        Made when there is none yet. Ignored files are taken too.
+        Made when there is none yet. Ignored files are taken too, unless git cannot take them: then
+        the commit's message names what was left out.
         """
+        ...
+
+    def lends(self, objects: Sequence[Path]) -> bool:
+        """Whether one of these folders of objects is its own."""
         ...
 
     def pack(self) -> None:

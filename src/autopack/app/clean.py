@@ -18,7 +18,7 @@ from autopack.app.archive import Archive, Left, Work
 from autopack.app.ports import Refused, Store
 from autopack.app.room import Disk
 from autopack.app.supervise import ENDED_RENDERED
-from autopack.core.errors import Fault, refusal
+from autopack.core.errors import Fault, OperatorFault, refusal
 from autopack.core.spec import (
     RunSpec,
 )
@@ -26,6 +26,8 @@ from autopack.core.spec import (
 DAY_SECONDS: Final = 86_400
 PAGE: Final = 200
 UNKNOWN: Final = "the store knows no such run"
+NAMED: Final = "you named it, with all that it holds"
+PLACES_TOLD_MAX: Final = 10
 
 
 class What(StrEnum):
@@ -70,6 +72,10 @@ class Remains(Protocol):
 
     def quarantined(self) -> list[tuple[str, str, Path]]:
         """(run, phase, folder) of clones in quarantine."""
+        ...
+
+    def borrows(self, folder: Path) -> tuple[Path, ...]:
+        """The folders of objects that a clone says it borrows."""
         ...
 
     def finish(self) -> None:
@@ -143,6 +149,21 @@ def clean(house: House, *, alone: bool, dry: bool) -> list[Entry]:
     if alone and not dry:
         found += [*cleaning.pack(found)]
     return found
+
+
+def drop(house: House, place: Path, *, dry: bool) -> Entry:
+    """Delete one clone in quarantine, kept elsewhere or not, because the user names it.
+
+    OperatorFault when there is none at that place.
+    """
+    there = {folder: run_id for run_id, _, folder in house.remains.quarantined()}
+    if place not in there:
+        known = "; ".join(str(folder) for folder in list(there)[:PLACES_TOLD_MAX])
+        raise OperatorFault(f"{place} is no clone in quarantine", f"there are: {known or 'none'}")
+    size = house.disk.used(place)
+    if not dry:
+        house.remains.drop(place)
+    return Entry(What.CLONE, there[place], str(place), goes=True, why=NAMED, bytes=size)
 
 
 @dataclass(frozen=True)
@@ -303,14 +324,14 @@ class _Cleaning:
     def pack(self, found: list[Entry]) -> Iterator[Entry]:
         """Make room in repositories that lost refs, where no run is open and no clone borrows."""
         stays = [entry for entry in found if not entry.goes and entry.what is What.CLONE]
-        if any(entry.run_id not in self._runs for entry in stays):
-            return  # nobody knows which repository it borrows from
+        unknown = [Path(entry.place) for entry in stays if entry.run_id not in self._runs]
+        borrowed = [each for folder in unknown for each in self._house.remains.borrows(folder)]
         lost = {entry.run_id for entry in found if entry.goes and entry.what is What.ATTEMPT}
         busy = {known.project for known in self._runs.values() if not known.ended}
-        busy |= {self._runs[entry.run_id].project for entry in stays}
+        busy |= {self._runs[entry.run_id].project for entry in stays if entry.run_id in self._runs}
         for project in {self._runs[run_id].project for run_id in lost} - busy:
             archive = self._archives.get(project)
-            if archive is None:
+            if archive is None or archive.lends(borrowed):
                 continue
             why = "nothing refers to it any more"
             try:

@@ -38,8 +38,8 @@ class Room:
     folders: tuple[Path, ...]
     """Each one's disk keeps `reserve_bytes` free."""
     reserve_bytes: int
-    capped: Path
-    """All below it stays under `bytes_max`; 0: no cap."""
+    capped: tuple[Path, ...]
+    """All below them stays under `bytes_max`; 0: no cap."""
     bytes_max: int
     relieve: Callable[[], None]
     _one: threading.Lock = field(default_factory=threading.Lock)
@@ -64,10 +64,11 @@ class Room:
                     "free space there, or see what `autopack clean --dry-run` tells; nothing is "
                     "lost",
                 )
-        used = self.disk.used(self.capped) if self.bytes_max else 0
+        used = sum(self.disk.used(folder) for folder in self.capped) if self.bytes_max else 0
         if used > self.bytes_max:
             return EnvironmentFault(
-                f"{self.capped} holds {used:,} bytes; {self.bytes_max:,} are allowed "
+                f"{' and '.join(map(str, self.capped))} hold {used:,} bytes; "
+                f"{self.bytes_max:,} are allowed "
                 "(data_bytes_max)",
                 "see what `autopack clean --dry-run` tells, or allow more; nothing is lost",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 def clean(
     *,
     dry_run: Annotated[bool, Parameter(negative="", help="Only tell what would go")] = False,
+    drop: Annotated[
+        Path | None,
+        Parameter(help="Delete only this clone in quarantine, whether its work is kept or not"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Delete what ended runs left and nobody can miss; tell what stays and why.
@@ -32,7 +37,10 @@ def clean(
 
     loaded = view.here(as_json=json)
     with wiring.reading(loaded) as store:
-        found, alone = _cleaned(loaded, store, dry=dry_run) if store else ([], True)
+        if drop is not None:
+            found, alone = _dropped(loaded, store, drop, dry=dry_run), False
+        else:
+            found, alone = _cleaned(loaded, store, dry=dry_run) if store else ([], True)
     if alone and wiring.has_work(loaded):  # recorded while we had the lock
         wiring.ensure_supervisor(loaded)
     if json:
@@ -40,8 +48,20 @@ def clean(
                      "entries": [_wire(entry) for entry in found]})  # fmt: skip
         return
     render.out(*_lines(found, dry=dry_run))
-    if not alone:
+    if not alone and drop is None:
         render.note("a supervisor is at work: its clones are left alone, and no repository packed")
+
+
+def _dropped(loaded: Loaded, store: Store | None, place: Path, *, dry: bool) -> list[Entry]:
+    """The one clone that the user named."""
+    from autopack import housekeeping, wiring
+    from autopack.app.clean import drop
+    from autopack.core.errors import OperatorFault
+
+    if store is None:
+        raise OperatorFault(f"{place} is no clone in quarantine", "nothing was ever run here")
+    house = housekeeping.house(loaded, store, wiring.clock(loaded))
+    return [drop(house, place.absolute(), dry=dry)]
 
 
 def _cleaned(loaded: Loaded, store: Store, *, dry: bool) -> tuple[list[Entry], bool]:

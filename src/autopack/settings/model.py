@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         500_000_000, ge=0, description="Left free on the disk, or no attempt starts"
     )
     data_bytes_max: int = Field(
-        50_000_000_000, ge=0, description="Most below data_dir, or no attempt starts; 0: no cap"
+        50_000_000_000, ge=0, description="Most below data_dir and state_dir, or no attempt starts; 0: no cap"
     )
     retention_days: int = Field(
         30, ge=0, description="An ended run's attempts that your repository has, too"

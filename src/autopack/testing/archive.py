@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
 from autopack.app.archive import KEPT, QUARANTINE, Left, Work
 from autopack.app.ports import Clone, Refused
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.names import printable
 from autopack.testing.repository import MemoryRepository, MemoryTag
+
+OBJECTS: Final = Path("/memory/objects")
+"""Where its objects would be."""
 
 
 class MemoryArchive:
@@ -81,6 +86,10 @@ class MemoryArchive:
         if patch.is_file():
             made.append((patch.name, repository.keep_patch(left.base, patch.read_bytes())))
         return tuple(self._kept(left, name, tree, at) for name, tree in made)
+
+    def lends(self, objects: Sequence[Path]) -> bool:
+        """Whether one of these folders of objects is its own."""
+        return OBJECTS in objects
 
     def pack(self) -> None:
         """Nothing takes room here."""

@@ -80,6 +80,10 @@ class GitArchive:
         with shared(self._store.folder):
             return secure.secure(self._store, left, at)
 
+    def lends(self, objects: Sequence[Path]) -> bool:
+        """Whether one of these folders of objects is its own."""
+        return self._store.folder / "objects" in objects
+
     def pack(self) -> None:
         """Free the room of what nothing refers to; EnvironmentFault while others work in it."""
         with to_ourselves(self._store.folder) as alone:

@@ -13,7 +13,7 @@ from autopack.adapters.git.clone import discard, move, saved_index
 from autopack.adapters.git.discard import GONE, remove_empty
 from autopack.adapters.git.secure import patch_beside
 from autopack.core.errors import EnvironmentFault, refusal
-from autopack.process.folders import clear
+from autopack.process.folders import borrowed_objects, clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,10 @@ class DiskRemains:
     def quarantined(self) -> list[tuple[str, str, Path]]:
         """Clones in quarantine."""
         return list(_clones(self._quarantine))
+
+    def borrows(self, folder: Path) -> tuple[Path, ...]:
+        """The folders of objects that a clone says it borrows; an agent may have changed that."""
+        return borrowed_objects(folder)
 
     def finish(self) -> None:
         """Delete what an interrupted clean-up had begun to delete."""
