@@ -70,6 +70,24 @@ class TestRuns:
         with pytest.raises(OperatorFault, match="nobody"):
             store.runs(after="nobody")
 
+    @pytest.mark.parametrize("odd", ["a\udcff", "a\0b", "", "../r1", "r1\n", "x" * 1000])
+    def test_what_no_run_can_be_called_is_an_unknown_run(self, store: Store, odd: str) -> None:
+        """A command line may hold any bytes, and no database takes them all."""
+        record(store)
+        for ask in (
+            lambda: store.load(odd),
+            lambda: store.verify(odd),
+            lambda: store.ask(odd, "cancel", "me"),
+        ):
+            with pytest.raises(OperatorFault, match="there is no run") as refused:
+                ask()
+            assert str(refused.value).isprintable() or "\n" in str(refused.value)
+            str(refused.value).encode()
+        assert store.events(odd) == []
+        if odd:
+            with pytest.raises(OperatorFault):
+                store.runs(after=odd)
+
     def test_every_saved_run_is_loaded_as_it_was_saved(self, store: Store) -> None:
         (first, created), *rest = walk()
         store.create(first, created)

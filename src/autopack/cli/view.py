@@ -14,6 +14,7 @@ from autopack.app.sentences import count
 from autopack.cli import render, wire
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault
 from autopack.core.issue import IssueSeverity
+from autopack.core.names import printable
 from autopack.core.run import Cause, Run
 from autopack.core.tier import Cleanliness
 from autopack.settings import Loaded, load_for_store
@@ -103,7 +104,8 @@ def _tell_idle(loaded: Loaded, open_ids: list[str]) -> None:
 def loaded_run(store: Store | None, run_id: str) -> Run:
     """The run, or an OperatorFault that says where to find ids."""
     if store is None:
-        raise OperatorFault(f"there is no run {run_id}: no run was ever started here",
+        told = printable(run_id.encode("utf-8", "backslashreplace"))
+        raise OperatorFault(f"there is no run {told}: no run was ever started here",
                             "`autopack run PLAN` starts one")  # fmt: skip
     return store.load(run_id)
 

@@ -12,8 +12,14 @@ from typing import Final
 
 SQLITE: Final = "sqlite"
 _SCHEMES: Final = ("postgresql", "postgresql+psycopg", "postgres")
-_LOGIN: Final = re.compile(r"(?<=://)[^?]*@")
+_SCHEME: Final = re.compile(r"[a-z]+[0-9]?(\+[a-z]+[0-9]?)?")
+_LOGIN: Final = re.compile(r"(?<=://).*@", re.DOTALL)
+"""Up to the last `@`: a password that is not escaped may hold anything."""
 _SECRET: Final = re.compile(r"(?i)([?&][^=&]*(?:password|secret)[^=&]*=)[^&]*")
+
+
+_UNESCAPED: Final = frozenset("@/?#")
+_ESCAPED: Final = "write @ / ? # of user and password as %40 %2F %3F %23"
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,15 @@ class Server:
 
 
 def without_password(url: str) -> str:
-    """The URL, fit to be shown."""
+    """The URL, fit to be shown: no password, and nothing that might be a piece of one.
+
+    A login with anything in it that its escaped form has not is hidden whole.
+    """
 
     def user(found: re.Match[str]) -> str:
-        name, colon, _password = found[0].partition(":")
+        name, colon, password = found[0][:-1].partition(":")
+        if set(name + password) & _UNESCAPED:
+            return "***@"
         return f"{name}:***@" if colon else found[0]
 
     return _SECRET.sub(r"\1***", _LOGIN.sub(user, url, count=1))
@@ -40,12 +51,12 @@ def database_of(url: str, data: Path) -> Path | Server:
     """What a setting names; ValueError says what is wrong with it, without a password."""
     if url == SQLITE:
         return data / "autopack.db"
-    scheme, _, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     if scheme in _SCHEMES:
         return _server(rest)
     if scheme != SQLITE:
-        named = url.partition(":")[0]
-        raise ValueError(f"{named!r} is no database Autopack can use: sqlite, or postgresql://…")
+        named = repr(scheme) if separator and _SCHEME.fullmatch(scheme) else "the value"
+        raise ValueError(f"{named} is no database Autopack can use: sqlite, or postgresql://…")
     if not rest.startswith("//"):
         raise ValueError("the path is not absolute: sqlite:////path/x.db")
     return Path(rest[1:])
@@ -54,9 +65,8 @@ def database_of(url: str, data: Path) -> Path | Server:
 def _server(rest: str) -> Server:
     before_query = rest.partition("?")[0]
     login, _, address = before_query.rpartition("@")
-    shown = without_password(f"postgresql://{rest}")
-    if "@" in login or "/" in login:
-        raise ValueError(f"{shown}: write @ and / of user and password as %40 and %2F")
+    if "@" in login or "/" in login or "@" in rest.partition("?")[2] or "#" in rest:
+        raise ValueError(f"postgresql://…: {_ESCAPED}")
     if not address.partition("/")[2]:
-        raise ValueError(f"{shown} names no database: postgresql://HOST/NAME")
+        raise ValueError(f"postgresql://… names no database: postgresql://HOST/NAME; {_ESCAPED}")
     return Server(f"postgresql://{rest}")

@@ -14,6 +14,7 @@ from autopack.app.ports import Recorded, Request, Transaction
 from autopack.core import machine
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.event import Happened
+from autopack.core.names import printable
 from autopack.core.run import Run
 
 
@@ -148,4 +149,5 @@ def _check_version(run: Run, expected_version: int) -> None:
 
 
 def _unknown(run_id: str) -> OperatorFault:
-    return OperatorFault(f"there is no run {run_id}", "`autopack run list` shows the runs")
+    told = printable(run_id.encode("utf-8", "backslashreplace"))
+    return OperatorFault(f"there is no run {told}", "`autopack run list` shows the runs")

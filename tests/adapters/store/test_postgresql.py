@@ -280,6 +280,31 @@ class TestRefusals:
         assert store.save(run, happened, expected_version=1, within=nothing)
         assert store.verify("r2") == []
 
+    def test_a_pool_that_is_used_up_is_no_server_that_went_away(self, database: str) -> None:
+        mine = PostgresqlDatabase(database)
+        engine = mine._engine({}, pool_size=1, max_overflow=0, pool_timeout=0)
+        with engine.connect():
+            with pytest.raises(EnvironmentFault) as refused, mine.translated("read"):
+                engine.connect()
+            assert not isinstance(refused.value, StoreAway)
+            assert "start the server" not in refused.value.hint
+        engine.dispose()
+
+    @pytest.mark.parametrize("misuse", ["a closed cursor", "a byte that text cannot hold"])
+    def test_what_the_driver_refuses_is_no_server_that_went_away(
+        self, database: str, misuse: str
+    ) -> None:
+        mine = PostgresqlDatabase(database)
+        engine = mine.connect()
+        with engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            if misuse == "a closed cursor":
+                cursor.close()
+            with pytest.raises(EnvironmentFault) as refused, mine.translated("read"):
+                cursor.execute("SELECT CAST(%s AS text)", ["a\0b"])
+        assert not isinstance(refused.value, StoreAway)
+        engine.dispose()
+
 
 def end_sessions(postgres: Server, name: str) -> None:
     """What an administrator or a restart does to everybody who is connected."""

@@ -33,8 +33,8 @@ class SqlMemory:
     def facts(self, project_id: str, repository: str) -> Facts:
         """All that is known of the project's issues."""
         of_project = (
-            runs.c.project_id == projection.printable(project_id),
-            runs.c.repository == projection.printable(repository),
+            runs.c.project_id == projection.storable(project_id),
+            runs.c.repository == projection.storable(repository),
         )
         sighted = (
             select(issues, runs.c.number, runs.c.updated_at)
@@ -52,8 +52,8 @@ class SqlMemory:
         given = (
             select(resolutions)
             .where(
-                resolutions.c.project_id == projection.printable(project_id),
-                resolutions.c.repository == projection.printable(repository),
+                resolutions.c.project_id == projection.storable(project_id),
+                resolutions.c.repository == projection.storable(repository),
             )
             .order_by(resolutions.c.number)
         )
@@ -75,12 +75,12 @@ class SqlMemory:
     def resolve(self, project_id: str, repository: str, resolution: Resolution) -> None:
         """Keep somebody's word that an issue is no more; durable on return."""
         row = {
-            "project_id": projection.printable(project_id),
-            "repository": projection.printable(repository),
+            "project_id": projection.storable(project_id),
+            "repository": projection.storable(repository),
             "issue_key": resolution.issue_key,
             "occurrence_count": resolution.occurrence_count,
-            "by": projection.printable(resolution.by),
-            "reason": projection.printable(resolution.reason),
+            "by": projection.storable(resolution.by),
+            "reason": projection.storable(resolution.reason),
             "at": resolution.at,
         }
         with self._writing("resolve an issue in") as connection:

@@ -79,7 +79,7 @@ class SqlOutbox:
 
     def failed(self, owed: Owed, said: str, *, given_up: bool) -> None:
         """Count an attempt; `given_up`: it was the last."""
-        self._settle(owed, GIVEN_UP if given_up else OWED, projection.printable(said))
+        self._settle(owed, GIVEN_UP if given_up else OWED, projection.storable(said))
 
     def _settle(self, owed: Owed, state: str, said: str) -> None:
         change = (

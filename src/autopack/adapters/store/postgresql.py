@@ -62,6 +62,7 @@ _BY_STATE: Final = {
     "XX": "the server's files are damaged: see its log, restore a backup",
 }
 """Advice by SQLSTATE; the longest beginning wins."""
+_UNKNOWN: Final = "see `autopack doctor` and the server's log; if it persists, please report it"
 _BY_WORDS: Final = (
     ("too many", _BY_STATE["53300"]),
     ("connection slots", _BY_STATE["53300"]),
@@ -87,7 +88,7 @@ class PostgresqlDatabase:
         try:
             self.url = make_url(url).set(drivername="postgresql+psycopg")
         except (ArgumentError, ValueError) as error:
-            hint = "postgresql://USER@HOST/DATABASE; special characters as %XX"
+            hint = "postgresql://USER@HOST/DATABASE; @ / ? # and other special characters as %XX"
             raise OperatorFault("the database's URL cannot be read", hint) from error
         try:
             import psycopg  # noqa: F401, PLC0415  only whoever uses PostgreSQL needs it
@@ -158,21 +159,24 @@ class PostgresqlDatabase:
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:
         """The database's own errors become an EnvironmentFault that says what to do."""
-        from psycopg import Error  # noqa: PLC0415  only whoever uses PostgreSQL needs it
+        from psycopg import Error, OperationalError  # noqa: PLC0415  only who uses it needs it
 
         try:
             yield
         except DBAPIError as error:
-            raise self._fault(doing, error.orig or error) from error
+            cause = error.orig or error
+            cut = error.connection_invalidated or isinstance(cause, OperationalError)
+            raise self._fault(doing, cause, cut=cut) from error
         except (Error, SQLAlchemyError) as error:
-            raise self._fault(doing, error) from error
+            raise self._fault(doing, error, cut=isinstance(error, OperationalError)) from error
 
-    def _fault(self, doing: str, error: BaseException) -> EnvironmentFault:
+    def _fault(self, doing: str, error: BaseException, *, cut: bool) -> EnvironmentFault:
+        """`cut`: there was no connection, or it is no more; nothing else means that."""
         state = getattr(error, "sqlstate", None) or ""
         diagnosis = getattr(error, "diag", None)
         said = (diagnosis and diagnosis.message_primary) or str(error)
         what = f"cannot {doing} the store {self}: {self._without_password(said)}"
-        advice = _advice(state, said)
+        advice = _advice(state, said) if state or cut else _UNKNOWN
         lost = advice in (_AWAY, _BY_STATE["53300"])
         return (StoreAway if lost else EnvironmentFault)(what, advice)
 
@@ -196,5 +200,5 @@ def _advice(state: str, said: str) -> str:
     if found:
         return _BY_STATE[max(found, key=len)]
     if state:
-        return "see `autopack doctor` and the server's log; if it persists, please report it"
+        return _UNKNOWN
     return next((advice for words, advice in _BY_WORDS if words in said), _AWAY)

@@ -16,8 +16,8 @@ from autopack.core.tier import Tier, debt_status, tiers
 Row = dict[str, Any]
 
 
-def printable(text: str) -> str:
-    """Text for a column: what is no valid Unicode, and NUL, is escaped (the record is exact)."""
+def storable(text: str) -> str:
+    """Text that columns take: what is no valid Unicode, and NUL, escaped (the record is exact)."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
@@ -30,15 +30,15 @@ def run_row(run: Run, created_at: int, updated_at: int) -> Row:
         "record": encode_run(run),
         "created_at": created_at,
         "updated_at": updated_at,
-        "project_id": printable(spec.project_id),
-        "repository": printable(spec.repository),
-        "base_ref": printable(spec.base_ref),
+        "project_id": storable(spec.project_id),
+        "repository": storable(spec.repository),
+        "base_ref": storable(spec.base_ref),
         "base_commit": spec.base_commit,
         "branch": spec.branch,
         "predecessor": spec.predecessor,
-        "builder": printable(spec.builder),
-        "auditor": printable(spec.auditor),
-        "sandbox": printable(spec.sandbox),
+        "builder": storable(spec.builder),
+        "auditor": storable(spec.auditor),
+        "sandbox": storable(spec.sandbox),
         "safety_profile": spec.safety_profile.value,
         "run_scope": spec.run_scope.value,
         "state": run.state.value,
@@ -55,7 +55,7 @@ def run_row(run: Run, created_at: int, updated_at: int) -> Row:
         "parked_seconds": float(run.parked_seconds),
         "tip": run.tip,
         "delivered": run.delivered,
-        "delivery_refusal": printable(run.delivery_refusal),
+        "delivery_refusal": storable(run.delivery_refusal),
         "environment_digest": run.environment_digest,
         "series": spec.series,
         "ruleset": spec.ruleset,
@@ -75,7 +75,7 @@ def _tier_row(run_id: str, tier: Tier) -> Row:
         "run_id": run_id,
         "tier_id": tier.spec.tier_id,
         "tier_index": tier.spec.tier_index,
-        "name": printable(tier.spec.name),
+        "name": storable(tier.spec.name),
         "state": tier.state.value,
         "cleanliness": tier.cleanliness.value,
         "token_cap": tier.spec.token_cap,
@@ -110,10 +110,10 @@ def _phase_row(phase: Phase) -> Row:
         "phase_id": spec.phase_id,
         "tier_id": spec.tier_id,
         "phase_index": spec.phase_index,
-        "name": printable(spec.name),
-        "task_category": printable(spec.task_category),
+        "name": storable(spec.name),
+        "task_category": storable(spec.task_category),
         "complexity": spec.complexity.value,
-        "builder_mode": printable(spec.builder_mode),
+        "builder_mode": storable(spec.builder_mode),
         "ci_profile": spec.ci_profile.value,
         "state": phase.state.value,
         "step": phase.step.value,
@@ -133,9 +133,9 @@ def _phase_row(phase: Phase) -> Row:
         "candidate_tree": phase.candidate.tree if phase.candidate else "",
         "approved": phase.approved,
         "needed": phase.needed,
-        "evidence_source": printable(phase.evidence.source) if phase.evidence else "",
+        "evidence_source": storable(phase.evidence.source) if phase.evidence else "",
         **_failure(phase.failure),
-        "skipped_because": printable(phase.skipped_because),
+        "skipped_because": storable(phase.skipped_because),
         "cleans": spec.cleans,
         "issue_state": issue_state(phase.issues).value,
         "issues_dropped": phase.issues_dropped,
@@ -157,11 +157,11 @@ def _issue_row(run_id: str, phase: Phase, each: Issue) -> Row:
         "severity": each.severity.value,
         "effective_severity": each.effective_severity.value,
         "source": each.source.value,
-        "category": printable(each.category),
+        "category": storable(each.category),
         "expected_fail": each.expected_fail,
         "occurrence_count": each.occurrence_count,
         "evidence_refs": canonical(list(each.evidence_refs)),
-        "description": printable(each.description),
+        "description": storable(each.description),
     }
 
 
@@ -173,5 +173,5 @@ def _counted(issues: Iterable[Issue]) -> Row:
 def _failure(failure: Failure | None) -> Row:
     return {
         "failure_cause": failure.cause.value if failure else "",
-        "failure_reason": printable(failure.reason) if failure else "",
+        "failure_reason": storable(failure.reason) if failure else "",
     }

@@ -32,6 +32,8 @@ from autopack.adapters.store.verify import event_row, problems
 from autopack.app.ports import Recorded, Request, Transaction
 from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
 from autopack.core.event import Happened
+from autopack.core.ids import id_problem
+from autopack.core.names import printable
 from autopack.core.run import Run
 
 _SET_TIERS = update(tiers).where(
@@ -80,6 +82,7 @@ class SqlStore:
 
     def load(self, run_id: str) -> Run:
         """The run as its last event left it; OperatorFault when unknown."""
+        _check_id(run_id)
         with self._read() as connection:
             row = connection.execute(select(runs.c.record).where(runs.c.run_id == run_id)).first()
         if row is None:
@@ -139,6 +142,8 @@ class SqlStore:
         query = select(runs.c.run_id, runs.c.record).order_by(runs.c.number.desc()).limit(limit)
         if ended is not None:
             query = query.where(runs.c.ended == ended)
+        if after:
+            _check_id(after)
         with self._read() as connection:
             if after:
                 place = select(runs.c.number).where(runs.c.run_id == after)
@@ -157,6 +162,8 @@ class SqlStore:
 
     def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]:
         """A run's events in order, after the sequence number `after`."""
+        if id_problem(run_id):
+            return []
         query = (
             select(events)
             .where(events.c.run_id == run_id, events.c.sequence > after)
@@ -169,6 +176,7 @@ class SqlStore:
 
     def verify(self, run_id: str) -> list[str]:
         """Problems of the run's chain and projections, rebuilt from its events; empty is sound."""
+        _check_id(run_id)
         with self._read(whole=True) as connection:
             found = problems(connection, run_id)
         if found is None:
@@ -177,7 +185,8 @@ class SqlStore:
 
     def ask(self, run_id: str, kind: str, by: str, body: str = "") -> int:
         """Leave a request for the supervisor; its number. OperatorFault when the run is unknown."""
-        row = {"run_id": run_id, "kind": kind, "by": projection.printable(by), "body": body}
+        _check_id(run_id)
+        row = {"run_id": run_id, "kind": kind, "by": projection.storable(by), "body": body}
         with self._write("leave a request in") as connection:
             try:
                 made = insert(requests).values(**row).returning(requests.c.number)
@@ -279,5 +288,12 @@ def _check_version(run: Run, expected_version: int) -> None:
         )
 
 
+def _check_id(run_id: str) -> None:
+    """OperatorFault for what no run can be called: no database need be asked, and some cannot."""
+    if id_problem(run_id):
+        raise _unknown(run_id)
+
+
 def _unknown(run_id: str) -> OperatorFault:
-    return OperatorFault(f"there is no run {run_id}", "`autopack run list` shows the runs")
+    told = printable(run_id.encode("utf-8", "backslashreplace"))
+    return OperatorFault(f"there is no run {told}", "`autopack run list` shows the runs")
