@@ -14,6 +14,9 @@ elif word == "zero":
     cases = ""
 elif word == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
+if (debt := Path("src/debt.txt")).exists():  # a test that is skipped as long as it is dirty
+    skipped = "" if debt.read_text() == "clean\n" else "<skipped/>"
+    cases += f"<testcase classname='lab' name='clean'>{skipped}</testcase>"
 if word != "missing":
     Path(sys.argv[1]).write_text(f"<testsuite name='lab'>{cases}</testsuite>")
 sys.exit(word == "red")

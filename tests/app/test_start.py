@@ -67,12 +67,16 @@ class FakeSource:
     top: Path = Path("/work/my repo")
     commits: dict[str, str] = field(default_factory=lambda: {"main": "c" * 40})
     ancestors: frozenset[tuple[str, str]] = frozenset()
+    files: tuple[str, ...] = ("autopack.toml",)
 
     def commit(self, ref: str) -> str:
         return self.commits.get(ref, "")
 
     def read(self, commit: str, path: str) -> str | None:
         return PROJECT if path == "autopack.toml" else None
+
+    def has(self, commit: str, path: str) -> bool:
+        return path in self.files
 
     def is_ancestor(self, old: str, new: str) -> bool:
         return (old, new) in self.ancestors

@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from autopack.app.plan import unauditable
 from autopack.app.rulesets import BUILT_IN_CURRENT, Current, built_in
 from autopack.app.settle import ruled, safety_of, scope_of, settled, unnamed
+from autopack.core import backlog
 from autopack.core.budget import never_fit
+from autopack.core.debt import debt_of
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.ids import id_problem
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
@@ -36,6 +39,7 @@ from autopack.core.spec import (
     RunSpec,
     SafetyProfile,
 )
+from autopack.core.strategy import aging_of
 from autopack.core.words import nearest
 
 STEM_CHARACTERS_MAX: Final = 48
@@ -88,6 +92,10 @@ class Source(Protocol):
 
     def read(self, commit: str, path: str) -> str | None: ...
 
+    def has(self, commit: str, path: str) -> bool:
+        """Whether a commit has a plain file of that path."""
+        ...
+
     def is_ancestor(self, old: str, new: str) -> bool: ...
 
 
@@ -129,6 +137,11 @@ class Ready:
     ruleset: Current = BUILT_IN_CURRENT
 
 
+def nothing_known(_project_id: str, _repository: str) -> backlog.Facts:
+    """What is remembered where no run was seen yet."""
+    return backlog.Facts()
+
+
 def new_run(
     wish: Wish,
     machine: Machine,
@@ -136,11 +149,13 @@ def new_run(
     draft: PlanDraft,
     known: Container[str],
     rulesets: Callable[[str], Current] = built_in,
+    remembered: Callable[[str, str], backlog.Facts] = nothing_known,
 ) -> Ready:
     """The run that may begin; `known` are the ids of the store. OperatorFault lists all problems.
 
     A repository without the base or its autopack.toml ends it at once: the rest follows from them;
-    so does a project whose ruleset is wrong. `rulesets`: a project's, by its id.
+    so does a project whose ruleset is wrong. `rulesets`: a project's, by its id. `remembered`: its
+    issues, by its id and repository; aged ones get phases of their own.
     """
     base, commit = find_base(source, wish.base)
     project = read_project(source, base, commit)
@@ -156,7 +171,16 @@ def new_run(
         auditor=bool(machine.auditor),
         ruleset=unnamed(found.ruleset, machine.fixed),
     )
-    plan = compile_plan(draft, options)
+    entries = backlog.backlog(
+        remembered(project.project_id, str(source.top)), aging_of(safety, found.ruleset)
+    )
+    debt = debt_of(
+        entries, found.ruleset.debt, draft, partial(source.has, commit),
+        room=options.phases_max - sum(len(tier.phases) for tier in draft.tiers),
+        auditor=bool(machine.auditor),
+    )  # fmt: skip
+    single = scope_of(settings, found.ruleset) is RunScope.SINGLE_TIER
+    plan = compile_plan(debt.added(draft, single_tier=single), options)
     if isinstance(plan, PlanRefused):
         problems += [str(problem) for problem in plan.problems]
     else:
@@ -167,8 +191,10 @@ def new_run(
     problems += name_problems(run_id, source, known)
     if problems or isinstance(plan, PlanRefused):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
+    plan = debt.marked(plan)
     spec = _spec(run_id, project, source, (base, commit), plan, machine, settings, found)
-    notes = [*map(str, plan.warnings), *(() if machine.auditor else unauditable(plan))]
+    spec = replace(spec, known_issues=backlog.known_issues(entries))
+    notes = [*debt.notes, *map(str, plan.warnings), *(() if machine.auditor else unauditable(plan))]
     return Ready(spec, plan, (*found.warnings, *notes, *_warnings(source, base)), found)
 
 

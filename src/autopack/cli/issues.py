@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -37,7 +38,8 @@ def list_issues(
     from autopack.cli import render
     from autopack.core.backlog import IssueStatus
 
-    _, project, _, found = _backlog(repo, as_json=json)
+    here = _here(repo, as_json=json)
+    project, found = here.project, here.entries
     shown = [e for e in found if all or e.status is not IssueStatus.RESOLVED]
     if json:
         issues = {entry.issue_key: record(entry) for entry in shown}
@@ -65,13 +67,14 @@ def show(key: Key, /, *, repo: Repo = None, json: Json = False) -> None:
     from autopack.core.errors import OperatorFault
     from autopack.core.words import nearest
 
-    _, project, facts, found = _backlog(repo, as_json=json)
+    here = _here(repo, as_json=json)
+    project, found = here.project, here.entries
     entries = {each.issue_key: each for each in found}
     if key not in entries:
         meant = nearest(key, entries)
         hint = f"did you mean {meant}?" if meant else "`autopack issues list --all` shows them"
         raise OperatorFault(f"the backlog of {project[0]} has no issue {key}", hint)
-    entry, history = entries[key], _history(facts, key)
+    entry, history = entries[key], _history(here.facts, key)
     if json:
         told = {"issue_key": key, **record(entry), "history": history}
         render.data({"project_id": project[0], "issue": told})
@@ -167,32 +170,45 @@ def resolve_issue(
     from autopack.app.memory import resolve
     from autopack.cli import render, view
 
-    loaded, project, _, _ = _backlog(repo, as_json=json)
+    here = _here(repo, as_json=json)
+    loaded, project = here.loaded, here.project
     with wiring.writing(loaded) as store:
         who, now = view.who(loaded), wiring.clock(loaded).now()
         entry = resolve(store.memory(), project, key, by=who, reason=reason, at=now)
-        housekeeping.write_backlog(loaded, store, project, _aging())
+        housekeeping.write_backlog(loaded, store, project, here.aging)
     if json:
         render.data({"project_id": project[0], "issue_key": key, "resolved_by": who})
     else:
         render.out(f"{key}: resolved; it was seen {entry.occurrence_count} times")
 
 
-def _backlog(
-    repo: Path | None, *, as_json: bool
-) -> tuple[Loaded, tuple[str, str], Facts, tuple[BacklogIssue, ...]]:
+@dataclass(frozen=True)
+class _Here:
     """The project that stands here, what is known of its issues, and its backlog."""
-    from autopack import wiring
+
+    loaded: Loaded
+    project: tuple[str, str]
+    aging: Aging
+    facts: Facts
+    entries: tuple[BacklogIssue, ...]
+
+
+def _here(repo: Path | None, *, as_json: bool) -> _Here:
+    from autopack import housekeeping, wiring
     from autopack.app.start import find_base, read_project
     from autopack.cli import view
     from autopack.core.backlog import Facts, backlog
+    from autopack.core.strategy import aging_of
 
     loaded = view.here(as_json=as_json, folder=repo)
     source = wiring.checkout(loaded, repo or Path.cwd())
-    project = (read_project(source, *find_base(source, "")).project_id, str(source.top))
+    settled = read_project(source, *find_base(source, ""))
+    project = (settled.project_id, str(source.top))
     with wiring.reading(loaded) as store:
+        rules = housekeeping.ruleset(loaded, source.top, store, None, settled.project_id).ruleset
+        aging = aging_of(settled.run.safety_profile or rules.default_safety_profile, rules)
         facts = store.memory().facts(*project) if store is not None else Facts()
-    return loaded, project, facts, backlog(facts, _aging())
+    return _Here(loaded, project, aging, facts, backlog(facts, aging))
 
 
 def _history(facts: Facts, key: str) -> list[dict[str, Any]]:
@@ -217,9 +233,3 @@ def _history(facts: Facts, key: str) -> list[dict[str, Any]]:
 
 def _date(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _aging() -> Aging:
-    from autopack.core.backlog import NORMAL
-
-    return NORMAL

@@ -30,6 +30,7 @@ from autopack.app.start import (
     Source,
     Wish,
     new_run,
+    nothing_known,
     read_project,
 )
 from autopack.app.supervise import create_run
@@ -97,8 +98,9 @@ def checked(
     draft = wiring.plan(path)
     with wiring.reading(loaded) as store:
         rulesets = partial(housekeeping.ruleset, loaded, source.top, store, ruleset)
+        remembered = store.memory().facts if store is not None else nothing_known
         ready = new_run(_wish(wish, loaded), machine(loaded), source, draft,
-                        wiring.KnownRuns(store), rulesets)  # fmt: skip
+                        wiring.KnownRuns(store), rulesets, remembered)  # fmt: skip
     return loaded, source, ready
 
 

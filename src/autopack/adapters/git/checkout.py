@@ -39,6 +39,10 @@ class Checkout:
         except UnicodeDecodeError as fault:
             raise OperatorFault(f"{path} of {commit[:12]} is not UTF-8: {fault}") from fault
 
+    def has(self, commit: str, path: str) -> bool:
+        """Whether a commit has a plain file of that path."""
+        return read_file(self.git, self.facts.git_folder, commit, path) is not None
+
     def files(self) -> list[str]:
         """Paths in the work tree, untracked ones too unless ignored; no name that is not UTF-8."""
         kinds = ("--cached", "--others", "--exclude-standard")

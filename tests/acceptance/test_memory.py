@@ -1,0 +1,103 @@
+"""Six runs of one project: a minor issue appears, ages, is cleaned, resolves, and returns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from tests.lab import Lab, phase
+from tests.repos import git, write
+
+KEY = "messy__debt_file"
+DEBT = f"debt-{hashlib.sha256(KEY.encode()).hexdigest()[:8]}"
+REPORTED = json.dumps([{
+    "issue_key": KEY, "category": "mess", "description": "debt.txt is dirty",
+    "evidence_refs": ["path:src/debt.txt", "test:lab::clean"],
+}])  # fmt: skip
+PATCH = """\
+diff --git a/src/debt.txt b/src/debt.txt
+--- a/src/debt.txt
++++ b/src/debt.txt
+@@ -1 +1 @@
+-dirty
++clean
+"""
+MACHINE = """\
+auditor = "judge"
+[agents.judge]
+type = "scripted"
+patches = "../tools/verdicts"
+[agents.cleaner]
+type = "scripted"
+patches = "../tools/patches"
+"""
+RULES = {"version": 1, "agents": {"debt_cleanup": {"builder": "cleaner"}}}
+
+
+def merged(lab: Lab, name: str, *doings: str) -> Lab:
+    """A run that lands, and its branch merged by the user."""
+    done = lab.cli("run", lab.plan(phase("F1", *doings)), "--run-id", name)
+    assert done.code == 0, done.err + done.out
+    git(lab.project, "merge", "-q", "--ff-only", f"autonomous/{name}")
+    return lab
+
+
+def entry(lab: Lab) -> dict[str, object]:
+    listed = lab.cli("issues", "list", "--all", "--json")
+    assert listed.code == 0, listed.err
+    return dict(listed.data["issues_by_key"][KEY])
+
+
+def planned(lab: Lab) -> list[str]:
+    """The phases that a next run would have."""
+    done = lab.cli("run", lab.plan(phase("F1", "do: write src/x.txt x")), "--dry-run", "--json")
+    assert done.code == 0, done.err
+    return [str(each) for each in done.data["dry_run"]["order"]]
+
+
+def test_an_issue_over_six_runs(lab: Lab) -> None:
+    write(lab.tools, {
+        f"verdicts/{DEBT}/1.toml": 'recommendation = "approve"\n', f"patches/{DEBT}/1.patch": PATCH
+    })  # fmt: skip
+    lab.make(machine=MACHINE)
+    rules = lab.project / ".autonomous_runs" / "project_ruleset_lab.json"
+    rules.parent.mkdir()
+    rules.write_text(json.dumps(RULES))
+
+    dirty = ("do: write src/debt.txt dirty", f"do: issues {REPORTED}")
+    merged(lab, "r1", *dirty)
+    assert (entry(lab)["status"], entry(lab)["age_in_runs"]) == ("open", 1)
+    assert planned(lab) == ["F1"]
+
+    merged(lab, "r2", "do: write src/two.txt two", f"do: issues {REPORTED}")
+    aged = entry(lab)
+    assert (aged["status"], aged["age_in_runs"], aged["age_in_tiers"]) == ("needs_cleanup", 2, 2)
+    assert planned(lab) == ["F1", DEBT]
+    shown = lab.cli("run", lab.plan(phase("F1", "do: write src/x.txt x")), "--dry-run").out
+    assert "debt_cleanup" in shown
+    assert "/src/debt.txt" in shown
+
+    merged(lab, "r3", "do: tell src/prompt.txt prompt")
+    run = lab.load("r3")
+    spec = run.phase(DEBT).spec
+    assert (spec.task_category, spec.complexity, spec.scope, spec.cleans) == (
+        "debt_cleanup", "medium", ("/src/debt.txt",), KEY
+    )  # fmt: skip
+    assert run.resolved == (KEY,)
+    assert (lab.project / "src/debt.txt").read_text() == "clean\n"
+    done = entry(lab)
+    assert (done["status"], done["resolved_by"], done["cleaned_in"]) == ("resolved", "r3", "r3")
+
+    merged(lab, "r4", "do: write src/four.txt four")
+    assert entry(lab)["status"] == "resolved"
+    assert planned(lab) == ["F1"]
+
+    merged(lab, "r5", *dirty)
+    back = entry(lab)
+    assert (back["status"], back["age_in_runs"], back["resolved_before"]) == ("needs_cleanup", 3, 1)
+    assert (back["first_seen_run_id"], back["last_seen_run_id"]) == ("r1", "r5")
+
+    merged(lab, "r6", "do: write src/six.txt six")
+    assert lab.load("r6").resolved == (KEY,)
+    assert entry(lab)["resolved_before"] == 1
+    lab.check_sound()
