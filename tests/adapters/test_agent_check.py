@@ -28,9 +28,10 @@ def test_a_path_among_the_arguments_that_the_fence_hides(tmp_path: Path, word: s
     script = tmp_path / "good.py"
     script.touch()
     it = agent(tmp_path, "python3", word.format(script))
-    with pytest.raises(ProgramMissing) as told:
+    with pytest.raises(OperatorFault) as told:
         it.check(fenced=True, prepares=False)
-    assert f"{script}, which agents in the fence are not shown" in told.value.what
+    assert f"{word.format(script)} is not shown to agents in the fence" in told.value.what
+    assert told.value.what.count(str(script)) == 1
     assert f'read_only = ["{tmp_path}"]' in told.value.hint
     assert it.check(fenced=False, prepares=False) == ""
     shown = agent(tmp_path, "python3", word.format(script), read_only=[str(tmp_path)])

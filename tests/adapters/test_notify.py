@@ -119,8 +119,10 @@ class TestSecret:
         file.write_text(f"{SECRET}\n")
         file.chmod(0o640)
         target = Webhook(urlsplit(server.url), Secret("ops", file=file), SystemClock(), 30)
-        with pytest.raises(OperatorFault, match="open to others"):
+        with pytest.raises(OperatorFault, match=r"open to others \(mode 0640\)"):
             target.check()
+        with pytest.raises(OperatorFault, match="is no file"):
+            Secret("ops", file=tmp_path).read()
         assert not tell(target).delivered
         file.chmod(0o600)
         assert tell(target).delivered

@@ -194,7 +194,7 @@ CASES: dict[str, tuple[Spoil, int, tuple[str, ...]]] = {
     "unknown builder": (unknown_builder, USAGE, ("recorder", "did you mean 'recorded'")),
     "agent not installed": (no_agent, ENVIRONMENT, ("agents.recorded.command", "no-such-agent")),
     "agent not on its PATH": (agent_elsewhere, ENVIRONMENT, ("our-agent", "read_only = [")),
-    "agent not shown": (agent_outside_the_fence, ENVIRONMENT, ("our-agent", "read_only = [")),
+    "agent not shown": (agent_outside_the_fence, USAGE, ("our-agent", "read_only = [")),
     "broken agent": (broken_agent, USAGE, ("agents.recorded.patches",)),
     "variable not set": (unset_key, USAGE, ("NOT_SET_ANYWHERE",)),
     "branch in the way": (branch_in_the_way, USAGE, ("git branch -m autonomous <new-name>",)),

@@ -178,7 +178,7 @@ def test_doctor_names_who_cannot_be_told_and_sends_nothing(world: World, server:
     checks = json.loads(world.autopack("doctor", "--json").stdout)["checks"]
     found = {row["check"]: row for row in checks if row["check"].startswith("notify")}
     assert {name: row["status"] for name, row in found.items()} == {
-        "notify ops": "warn", "notify phone": "warn", "notify fine": "ok",
+        "notify ops": "fail", "notify phone": "fail", "notify fine": "ok",
     }  # fmt: skip
     assert "no secret" in found["notify ops"]["message"]
     assert server.received == []

@@ -58,11 +58,20 @@ def test_nothing_shows_a_secret_or_what_follows_the_host(tmp_path: Path) -> None
     assert rows["notify.ops.secret"] == "**********"
 
 
-@pytest.mark.parametrize("file", ["repo/autopack.toml", "repo/.env"])
-def test_a_repository_cannot_say_who_is_told(tmp_path: Path, file: str) -> None:
+def test_an_empty_target_is_told_with_its_file_and_line(tmp_path: Path) -> None:
+    with pytest.raises(OperatorFault) as raised:
+        loaded(tmp_path, "\n[notify.a]\n")
+    assert raised.value.what == f"{tmp_path / USER}:2: notify.a: name either a url or a command"
+
+
+@pytest.mark.parametrize(("file", "where"), [
+    ("repo/autopack.toml", ":1: notify.ops: "),
+    ("repo/.env", ":1: AUTOPACK_NOTIFY__OPS__COMMAND: "),
+])  # fmt: skip
+def test_a_repository_cannot_say_who_is_told(tmp_path: Path, file: str, where: str) -> None:
     env = 'AUTOPACK_NOTIFY__OPS__COMMAND=["sh", "-c", "evil"]\n'
     toml = '[notify.ops]\ncommand = ["sh", "-c", "evil"]\n'
-    with pytest.raises(OperatorFault, match="may not be set in a work tree"):
+    with pytest.raises(OperatorFault, match=f"{where}may not be set in a work tree"):
         loaded(tmp_path, env if file.endswith(".env") else toml, file=file)
 
 

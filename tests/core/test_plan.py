@@ -538,6 +538,15 @@ def test_order_waves_and_critical_path() -> None:
     assert plan.critical_path.tokens == 800_000 + 200_000 + 1_000_000 + 500_000
 
 
+def test_on_a_tie_the_critical_path_is_a_chain_of_needs() -> None:
+    draft = parse_markdown(
+        "## Tier T1: First\n" + phase("A") + phase("B")
+        + "## Tier T2: Second\n" + phase("C") + phase("D", "needs: B"),
+        "p.md",
+    )  # fmt: skip
+    assert compiled(draft).critical_path.phase_ids == ("B", "D")
+
+
 def test_worst_case() -> None:
     plan = compiled(diamond(), PlanOptions(token_cap=3_000_000))
     assert plan.worst_case.tokens == 3_000_000

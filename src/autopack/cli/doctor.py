@@ -169,14 +169,14 @@ def _disk(loaded: Loaded) -> Result:
 
 
 def _notify(loaded: Loaded, name: str) -> Result:
-    """Whom nobody could tell hinders no run."""
+    """It hinders no run, but nobody would be told."""
     from autopack import notifying
 
     (target,) = (each.target for each in notifying.recipients(loaded) if each.name == name)
     try:
         target.check()
     except Fault as fault:
-        return Result(f"notify {name}", "warn", fault.what, fault.hint)
+        return _failed(f"notify {name}", fault)
     return Result(f"notify {name}", "ok", f"`autopack notify test {name}` sends it a notice")
 
 

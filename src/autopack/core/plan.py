@@ -5,7 +5,7 @@ Also says in which order the phases can run and what the plan may cost at worst.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autopack.core.builtin import BUILT_IN
@@ -224,26 +224,38 @@ def _critical_path(
     tiers: Sequence[TierSpec], phases: Sequence[PhaseSpec], order: Sequence[str]
 ) -> CriticalPath:
     peers, by_id = _peers(phases), {phase.phase_id: phase for phase in phases}
-    best: dict[str, tuple[int, int]] = {}
-    before: dict[str, str] = {}
-    for phase_id in order:
-        count, tokens = 0, 0
-        for need in peers[phase_id]:
-            if best[need] > (count, tokens):
-                (count, tokens), before[phase_id] = best[need], need
-        best[phase_id] = (count + 1, tokens + by_id[phase_id].incident_token_cap)
-    path: list[str] = []
+    tops = [_Chain()]
     for tier in tiers:
-        mine = [phase.phase_id for phase in phases if phase.tier_id == tier.tier_id]
-        path += _chain(max(mine, key=lambda each: best[each]), before)
-    return CriticalPath(tuple(path), sum(by_id[each].incident_token_cap for each in path))
+        best: dict[str, _Chain] = {}
+        for phase in (by_id[each] for each in order if by_id[each].tier_id == tier.tier_id):
+            below = [best[need] for need in peers[phase.phase_id]]
+            chains = below or [_next_tier(top, phase) for top in tops]
+            best[phase.phase_id] = _with(max(chains, key=lambda each: each.length), phase)
+        mine = [best[phase.phase_id] for phase in phases if phase.tier_id == tier.tier_id]
+        most = max(chain.length[:2] for chain in mine)
+        tops = [chain for chain in mine if chain.length[:2] == most]
+    path = max(tops, key=lambda each: each.length).path
+    return CriticalPath(path, sum(by_id[each].incident_token_cap for each in path))
 
 
-def _chain(last: str, before: Mapping[str, str]) -> list[str]:
-    chain = [last]
-    while chain[-1] in before:
-        chain.append(before[chain[-1]])
-    return chain[::-1]
+@dataclass(frozen=True)
+class _Chain:
+    """A chain of phases up to one."""
+
+    path: tuple[str, ...] = ()
+    length: tuple[int, int, int] = (0, 0, 0)
+    """Phases and tokens in its tier; then needs across tiers, which only decide between equals."""
+
+
+def _next_tier(top: _Chain, phase: PhaseSpec) -> _Chain:
+    """What a phase without needs in its own tier goes on from: a need, or a mere barrier."""
+    return _Chain(top.path, (0, 0, top.length[2] + any(need in top.path for need in phase.needs)))
+
+
+def _with(chain: _Chain, phase: PhaseSpec) -> _Chain:
+    count, tokens, needs = chain.length
+    length = (count + 1, tokens + phase.incident_token_cap, needs)
+    return _Chain((*chain.path, phase.phase_id), length)
 
 
 def _worst_case(

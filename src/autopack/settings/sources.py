@@ -43,6 +43,7 @@ from autopack.settings.model import (
 ENVIRONMENT: Final = "environment"
 TABLES: Final = frozenset({"autopack_agents", "autopack_notify"})
 """Variables that name what is below them: AUTOPACK_AGENTS__NAME__KEY."""
+NOT_HERE: Final = "may not be set in a work tree: it holds for all repositories"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _load(
         if source.variables:
             _as_named(source, merged)
         _merge(merged, source.tree)
-        origins |= {key: source.origin for key, _value in _leaves(source.tree)}
+        origins |= dict.fromkeys(_keys(source.tree), source.origin)
     settings = _checked(merged, origins, {source.origin: source for source in sources})
     if own.problems:
         _add_project(own)
@@ -171,7 +172,8 @@ def _file(path: Path, home: Callable[[str], Path], *, user: bool) -> _Source:
             if user:
                 source.wrong(key, f"[{key}] belongs in a repository's {FILE_NAME}")
         elif key in USER_ONLY and not user:
-            source.wrong(key, "may not be set in a work tree: it holds for all repositories")
+            for each in _named(key, table[key]):
+                source.wrong(each, NOT_HERE)
         elif key not in known:
             source.wrong(key, f"unknown key{_meant(key, known | PROJECT_KEYS)}")
         else:
@@ -252,7 +254,8 @@ def _dotenv(path: Path) -> _Source:
             given[binding.key] = binding.value
     source = _variables(source, given)
     if source.tree.pop("notify", None) is not None:  # this file, too, may be a repository's
-        source.wrong("notify", "may not be set in a work tree: it holds for all repositories")
+        for key in [key for key in source.variables if key.startswith("notify.")]:
+            source.wrong(key, NOT_HERE)
     return source
 
 
@@ -361,6 +364,20 @@ def _merge(into: dict[str, Any], tree: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _named(key: str, value: object) -> list[str]:
+    """The tables below a key, or the key itself."""
+    return [f"{key}.{name}" for name in value] if isinstance(value, dict) and value else [key]
+
+
+def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Paths of all values, and of tables without any."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -154,6 +154,8 @@ class TestOpen:
             with pytest.raises(OperatorFault, match="customers") as refused:
                 open_store(postgres.url(theirs))
             assert "AUTOPACK_DATABASE_URL" in refused.value.hint
+            with pytest.raises(OperatorFault, match="customers"):  # as `doctor` looks
+                open_store(postgres.url(theirs), create=False)
             found = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
             assert postgres.execute(found, database=theirs) == [("customers",)]
         finally:

@@ -17,7 +17,7 @@ from typing import Final
 
 from autopack.adapters.agents.answers import read_issues, read_usage, read_verdict
 from autopack.adapters.agents.options import Options
-from autopack.adapters.agents.program import check_arguments, check_program
+from autopack.adapters.agents.program import NotShown, check_arguments, check_program
 from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
 from autopack.adapters.agents.registry import AgentContext
 from autopack.app.agents import (
@@ -77,7 +77,7 @@ class CommandAgent:
     name: str = ""
 
     def check(self, *, fenced: bool, prepares: bool) -> str:
-        """A doubt about its program; ProgramMissing when that or an argument's path is not there.
+        """A doubt about its program; ProgramMissing, or NotShown where the fence hides a path of it.
 
         `fenced`: a sandbox hides the rest of the machine. `prepares`: the run makes an environment,
         whose programs are not there yet.
@@ -89,7 +89,7 @@ class CommandAgent:
             check_program(
                 key, program, self.options.read_only, search, self.context.environ, fenced=fenced
             )
-        except ProgramMissing:
+        except (ProgramMissing, NotShown):
             if not (prepares and later):
                 raise
             return f"{key}: {program} is not found on this machine; it must come from [environment]"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from autopack.core.errors import OperatorFault
 from autopack.process.fence import PATH, SYSTEM
 from autopack.process.limits import ProgramMissing
 from autopack.process.workbench import PLACE, host_toolchain
@@ -16,6 +17,10 @@ from autopack.process.workbench import PLACE, host_toolchain
 FENCES_OWN: Final = (Path("/dev"), Path("/proc"), Path(PLACE))
 """What the fence has of its own, whatever this machine has there."""
 ROOMS: Final = frozenset({"/", "/tmp"})  # noqa: S108  the fence has them; the host's are not read
+
+
+class NotShown(OperatorFault):
+    """The configuration names a path of this machine that the fence does not show."""
 
 
 def check_program(
@@ -27,7 +32,7 @@ def check_program(
     *,
     fenced: bool,
 ) -> None:
-    """ProgramMissing under the configuration's `key` when `program` could not be started.
+    """ProgramMissing or NotShown, under the configuration's `key`: `program` could not be started.
 
     `shown`: paths that the agent may read beside the system's. `search`: the PATH that it is
     given, empty for ours. `environ`: whose PATH tells where else the program may be.
@@ -43,7 +48,7 @@ def check_program(
 
 
 def check_arguments(key: str, words: Sequence[str], shown: Sequence[Path]) -> None:
-    """ProgramMissing when an argument is a path of this machine that the fence does not show."""
+    """NotShown when an argument is a path of this machine that the fence does not show."""
     tools = host_toolchain([path for path in shown if path.is_dir()])
     for word in words:
         path = word.partition("=")[2] if word.startswith("-") else word
@@ -56,9 +61,10 @@ def _check_shown(key: str, word: str, found: str, shown: Sequence[Path]) -> None
     roots = (*map(Path, SYSTEM), *shown)
     for path in dict.fromkeys((found, os.path.realpath(found))):
         if not any(Path(path).is_relative_to(root) for root in roots):
-            what = f"{key}: {word} is {path}, which agents in the fence are not shown"
+            named = word if word.endswith(path) else f"{word} is {path}, which"
+            what = f"{key}: {named} is not shown to agents in the fence"
             folder = path if Path(path).is_dir() else Path(path).parent
-            raise ProgramMissing(what, f'read_only = ["{folder}"] shows it to them')
+            raise NotShown(what, f'read_only = ["{folder}"] shows it to them')
 
 
 def _hint(program: str, environ: Mapping[str, str]) -> str:

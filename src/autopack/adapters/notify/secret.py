@@ -76,8 +76,10 @@ def _read(path: Path) -> str:
         raise OperatorFault(what, "make it, for its owner only (chmod 600)") from fault
     with os.fdopen(handle, "rb") as file:
         seen = os.fstat(handle)
-        if not stat.S_ISREG(seen.st_mode) or seen.st_mode & 0o077:
-            what = f"the secret_file {path} is open to others, or no file"
+        if not stat.S_ISREG(seen.st_mode):
+            raise OperatorFault(f"the secret_file {path} is no file", "name one with the secret")
+        if seen.st_mode & 0o077:
+            what = f"the secret_file {path} is open to others (mode {seen.st_mode & 0o777:04o})"
             raise OperatorFault(what, f"chmod 600 {path}")
         text = file.read(FILE_BYTES_MAX + 1)
     if len(text) > FILE_BYTES_MAX:

@@ -31,7 +31,7 @@ class Dialect(Protocol):
         ...
 
     def check(self, connection: Connection) -> None:
-        """See at each opening that the database is new enough; EnvironmentFault."""
+        """See at each opening, also only to read, that the store can be there; a Fault if not."""
         ...
 
     def prepare_tables(self, connection: Connection) -> None:

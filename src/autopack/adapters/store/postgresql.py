@@ -132,7 +132,7 @@ class PostgresqlDatabase:
         return engine
 
     def check(self, connection: Connection) -> None:
-        """See that the server is new enough."""
+        """See that the server is new enough, can hold what we write, and nobody else lives there."""
         version = connection.dialect.server_version_info or (0,)
         if int(version[0]) < SERVER_VERSION_MIN:
             told = ".".join(map(str, version))
@@ -150,6 +150,9 @@ class PostgresqlDatabase:
         if encoding != "UTF8":
             what = f"{self} keeps its text as {encoding}; Autopack needs UTF8"
             raise EnvironmentFault(what, "make another: createdb -E UTF8 -T template0 NAME")
+
+    def prepare_tables(self, connection: Connection) -> None:
+        """Nothing to do: `check` has looked."""
 
     def migrate_alone(self, connection: Connection) -> None:
         """Let no other process migrate until the transaction ends."""
