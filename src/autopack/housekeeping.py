@@ -11,6 +11,8 @@ from autopack.core.errors import Fault
 from autopack.settings import Loaded, load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autopack.adapters.files.artefacts import FileArtefacts
     from autopack.adapters.git.archive import GitArchive
     from autopack.adapters.git.remains import DiskRemains
@@ -120,8 +122,10 @@ def keep_ruleset(store: SqlStore, spec: RunSpec, found: Current, clock: Clock) -
         kept.keep(spec.project_id, spec.repository, digest, found.text, clock.now())
 
 
-def house(loaded: Loaded, store: Store, clock: Clock) -> House:
-    """Everything that a clean-up looks at."""
+def house(
+    loaded: Loaded, store: Store, clock: Clock, still_alone: Callable[[], None] = lambda: None
+) -> House:
+    """Everything that a clean-up looks at; `still_alone` is asked before anything goes."""
     from autopack.adapters.disk import SystemDisk
     from autopack.app.clean import House, Retention
 
@@ -139,6 +143,7 @@ def house(loaded: Loaded, store: Store, clock: Clock) -> House:
             artefacts_days=settings.artefacts_retention_days,
         ),
         now=clock.now(),
+        still_alone=still_alone,
     )
 
 
@@ -160,23 +165,27 @@ def room(loaded: Loaded, store: Store, clock: Clock) -> Room:
     )
 
 
-def keep_left(loaded: Loaded, store: Store, clock: Clock) -> None:
+def keep_left(
+    loaded: Loaded, store: Store, clock: Clock, still_alone: Callable[[], None] = lambda: None
+) -> None:
     """Keep what clones of a dead supervisor hold; only for who holds the store's lock."""
     if remains(loaded).clones():
         from autopack.app.clean import keep_left
 
-        for entry in keep_left(house(loaded, store, clock)):
+        for entry in keep_left(house(loaded, store, clock, still_alone)):
             _log.warning("a dead supervisor's clone %s: %s", entry.place, entry.why)
 
 
-def tidy(loaded: Loaded, store: Store, clock: Clock) -> None:
+def tidy(
+    loaded: Loaded, store: Store, clock: Clock, still_alone: Callable[[], None] = lambda: None
+) -> None:
     """Clean up when the last clean-up was a day ago; only for who holds the store's lock."""
     from autopack.app.clean import clean
 
     stamp, now = loaded.folders.state / "cleaned", clock.now()
     try:
         if abs(now - _read(stamp)) >= IDLE_SECONDS_MIN:  # somebody may have set the clock back
-            _told(clean(house(loaded, store, clock), alone=True, dry=False))
+            _told(clean(house(loaded, store, clock, still_alone), alone=True, dry=False))
             stamp.write_text(f"{now}\n", encoding="ascii")
     except (Fault, OSError) as fault:
         _log.warning("the clean-up was not done: %s", fault)

@@ -226,8 +226,13 @@ def supervisor_log(loaded: Loaded) -> Path:
 
 
 @contextmanager
-def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
-    """A supervisor over the store and its engine; only for the holder of the store's lock."""
+def supervisor(
+    loaded: Loaded, still_alone: Callable[[], None] = lambda: None
+) -> Iterator[Supervisor]:
+    """A supervisor over the store and its engine; only for the holder of the store's lock.
+
+    `still_alone` is asked before anything of a dead one is touched: StoreAway when it is lost.
+    """
     from autopack import notifying
     from autopack.adapters.engine.local import LocalEngine
     from autopack.adapters.git.discard import remove_empty, sweep
@@ -235,9 +240,10 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
     from autopack.app.supervise import Supervisor
 
     with writing(loaded) as store, notifying.notifier(loaded, store.outbox()) as notifier:
+        still_alone()
         sweep(loaded.folders.clones)
         sweep_trials(loaded.folders.trials)
-        housekeeping.keep_left(loaded, store, clock(loaded))
+        housekeeping.keep_left(loaded, store, clock(loaded), still_alone)
         projects = projects_of(loaded, alone=True)
         hosted = host(loaded, store, projects)
         made = Supervisor(
@@ -252,7 +258,7 @@ def supervisor(loaded: Loaded) -> Iterator[Supervisor]:
         try:
             yield made
             if not made.stopped:
-                housekeeping.tidy(loaded, store, clock(loaded))
+                housekeeping.tidy(loaded, store, clock(loaded), still_alone)
         finally:
             projects.end()  # the next supervisor must not meet a git of ours
         remove_empty(loaded.folders.clones)

@@ -12,7 +12,7 @@ from autopack.app.archive import Archive
 from autopack.app.clean import ArtefactFolders, Entry, House, Retention, clean, drop, keep_left
 from autopack.app.supervise import ENDED_RENDERED
 from autopack.core import machine
-from autopack.core.errors import EnvironmentFault, OperatorFault
+from autopack.core.errors import EnvironmentFault, OperatorFault, StoreAway
 from autopack.core.event import CancelRequested, CommandFailed, Happened, RunCreated
 from autopack.core.run import (
     Run,
@@ -257,6 +257,27 @@ def test_clones_of_a_dead_supervisor_are_kept_or_set_aside(ground: Ground) -> No
         work.ref: Entry(first.what.ATTEMPT, "r", work.ref, goes=False, why="its run is open")
         for work in ground.archive.works()
     }
+
+
+def test_who_is_no_longer_alone_touches_nothing(ground: Ground) -> None:
+    ground.run()
+    ref = ground.attempt(taken=True)
+    ground.left = [ground.clone("r")]
+    ground.log_folders = [("r", Path("/logs/r"))]
+    ground.now = EPOCH + 400 * DAY
+
+    def lost() -> None:
+        raise StoreAway("the lock is gone")
+
+    house = replace(ground.house(), still_alone=lost)
+    for act in (lambda: keep_left(house), lambda: clean(house, alone=True, dry=False)):
+        with pytest.raises(StoreAway):
+            act()
+    ground.left = []
+    with pytest.raises(StoreAway):
+        clean(house, alone=True, dry=False)
+    assert ref in ground.repository.refs
+    assert not [did for did in ground.did if did != "finished"]
 
 
 def test_room_is_made_alone_and_where_nothing_is_open_or_borrowed(ground: Ground) -> None:

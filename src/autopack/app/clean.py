@@ -18,7 +18,7 @@ from autopack.app.archive import Archive, Left, Work
 from autopack.app.ports import Refused, Store
 from autopack.app.room import Disk
 from autopack.app.supervise import ENDED_RENDERED
-from autopack.core.errors import Fault, OperatorFault, refusal
+from autopack.core.errors import Fault, OperatorFault, StoreAway, refusal
 from autopack.core.spec import (
     RunSpec,
 )
@@ -119,6 +119,8 @@ class House:
     disk: Disk
     retention: Retention
     now: int
+    still_alone: Callable[[], None] = lambda: None
+    """Asked before anything goes: StoreAway when what made us alone is lost."""
 
 
 def keep_left(house: House) -> list[Entry]:
@@ -194,6 +196,7 @@ class _Cleaning:
         for run_id, phase_id, folder in self._house.remains.clones():
             entry = self._clone(run_id, phase_id, folder)
             if not entry.goes and not self._dry and run_id in self._runs:  # else another store's
+                self._house.still_alone()
                 try:
                     place = self._house.remains.set_aside(run_id, phase_id, folder)
                     entry = replace(entry, place=str(place))
@@ -222,6 +225,7 @@ class _Cleaning:
             return entry
         if self._dry:
             return replace(entry, goes=True, why="its work tree is kept under a ref first")
+        self._house.still_alone()
         try:
             left = Left(folder, run_id, phase_id, known.spec.base_commit)
             refs = archive.secure(left, self._house.now)
@@ -260,7 +264,10 @@ class _Cleaning:
             try:
                 proofs = archive.proofs(works, known.spec.repository, known.spec.base_commit)
                 if not self._dry:
+                    self._house.still_alone()
                     archive.forget([work for work in works if work.ref in proofs])
+            except StoreAway:
+                raise
             except Fault as fault:
                 proofs, why = {}, fault.what
         for work in works:
@@ -311,6 +318,7 @@ class _Cleaning:
         why = self._early(known, days, key) if known else UNKNOWN
         size = self._house.disk.used(folder)
         if not why and not self._dry:
+            self._house.still_alone()
             try:
                 go()
             except Fault as fault:
@@ -334,6 +342,7 @@ class _Cleaning:
             if archive is None or archive.lends(borrowed):
                 continue
             why = "nothing refers to it any more"
+            self._house.still_alone()
             try:
                 archive.pack()
             except Fault as fault:

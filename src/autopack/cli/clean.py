@@ -72,14 +72,16 @@ def _cleaned(loaded: Loaded, store: Store, *, dry: bool) -> tuple[list[Entry], b
     from autopack.adapters.store.alone import FoldersTaken
     from autopack.app.clean import clean
 
-    house = housekeeping.house(loaded, store, wiring.clock(loaded))
+    clock = wiring.clock(loaded)
     try:
         held = wiring.lock(loaded)
     except FoldersTaken:
         held = None
     if held is None:
-        return clean(house, alone=False, dry=dry), False
+        return clean(housekeeping.house(loaded, store, clock), alone=False, dry=dry), False
+    house = housekeeping.house(loaded, store, clock, held.check)
     try:
+        held.check()
         if not dry:
             sweep(loaded.folders.clones)
             sweep_trials(loaded.folders.trials)

@@ -79,12 +79,15 @@ def host(*, until_idle: bool) -> None:
 def _supervise(loaded: Loaded, held: SupervisorLock, *, until_idle: bool) -> bool:
     """Work until told to end; whether it was idleness that ended it."""
     from autopack import wiring
+    from autopack.adapters.store.lock import Loss
 
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in signals}
+    loss = Loss()
     try:
-        with wiring.supervisor(loaded) as supervisor:
-            held.watch(supervisor.fail)
+        held.watch(loss)  # from now on: what comes before the first run takes its time
+        with wiring.supervisor(loaded, held.check) as supervisor:
+            loss.tell(supervisor.fail)
             for number in signals:
                 signal.signal(number, lambda *_: supervisor.stop())
             gc.freeze()  # what is loaded stays: never looked at again

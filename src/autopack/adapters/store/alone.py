@@ -31,6 +31,10 @@ class Alone:
         """Have `lost` called, from another thread, when the store's lock may be gone."""
         self._store.watch(lost)
 
+    def check(self) -> None:
+        """StoreAway when the store's lock is not ours any more."""
+        self._store.check()
+
     def release(self) -> None:
         """Let others in; harmless when repeated."""
         for each in self._folders:  # first: who gets the store's lock expects them free

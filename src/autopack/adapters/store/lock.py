@@ -6,6 +6,7 @@ Never waits, never removes the file (unlinking would split contenders over two f
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,9 +25,36 @@ class SupervisorLock(Protocol):
         """Have `lost` called, from another thread, when the lock may be gone."""
         ...
 
+    def check(self) -> None:
+        """StoreAway when it is not ours any more."""
+        ...
+
     def release(self) -> None:
         """Let others in; harmless when repeated."""
         ...
+
+
+class Loss:
+    """Hears of a lock's loss, and tells who asks for it later."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fault: EnvironmentFault | None = None
+        self._who: Callable[[EnvironmentFault], None] | None = None
+
+    def __call__(self, fault: EnvironmentFault) -> None:
+        """The lock may be gone."""
+        with self._lock:
+            self._fault, who = fault, self._who
+        if who is not None:
+            who(fault)
+
+    def tell(self, who: Callable[[EnvironmentFault], None]) -> None:
+        """Have `who` called: at once when the lock is lost already."""
+        with self._lock:
+            self._who, fault = who, self._fault
+        if fault is not None:
+            who(fault)
 
 
 class FileLock:
@@ -37,6 +65,9 @@ class FileLock:
 
     def watch(self, lost: Callable[[EnvironmentFault], None]) -> None:
         """Nothing to look at."""
+
+    def check(self) -> None:
+        """It is ours."""
 
     def release(self) -> None:
         """Let others in; harmless when repeated."""
