@@ -80,7 +80,7 @@ def test_what_is_no_text_file(tmp_path: Path) -> None:
     path.write_bytes(b" " * (BYTES_MAX + 1))
     with pytest.raises(OperatorFault, match="at most 256,000 bytes"):
         read_ruleset(path)
-    with pytest.raises(OperatorFault, match="cannot read|none"):
+    with pytest.raises(OperatorFault, match=r"cannot read|none"):
         read_ruleset(tmp_path)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "issues": ("autopack.cli.issues:app", "What is known to be wrong, over all runs."),
     "report": ("autopack.cli.report:app", "What runs cost, and what a plan will cost."),
     "undo": ("autopack.cli.undo:undo", "Move a run's branch back to an earlier snapshot."),
+    "strategy": ("autopack.cli.strategy:app", "The project's ruleset and what it makes of runs."),
     "config": ("autopack.cli.config:app", "Which settings hold here, and where they come from."),
     "notify": ("autopack.cli.notify:app", "Who is told of what happens to runs."),
     "supervise": ("autopack.cli.supervise:supervise", "Host the runs of the store, alone."),
