@@ -26,7 +26,7 @@ class Demo:
         self.repository = self.folder / "toolbox"
 
     def ask(self, *arguments: str) -> Done:
-        """A command in the demo's repository, whose `.env` names its store."""
+        """A command in the demo's repository, with what its file `environment` sets."""
         stored = Lab(self.lab.root)
         stored.variables = {
             f"AUTOPACK_{kind.upper()}_DIR": str(self.folder / kind)
@@ -55,7 +55,9 @@ def test_it_ends_well_and_says_so_in_five_lines(demo: Demo) -> None:
     assert "made again on the phase ahead of it" in summary[3]
     assert "5 snapshot tags" in summary[4]
     assert "main untouched" in summary[4]
-    assert summary[5].startswith("next: ")
+    assert summary[5].startswith(f"next: (. {demo.folder}/environment; cd ")
+    told = (demo.folder / "environment").read_text()
+    assert f"export AUTOPACK_DATA_DIR={demo.folder}/data\n" in told
 
 
 def test_branch_and_tags_are_delivered_and_main_is_untouched(demo: Demo) -> None:

@@ -232,7 +232,7 @@ def test_home_is_that_of_the_environment_and_nobodys_is_told(tmp_path: Path) -> 
 
 def test_a_broken_file_of_the_work_tree_hides_no_store(tmp_path: Path) -> None:
     repo, env = place(tmp_path)
-    write(repo / ".env", f"AUTOPACK_DATA_DIR={tmp_path}/own\n")
+    env = {**env, "AUTOPACK_DATA_DIR": f"{tmp_path}/own"}
     write(repo / "autopack.toml", "builder = \n")
     loaded = load_for_store(repo, env)
     assert loaded.folders.data == tmp_path / "own"
@@ -342,3 +342,31 @@ def test_a_relative_folder_of_the_environment_is_refused_with_the_whole_path(wor
     assert "data_dir" in said
     assert "'some/data' is relative" in said
     assert str(world.repo / "some/data") in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "AUTOPACK_STATE_DIR=/tmp/theirs", "AUTOPACK_DATA_DIR=/tmp/theirs",
+        "AUTOPACK_CACHE_DIR=/tmp/theirs", "AUTOPACK_RETENTION_DAYS=0", "AUTOPACK_SANDBOX=none",
+        "AUTOPACK_DISK_RESERVE_BYTES=0",
+    ],
+)  # fmt: skip
+def test_a_dotenv_that_came_with_a_clone_takes_nothing_over(tmp_path: Path, line: str) -> None:
+    repo, env = place(tmp_path)
+    write(repo / ".env", f"RUN_MAX_PHASES=3\n{line}\n")
+    with pytest.raises(OperatorFault, match=r"may not be set in a work tree's \.env") as refused:
+        load(repo, env)
+    assert str(repo / ".env") in str(refused.value)
+    name = line.partition("__")[0].partition("=")[0].removeprefix("AUTOPACK_")
+    assert name in str(refused.value).upper()
+
+
+def test_a_repository_that_is_only_looked_at_sets_neither_fence_nor_store(tmp_path: Path) -> None:
+    repo, env = place(tmp_path)
+    write(repo / ".env", "AUTOPACK_SANDBOX=none\nDATABASE_URL=postgresql://theirs/d\n")
+    write(repo / "autopack.toml", 'sandbox = "none"\nworkers_max = 3\n')
+    for read in (load, load_for_store):
+        settings = read(repo, env, foreign=True).settings
+        assert (settings.sandbox, settings.database_url) == ("bubblewrap", "sqlite")
+        assert settings.workers_max == 3

@@ -165,7 +165,8 @@ def _settings(folder: Path, asked: Asked) -> Loaded:
     """With CI the repository's own machine part must be right, else only the store matters."""
     from autopack.settings import load, load_for_store
 
-    return load(folder, os.environ) if asked.ci else load_for_store(folder, os.environ)
+    read = load if asked.ci else load_for_store
+    return read(folder, os.environ, foreign=True)
 
 
 def _wish(source: Checkout, base: str, tip: str, asked: Asked) -> tuple[Wish, str]:

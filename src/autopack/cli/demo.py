@@ -7,6 +7,7 @@ outside. The agents are patches recorded in `autopack.demo`; the rest is what `a
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -70,7 +71,8 @@ def demo(
         run, events = store.load(RUN_ID), store.events(RUN_ID)
     render.out("", *summary(run, events, clock.monotonic() - began))
     shown = "autopack" if shutil.which("autopack") else str(Path(sys.argv[0]).absolute())
-    render.out(f"next: cd {repository} && {shown} run view {RUN_ID}")
+    settle = f". {shlex.quote(str(place / 'environment'))}"
+    render.out(f"next: ({settle}; cd {shlex.quote(str(repository))} && {shown} run view {RUN_ID})")
     return result
 
 
@@ -95,8 +97,8 @@ def _settle(place: Path) -> None:
         f"AUTOPACK_{kind.upper()}_DIR": str(place / kind) for kind in ("data", "state", "cache")
     }
     kept["SOURCE_DATE_EPOCH"] = EPOCH_SECONDS
-    lines = "".join(f"{name}={value}\n" for name, value in kept.items())
-    (place / "toolbox" / ".env").write_text(lines, encoding="utf-8")
+    lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in kept.items())
+    (place / "environment").write_text(lines, encoding="utf-8")
     for name in [name for name in os.environ if name.startswith(("AUTOPACK_", "RUN_"))]:
         del os.environ[name]  # the demo is the same whatever its user has configured
     os.environ.update(kept, DATABASE_URL="sqlite", AUTONOMOUS_RUNS_DIR="")
@@ -107,7 +109,7 @@ def _compiled(_folder: str, names: list[str]) -> list[str]:
 
 
 def _make_repository(repository: Path) -> None:
-    """Commit the broken package on `main`; `.env` stays the user's own."""
+    """Commit the broken package on `main`."""
     git = wiring.git(load(repository, os.environ))
     (repository / ".gitignore").write_text(".env\n__pycache__/\n", encoding="utf-8")
     who = {"user.name": "Demo", "user.email": "demo@localhost"}

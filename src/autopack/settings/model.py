@@ -20,6 +20,8 @@ USER_ONLY: Final = frozenset(
     }
 )
 """Shared by all repositories of a user: never in a work tree."""
+NEVER_IN_DOTENV: Final = (USER_ONLY - {"database_url"}) | {"sandbox"}
+"""A `.env` may come with a clone, and nobody looks at it: it moves no folder and drops no fence."""
 ENVIRONMENT_ONLY: Final = frozenset(
     {"run_token_cap", "run_max_phases", "run_max_duration_minutes", "source_date_epoch"}
 )
@@ -103,7 +105,9 @@ class Settings(BaseSettings):
         500_000_000, ge=0, description="Left free on the disk, or no attempt starts"
     )
     data_bytes_max: int = Field(
-        50_000_000_000, ge=0, description="Most below data_dir and state_dir, or no attempt starts; 0: no cap"
+        50_000_000_000,
+        ge=0,
+        description="Most below data_dir and state_dir, or no attempt starts; 0: no cap",
     )
     retention_days: int = Field(
         30, ge=0, description="An ended run's attempts that your repository has, too"

@@ -35,6 +35,7 @@ from autopack.settings.model import (
     BUILT_IN_AGENTS,
     ENVIRONMENT_ONLY,
     GIVEN_TO_AGENTS,
+    NEVER_IN_DOTENV,
     USER_ONLY,
     Agent,
     Settings,
@@ -72,21 +73,28 @@ class Loaded:
 
 
 def load(
-    start: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None
+    start: Path,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object] | None = None,
+    *,
+    foreign: bool = False,
 ) -> Loaded:
-    """The settings that hold in `start`; OperatorFault with all that is wrong."""
-    return _load(start, environ, flags or {}, own_file=True)
+    """The settings that hold in `start`; OperatorFault with all that is wrong.
+
+    `foreign`: somebody else's repository is only looked at. Its `.env` and `sandbox` say nothing.
+    """
+    return _load(start, environ, flags or {}, own_file=True, foreign=foreign)
 
 
-def load_for_store(start: Path, environ: Mapping[str, str]) -> Loaded:
+def load_for_store(start: Path, environ: Mapping[str, str], *, foreign: bool = False) -> Loaded:
     """As `load`, where only the store matters: a work tree's file that is wrong is passed over.
 
     It cannot say where the store is, so the store is the same. `warnings` tell what is wrong.
     """
     try:
-        return load(start, environ)
+        return load(start, environ, foreign=foreign)
     except OperatorFault as fault:
-        loaded = _load(start, environ, {}, own_file=False)
+        loaded = _load(start, environ, {}, own_file=False, foreign=foreign)
         passed = f"{loaded.root / FILE_NAME} is passed over, for it is wrong"
         return replace(loaded, warnings=(passed, *fault.what.splitlines()))
 
@@ -123,16 +131,23 @@ class _Source:
 
 
 def _load(
-    start: Path, environ: Mapping[str, str], flags: Mapping[str, object], *, own_file: bool
+    start: Path,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+    *,
+    own_file: bool,
+    foreign: bool,
 ) -> Loaded:
     root = work_tree(start)
     given = {key: value for key, value in flags.items() if value is not None}
     home = partial(at_home, environ=environ)
     own = _file(root / FILE_NAME, home, user=False) if own_file else _Source(str(root / FILE_NAME))
+    if foreign:
+        own.tree.pop("sandbox", None)
     sources = [
         _file(xdg(environ, "XDG_CONFIG_HOME", ".config") / FILE_NAME, home, user=True),
         own,
-        _dotenv(root / ".env"),
+        _Source(str(root / ".env")) if foreign else _dotenv(root / ".env"),
         _variables(_Source(ENVIRONMENT), environ),
         _Source("flag", given),
     ]
@@ -256,6 +271,10 @@ def _dotenv(path: Path) -> _Source:
     if source.tree.pop("notify", None) is not None:  # this file, too, may be a repository's
         for key in [key for key in source.variables if key.startswith("notify.")]:
             source.wrong(key, NOT_HERE)
+    for key in sorted(NEVER_IN_DOTENV & source.tree.keys()):
+        del source.tree[key]
+        place = "set it in the environment or in your own autopack.toml"
+        source.wrong(key, f"may not be set in a work tree's .env: {place}")
     return source
 
 
