@@ -15,6 +15,7 @@ from autopack.core.command import (
     Test,
     Wait,
 )
+from autopack.core.issue import PHASE_ISSUES_MAX, Issue, IssueSeverity
 from autopack.core.run import (
     FINAL_STEPS,
     Candidate,
@@ -26,6 +27,7 @@ from autopack.core.run import (
 from autopack.core.spec import (
     SafetyProfile,
 )
+from autopack.core.tier import Cleanliness, tiers
 
 WAITS_FOR: dict[Step, type[Command]] = {
     Step.BUILDING: Build,
@@ -49,6 +51,8 @@ def keeps_promises(before: Run, after: Run, surplus_max: int) -> None:
     _keeps_commands(after)
     _keeps_snapshots(before, after)
     _keeps_queue(after)
+    _keeps_issues(before, after)
+    _keeps_resolved(before, after)
     waits = any(phase.step not in FINAL_STEPS for phase in after.phases)
     assert after.pending or after.ended, f"nothing is asked and {after.stage} does not end: {waits}"
     assert after.state is _shown(after)
@@ -152,6 +156,54 @@ def _keeps_queue(run: Run) -> None:
         assert phase.green <= phase.judged
         assert not (phase.green and phase.doubt)
         assert phase.green or phase.step is not Step.LANDING
+
+
+def _keeps_issues(before: Run, run: Run) -> None:
+    """No issue vanishes, gets milder or is counted twice; counts are of distinct keys."""
+    for old, new in zip(before.phases, run.phases, strict=True):
+        now = {found.issue_key: found for found in new.issues}
+        assert list(now) == sorted(found.issue_key for found in new.issues)
+        assert len(now) <= PHASE_ISSUES_MAX
+        assert new.issues_dropped >= old.issues_dropped
+        for was in old.issues:
+            assert now[was.issue_key].occurrence_count >= was.occurrence_count
+            assert _rank(now[was.issue_key]) >= _rank(was)
+    for tier in tiers(run):
+        worst: dict[str, int] = {}
+        for found in (found for phase in tier.phases for found in phase.issues):
+            worst[found.issue_key] = max(_rank(found)[1], worst.get(found.issue_key, 0))
+        ranks = list(worst.values())
+        assert (tier.minor_issues, tier.major_issues) == (ranks.count(0), ranks.count(1))
+        limit = tier.spec.minor_issues_max
+        over = limit is not None and (tier.minor_issues > limit or tier.major_issues > 0)
+        unclean = over or tier.spec.tier_id in run.tier_caps_hit
+        assert (tier.cleanliness is Cleanliness.NOT_CLEAN) == unclean
+    issues = [phase.issues for phase in run.phases]
+    same = issues == [phase.issues for phase in before.phases] and run.resolved == before.resolved
+    assert run.issues_version == (before.issues_version if same else run.version)
+
+
+def _rank(found: Issue) -> tuple[int, int]:
+    grave = (found.severity, found.effective_severity)
+    return grave[0] is IssueSeverity.MAJOR, grave[1] is IssueSeverity.MAJOR
+
+
+def _keeps_resolved(before: Run, run: Run) -> None:
+    """Only what was known is resolved, by a landing whose tests ran green; seen again, it is not."""
+    assert list(run.resolved) == sorted(set(run.resolved))
+    tests = {known.issue_key: set(known.tests) for known in run.spec.known_issues}
+    assert set(run.resolved) <= set(tests)
+    landed = {snapshot.phase_id for snapshot in run.snapshots[len(before.snapshots) :]}
+    shown = {test for phase_id in landed for test in run.phase(phase_id).passed}
+    for key in set(run.resolved) - set(before.resolved):
+        assert tests[key]
+        assert tests[key] <= shown
+    again = {
+        found.issue_key
+        for old, new in zip(before.phases, run.phases, strict=True)
+        for found in set(new.issues) - set(old.issues)
+    }
+    assert not again & set(run.resolved)
 
 
 def _shown(run: Run) -> RunState:

@@ -48,10 +48,11 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
-from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource, KnownIssue
 from autopack.core.run import (
     Candidate,
     Evidence,
+    Finding,
     Run,
 )
 from autopack.core.spec import (
@@ -67,6 +68,9 @@ from autopack.core.spec import (
 SURPLUS_MAX = 50
 """Tokens that one answer may pass its `tokens_max` by: the model call that was under way."""
 ASKED_DELIVERIES_MAX = 4
+WATCHED = ("watched",)
+"""The test in the evidence of the issue that walks know from before."""
+KNOWN = KnownIssue("issue_1", IssueSeverity.MINOR, False, "r0", ("test:watched",), "")
 
 
 def phase_spec(phase_id: str, tier_id: str = "T1", phase_index: int = 1) -> PhaseSpec:
@@ -160,6 +164,7 @@ def specs(draw: st.DrawFn) -> RunSpec:
         parks_max=draw(st.integers(0, 3)),
         predecessor="r0" if landed else "",
         landed=tuple(phase.phase_id for phase in phases[:landed]),
+        known_issues=draw(st.sampled_from([(), (KNOWN,)])),
     )
 
 
@@ -188,6 +193,8 @@ class World:
     calm: float = 0.7
     failing: float = 0.06
     """How often the environment fails a command."""
+    doubting: float = 0.2
+    """How often an agent reports an issue."""
     made: int = 0
 
     def answer(self, asked: Pending) -> Event:
@@ -208,8 +215,7 @@ class World:
             case Audit():
                 return self._audit(command)
             case Test():
-                ci = CiVerdict.PASS if self._well() else self.rng.choice([*CiVerdict])
-                return CandidateTested(command.phase_id, ci, cached=self.rng.random() < 0.1)
+                return self._tested(command.phase_id)
             case Reapply():
                 if self.rng.random() < 0.6:
                     made = self.candidate(command.name, command.onto)
@@ -244,7 +250,9 @@ class World:
         submitted = outcome is Outcome.SUBMITTED
         candidate = self.candidate(str(build.attempt), build.parent) if submitted else None
         tokens = self._tokens(build.tokens_max)
-        return AttemptEnded(build.phase_id, build.attempt, outcome, tokens, candidate)
+        return AttemptEnded(
+            build.phase_id, build.attempt, outcome, tokens, candidate, issues=self._issues()
+        )
 
     def _audit(self, audit: Audit) -> AuditEnded:
         verdict = Recommendation.APPROVE if self._well() else self.rng.choice([*Recommendation])
@@ -253,7 +261,29 @@ class World:
             if self.rng.random() < 0.2
             else None
         )
-        return AuditEnded(audit.phase_id, verdict, self._tokens(audit.tokens_max), "notes", patched)
+        tokens = self._tokens(audit.tokens_max)
+        return AuditEnded(audit.phase_id, verdict, tokens, "notes", patched, self._issues())
+
+    def _issues(self) -> tuple[IssueReport, ...]:
+        """What an agent doubts now and then."""
+        if self.rng.random() >= self.doubting:
+            return ()
+        severity = self.rng.choice([None, IssueSeverity.MINOR, IssueSeverity.MAJOR])
+        key = f"issue_{self.rng.randint(1, 3)}"
+        return (IssueReport(key, IssueSource.SELF_DOUBT, severity=severity),)
+
+    def _tested(self, phase_id: str) -> CandidateTested:
+        """A verdict; of the watched test only a green one tells anything."""
+        verdict = CiVerdict.PASS if self._well() else self.rng.choice([*CiVerdict])
+        green = verdict is CiVerdict.PASS and self.rng.random() < 0.5
+        finding = Finding("test", "it is red", test="red")
+        return CandidateTested(
+            phase_id,
+            verdict,
+            Evidence("ci", "red", (finding,)) if verdict is CiVerdict.FAIL else None,
+            cached=self.rng.random() < 0.1,
+            passed=WATCHED if green else (),
+        )
 
 
 @dataclass
@@ -279,7 +309,8 @@ def recorded(rng: random.Random, spec: RunSpec) -> IssueRecorded:
     """Somebody's recording of one of a few issues."""
     severity = rng.choice([None, *IssueSeverity])
     report = IssueReport(f"issue_{rng.randint(1, 3)}", IssueSource.PROBE, severity=severity)
-    return IssueRecorded(rng.choice(spec.phases).phase_id, report, "me")
+    phases = spec.phases[:1] if rng.random() < 0.5 else spec.phases  # also of a tier that ended
+    return IssueRecorded(rng.choice(phases).phase_id, report, "me")
 
 
 def walk(spec: RunSpec, seed: int, *, storm: bool = False) -> Walk:
@@ -292,6 +323,7 @@ def walk(spec: RunSpec, seed: int, *, storm: bool = False) -> Walk:
     unasked = rng.choice([0.0, 0.02, 0.1, 0.2])
     if storm:
         world, unasked = World(rng, 0.7, 0.25), 0.0
+    world.doubting = rng.choice([0.0, 0.0, 0.3])
     result = Walk(machine.create(spec).run, [Happened(RunCreated(spec), 0)])
     left = ASKED_DELIVERIES_MAX
     while not result.run.ended or (left and rng.random() < unasked * 5):
