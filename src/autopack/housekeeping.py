@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from autopack.adapters.files.artefacts import FileArtefacts
+    from autopack.adapters.files.incident import Context
     from autopack.adapters.git.archive import GitArchive
     from autopack.adapters.git.remains import DiskRemains
     from autopack.adapters.git.wrapper import Store as GitStore
@@ -77,7 +79,41 @@ def _artefacts(loaded: Loaded, project_id: str, repository: str) -> FileArtefact
     settings, folders = load(Path(repository), loaded.environ).settings, loaded.folders
     root = Path(settings.runs_dir) if settings.runs_dir else None
     kept = folders.repository(project_id, repository)
-    return FileArtefacts(Path(repository), root, folders.run_logs, kept)
+    return FileArtefacts(Path(repository), root, folders.run_logs, kept, partial(_context, loaded))
+
+
+def _context(loaded: Loaded, spec: RunSpec) -> Context:
+    """What an incident tells of a run's surroundings; what cannot be read is left out."""
+    from autopack.adapters.files.incident import Context
+    from autopack.core.project import parse_project
+    from autopack.core.reader import FILE_NAME
+
+    store, project = _store(loaded, spec), None
+    if store is not None:
+        with suppress(Fault):
+            text = store.output("cat-file", "blob", f"{spec.base_commit}:{FILE_NAME}")
+            parsed = parse_project(text.decode(errors="replace"), spec.project_id)
+            project = None if isinstance(parsed, tuple) else parsed
+    return Context(project, _versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """The programs of this machine that a run stands on."""
+    import os
+    import platform
+
+    from autopack import __version__
+    from autopack.process.limits import Limits
+    from autopack.process.runner import run
+
+    found = {"autopack": __version__, "python": platform.python_version()}
+    for program in ("git", "bwrap"):
+        with suppress(Fault):
+            env = {"PATH": os.environ.get("PATH", os.defpath)}
+            done = run([program, "--version"], env=env, cwd=Path("/"), limits=Limits(10.0))
+            found[program] = done.stdout.decode(errors="replace").strip()
+    return found
 
 
 def remember(loaded: Loaded, store: SqlStore, run: Run) -> None:

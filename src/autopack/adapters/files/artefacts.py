@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from autopack.adapters.files.escape import file_part
 from autopack.adapters.files.exclude import exclude
 from autopack.adapters.files.folder import below
-from autopack.adapters.files.issue_files import issue_files
-from autopack.adapters.files.summaries import (
+from autopack.adapters.files.incident import (
+    LOG_BYTES_TOLD,
+    LOG_HEAD_BYTES,
+    LOGS_TOLD,
+    Context,
+    Log,
     Logs,
     incident,
+    spec_json,
+)
+from autopack.adapters.files.issue_files import issue_files
+from autopack.adapters.files.summaries import (
     phase_file,
     phase_summary,
     run_summary,
@@ -30,9 +38,11 @@ from autopack.app.report import Places, RunView, run_view
 from autopack.app.strategy import strategy_text
 from autopack.core.errors import EnvironmentFault, refusal
 from autopack.core.run import Run
+from autopack.core.spec import RunSpec
 
 ROOT: Final = Path(".autonomous_runs")
 INCIDENT: Final = "incident.md"
+SPEC: Final = "spec.json"
 STRATEGY: Final = "project_implementation_strategy_v1.json"
 LOG_FILES_MAX: Final = 500
 """The most log files of a phase that an incident lists."""
@@ -41,9 +51,10 @@ LOG_FILES_MAX: Final = 500
 class FileArtefacts:
     """Artefacts in a repository, or below `root`: absolute, or relative to the repository.
 
-    `logs`: the folder of `<run>/<phase>/…` logs that an incident lists; `kept`: the supervisor's
-    bare repository. A `root` inside the user's repository is made and entered without following
-    symlinks; one outside is taken as named.
+    `logs`: the folder of `<run>/<phase>/…` logs that an incident tells from; `kept`: the
+    supervisor's bare repository; `context`: what an incident tells of a run's surroundings. A
+    `root` inside the user's repository is made and entered without following symlinks; one outside
+    is taken as named.
     """
 
     def __init__(
@@ -52,11 +63,13 @@ class FileArtefacts:
         root: Path | None = None,
         logs: Path | None = None,
         kept: Path | None = None,
+        context: Callable[[RunSpec], Context] = lambda _spec: Context(),
     ) -> None:
         self._repository = repository.absolute()
         self._root = Path(os.path.normpath(self._repository / (root or ROOT)))
         self._logs = logs
         self._kept = kept
+        self._context = context
 
     def folder(self, run_id: str) -> Path:
         """Where a run's files are."""
@@ -74,9 +87,11 @@ class FileArtefacts:
 
     def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None:
         """Bring all files of a run up to date; EnvironmentFault when the disk does not let us."""
-        view = run_view(run, events)
-        files = _files(view, self._log_index(view) if view.failure else {}, self.places(run.run_id))
-        files = {("", STRATEGY): strategy_text(run.spec), **files}
+        log = list(events) if run.failure else events
+        view = run_view(run, log)
+        files = {("", STRATEGY): strategy_text(run.spec), **_files(view)}
+        if run.failure:
+            files = {**self._incident(run, view, list(log)), **files}
         try:
             self._write(view, files)
         except OSError as fault:
@@ -131,20 +146,35 @@ class FileArtefacts:
             anchor = anchor.parent
         return anchor, self._root.relative_to(anchor).parts
 
+    def _incident(
+        self, run: Run, view: RunView, log: Sequence[Recorded]
+    ) -> dict[tuple[str, str], str]:
+        places, context = self.places(run.run_id), self._context(run.spec)
+        text = incident(run, view, log, self._log_index(view), places, context)
+        return {("incident", INCIDENT): text, ("incident", SPEC): spec_json(run)}
+
     def _log_index(self, view: RunView) -> Logs:
+        """The logs of every phase; the last ones of phases that failed say something, too."""
         if self._logs is None:
             return {}
-        top = self._logs / view.run_id
-        return {phase.phase_id: _listed(top / phase.phase_id) for phase in view.phases}
+        top, left = self._logs / view.run_id, LOGS_TOLD
+        found: dict[str, list[Log]] = {}
+        for phase in view.phases:
+            logs = _listed(top / phase.phase_id)
+            told = min(left, len(logs)) if phase.failure else 0
+            left -= told
+            found[phase.phase_id] = [
+                Log(path, size, _told(Path(path)) if number >= len(logs) - told else "")
+                for number, (path, size) in enumerate(logs)
+            ]
+        return found
 
 
-def _files(view: RunView, logs: Logs, places: Places) -> dict[tuple[str, str], str]:
+def _files(view: RunView) -> dict[tuple[str, str], str]:
     """Text of every file by folder and name; the summary comes last, when the rest is there."""
     files = {("tiers", tier_file(tier)): tier_summary(tier) for tier in view.tiers}
     files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in view.phases}
     files |= {("issues", name): text for name, text in issue_files(view).items()}
-    if view.failure:
-        files["incident", INCIDENT] = incident(view, logs, places)
     files["", "run_summary.md"] = run_summary(view)
     return files
 
@@ -160,3 +190,20 @@ def _listed(top: Path) -> list[tuple[str, int]]:
                 with contextlib.suppress(FileNotFoundError):  # a phase at work clears its logs
                     found.append((str(path), path.stat().st_size))
     return found
+
+
+def _told(path: Path) -> str:
+    """Head and end of a log as text; empty when it cannot be read any more."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            size = os.fstat(descriptor).st_size
+            if size <= LOG_BYTES_TOLD:
+                return file.read(LOG_BYTES_TOLD).decode(errors="replace")
+            head = file.read(LOG_HEAD_BYTES).decode(errors="replace")
+            end = LOG_BYTES_TOLD - LOG_HEAD_BYTES
+            file.seek(size - end)
+            tail = file.read(end).decode(errors="replace")
+    except OSError:
+        return ""
+    return f"{head}\n… {size - LOG_BYTES_TOLD:,} bytes more\n{tail}"

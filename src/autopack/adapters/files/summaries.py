@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from autopack.adapters.files.escape import block, file_part, inline
@@ -15,14 +14,10 @@ from autopack.app.report import (
     FailureView,
     FindingView,
     PhaseView,
-    Places,
     RunView,
     SnapshotView,
     TierView,
 )
-
-Logs = Mapping[str, Sequence[tuple[str, int]]]
-"""Log files by phase id: path and size in bytes."""
 
 
 def tier_file(tier: TierView) -> str:
@@ -42,7 +37,7 @@ def run_summary(run: RunView) -> str:
         "",
         inline(run.summary) + ".",
         "",
-        *_facts(
+        *facts(
             ("state", run.state),
             ("project", run.project_id),
             ("base", f"{run.base_ref} at {run.base_commit}"),
@@ -55,17 +50,17 @@ def run_summary(run: RunView) -> str:
             ("sandbox", _sandbox(run.sandbox)),
             ("safety profile", run.safety_profile),
             ("continues", run.predecessor),
-            ("started", _when(run.started_at)),
-            ("last change", _when(run.changed_at)),
+            ("started", when(run.started_at)),
+            ("last change", when(run.changed_at)),
             ("minor issues", _of(run.issues.minor_issue_count, run.issues.minor_issues_max)),
             ("major issues", str(run.issues.major_issue_count)),
             ("debt", run.issues.debt_status),
             ("resolved", ", ".join(run.issues.resolved)),
         ),
-        *_failure(run.failure),
-        *_section("Budgets", _budget_rows(run.budgets)),
-        *_section("Phases", _phase_rows(run.phases)),
-        *_section("Snapshots", _snapshot_rows(run.snapshots)),
+        *failure_lines(run.failure),
+        *section("Budgets", budget_rows(run.budgets)),
+        *section("Phases", _phase_rows(run.phases)),
+        *section("Snapshots", _snapshot_rows(run.snapshots)),
         *_entries(run.entries),
     ]
     return _text(lines)
@@ -76,7 +71,7 @@ def tier_summary(tier: TierView) -> str:
     lines = [
         f"# Tier {inline(tier.tier_id)}: {inline(tier.name)}",
         "",
-        *_facts(
+        *facts(
             ("state", tier.state),
             ("cleanliness", tier.cleanliness),
             ("tokens", f"{tier.tokens_spent:,} of {tier.token_cap:,}"),
@@ -84,7 +79,7 @@ def tier_summary(tier: TierView) -> str:
             ("minor issues", _of(tier.minor_issues, tier.minor_issues_max)),
             ("major issues", _of(tier.major_issues, tier.major_issues_max)),
         ),
-        *_section("Phases", _phase_rows(tier.phases)),
+        *section("Phases", _phase_rows(tier.phases)),
     ]
     return _text(lines)
 
@@ -96,7 +91,7 @@ def phase_summary(phase: PhaseView) -> str:
         "",
         inline(phase.summary) + ".",
         "",
-        *_facts(
+        *facts(
             ("state", phase.state),
             ("tier", phase.tier_id),
             ("category", phase.category),
@@ -115,62 +110,12 @@ def phase_summary(phase: PhaseView) -> str:
             ("tag", phase.tag),
             ("issues", phase.issues.issue_state),
         ),
-        *_failure(phase.failure),
+        *failure_lines(phase.failure),
         *("## Task", "", block(phase.task), ""),
-        *_section("Issues", _issue_rows(phase.issues)),
+        *section("Issues", _issue_rows(phase.issues)),
         *_entries(phase.entries),
     ]
     return _text(lines)
-
-
-def incident(run: RunView, logs: Logs, places: Places) -> str:
-    """`incident/incident.md` of a run that failed: what somebody needs to go on from here."""
-    last = run.snapshots[-1] if run.snapshots else None
-    good = f"{last.commit} ({last.tag})" if last else f"none; the base is {run.base_commit}"
-    lines = [
-        f"# Incident: run {inline(run.run_id)}",
-        "",
-        *_facts(("state", run.state), ("last good snapshot", good)),
-        *_failure(run.failure),
-    ]
-    for phase in run.phases:
-        if phase.failure and phase.evidence:
-            lines += [f"### Last evidence of phase {inline(phase.phase_id)}", ""]
-            lines += _evidence(phase.evidence)
-    lines += [
-        *("## Where to look", ""),
-        *_facts(
-            ("files", places.artefacts),
-            ("logs", places.logs),
-            ("attempts, as refs of", places.repository),
-        ),
-        *("## What to do next", ""),
-        "Show the log and the last attempt, stand on the last good state, or go on from it:",
-        *("", block("\n".join(_commands(run, places))), ""),
-        *_section("Budgets", [*_budget_rows(run.budgets), *_phase_budget_rows(run.phases)]),
-        *("## Attempts", ""),
-    ]
-    for phase in run.phases:
-        lines += [f"### Phase {inline(phase.phase_id)}", "", inline(phase.summary) + ".", ""]
-        lines += [f"- {_when(entry.at)}: {inline(entry.what)}" for entry in phase.entries]
-        lines += [f"- kept {inline(kept.ref)} at {kept.commit}" for kept in phase.kept]
-        lines += [
-            f"- log {inline(path)} ({size:,} bytes)" for path, size in logs.get(phase.phase_id, ())
-        ]
-        lines.append("")
-    return _text(lines)
-
-
-def _commands(run: RunView, places: Places) -> Iterator[str]:
-    last = run.snapshots[-1].commit if run.snapshots else run.base_commit
-    kept = [kept for phase in run.phases if phase.failure for kept in phase.kept]
-    run_id = shlex.quote(run.run_id)
-    yield f"cd {shlex.quote(run.repository)}"
-    yield f"autopack events list {run_id}"
-    if kept and places.repository:
-        yield f"git --git-dir={shlex.quote(places.repository)} show {shlex.quote(kept[-1].ref)}"
-    yield f"git switch --detach {shlex.quote(last)}"
-    yield f"autopack run retry {run_id}"
 
 
 def _sandbox(sandbox: str) -> str:
@@ -181,12 +126,12 @@ def _text(lines: Iterable[str]) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _facts(*facts: tuple[str, str]) -> Iterator[str]:
+def facts(*facts: tuple[str, str]) -> Iterator[str]:
     yield from (f"- {name}: {inline(value)}" for name, value in facts if value)
     yield ""
 
 
-def _section(title: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def section(title: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A table whose first row is its header; nothing when it has no other."""
     if len(rows) < 2:
         return
@@ -199,23 +144,33 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _failure(failure: FailureView | None) -> Iterator[str]:
+def failure_lines(failure: FailureView | None) -> Iterator[str]:
     if failure:
         where = f" in phase {inline(failure.phase_id)}" if failure.phase_id else ""
         yield from (f"## Cause: {inline(failure.cause)}{where}", "", block(failure.reason), "")
 
 
-def _budget_rows(budgets: Sequence[BudgetView]) -> list[list[str]]:
+def budget_rows(budgets: Sequence[BudgetView]) -> list[list[str]]:
     rows = [["budget", "used", "limit", "unit"]]
     return rows + [[b.name, f"{b.used:,.0f}", f"{b.limit:,.0f}", b.unit] for b in budgets]
 
 
-def _phase_budget_rows(phases: Sequence[PhaseView]) -> Iterator[list[str]]:
+def phase_budget_rows(phases: Sequence[PhaseView]) -> Iterator[list[str]]:
     for phase in phases:
         used, limit = phase.attempts_used, phase.attempts_max
         yield [f"attempts of {phase.phase_id}", str(used), str(limit), "attempts"]
         tokens, cap = phase.tokens_spent, phase.incident_token_cap
         yield [f"tokens of {phase.phase_id}", f"{tokens:,}", f"{cap:,}", "tokens"]
+        used, limit = phase.auditor_attempts_used, phase.auditor_attempts_max
+        yield [f"audits of {phase.phase_id}", str(used), str(limit), "audits"]
+
+
+def tier_budget_rows(tiers: Sequence[TierView]) -> Iterator[list[str]]:
+    for tier in tiers:
+        tokens, cap = tier.tokens_spent, tier.token_cap
+        yield [f"tokens of tier {tier.tier_id}", f"{tokens:,}", f"{cap:,}", "tokens"]
+        used, most = tier.ci_runs_used, tier.ci_run_cap
+        yield [f"CI runs of tier {tier.tier_id}", str(used), str(most), "CI runs"]
 
 
 def _phase_rows(phases: Sequence[PhaseView]) -> list[list[str]]:
@@ -247,11 +202,14 @@ def _snapshot_rows(snapshots: Sequence[SnapshotView]) -> list[list[str]]:
 
 
 def _entries(entries: Sequence[EntryView]) -> Iterator[str]:
-    if not entries:
-        return
-    yield from ("## What happened", "")
+    if entries:
+        yield from ("## What happened", "")
+        yield from entry_lines(entries)
+
+
+def entry_lines(entries: Sequence[EntryView]) -> Iterator[str]:
     for entry in entries:
-        yield from (f"- {_when(entry.at)} (event {entry.sequence}): {inline(entry.what)}", "")
+        yield from (f"- {when(entry.at)} (event {entry.sequence}): {inline(entry.what)}", "")
         yield from (f"  {line}" for line in _findings(entry.findings))
         if entry.findings:
             yield ""
@@ -259,7 +217,7 @@ def _entries(entries: Sequence[EntryView]) -> Iterator[str]:
             yield from (block(entry.detail), "")
 
 
-def _evidence(evidence: EvidenceView) -> Iterator[str]:
+def evidence_lines(evidence: EvidenceView) -> Iterator[str]:
     yield from (f"From {inline(evidence.source)}:", "", block(evidence.summary), "")
     yield from _findings(evidence.findings)
     if evidence.findings:
@@ -272,6 +230,6 @@ def _findings(findings: Sequence[FindingView]) -> Iterator[str]:
         yield f"- {finding.severity}: {inline(finding.rule)}{place}: {inline(finding.message)}"
 
 
-def _when(at: int) -> str:
+def when(at: int) -> str:
     """Unix seconds as a UTC date, empty for 0."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else ""
