@@ -84,7 +84,7 @@ def test_evidence_reaches_the_next_attempt(lab: Lab) -> None:
 BAD = {
     "fails": (
         ("do: write src/half.txt half", "do: exit 3"), Cause.REQUIRES_HUMAN_REVIEW, "failed",
-        "ended with exit code 3: the agent gives up",
+        "ended with exit code 3; its last output: the agent gives up",
     ),
     "changes nothing": (
         ("Think about it.",), Cause.REQUIRES_HUMAN_REVIEW, "empty", "changed nothing",

@@ -107,8 +107,18 @@ def test_the_prompt_comes_by_stdin_when_asked(tmp_path: Path, bench: Workbench) 
 @pytest.mark.parametrize(
     ("source", "more", "outcome", "note"),
     [
-        ("raise SystemExit('why not')", {}, Outcome.FAILED, "exit code 1: why not"),
-        ("raise SystemExit('\x1b[31mred')", {}, Outcome.FAILED, r"exit code 1: \x1b[31mred"),
+        (
+            "raise SystemExit('why not')",
+            {},
+            Outcome.FAILED,
+            "exit code 1; its last output: why not",
+        ),
+        (
+            "raise SystemExit('\x1b[31mred')",
+            {},
+            Outcome.FAILED,
+            r"exit code 1; its last output: \x1b[31mred",
+        ),
         ("import os; os.kill(os.getpid(), 9)", {}, Outcome.FAILED, "exit code 137"),
         ("input()", {"prompt": "file"}, Outcome.FAILED, "EOFError"),
         (

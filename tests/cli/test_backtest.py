@@ -11,11 +11,15 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from autopack.cli import verdicts as verdicts_room
 from autopack.cli.backtest import Told
+from autopack.core.backtest import RuleShare, Summary
+from autopack.core.run import Severity
 from tests.cli.world import PLAN, SETTINGS, World, contents
 
 KEYS = {
@@ -125,6 +129,27 @@ def test_the_text_tells_counts_rules_remedies_and_trees(odd: World) -> None:
                   "trees: 3 of 3 identical", "way: clone", "slowest", "empty-change"):  # fmt: skip
         assert words in shown
     assert backtest_refs(odd) == []
+
+
+def test_a_slow_rate_is_seconds_a_commit() -> None:
+    assert verdicts_room._rate(3 / 158) == "52.7 s a commit"
+    assert verdicts_room._rate(2.54) == "2.5 commits/s"
+
+
+def test_what_an_option_mends_is_told_apart_from_the_settings() -> None:
+    shares = [RuleShare(rule, Severity.REFUSE, 1, 1.0, "a" * 40, (), remedy)
+              for rule, remedy in (("ci-cancelled", "--seconds: more"), ("file-size", "[policy] x"))]  # fmt: skip
+    said = list(verdicts_room._remedies(cast("Summary", SimpleNamespace(rules=shares))))
+    assert [line for line in said if line.startswith("to have")] == [
+        "to have them taken, in autopack.toml:", "to have them taken, with an option of backtest:",
+    ]  # fmt: skip
+    assert said[-1].split() == ["ci-cancelled", "--seconds:", "more"]
+
+
+def test_a_config_that_is_not_there_is_named_once(odd: World) -> None:
+    said = odd.autopack("backtest", str(odd.repo), "--config", "/nope").stderr.decode()
+    assert "--config /nope: No such file or directory" in said
+    assert said.count("/nope") == 1
 
 
 def test_without_refusals_it_leaves_with_0_also_from_a_bare_repository(odd: World) -> None:

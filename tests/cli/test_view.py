@@ -10,7 +10,9 @@ from autopack.app.report import run_view
 from autopack.cli import view
 from autopack.core import event as ev
 from autopack.core.run import Cause, Evidence, Failure, Finding, Phase, Run, Stage, Step
+from autopack.settings import load_for_store
 from tests.app.test_report import log, run_of, spec
+from tests.cli.world import World
 
 LONG = "the builder failed: ended with exit code 7: step one\n" + "\n".join(
     f"line {number}: {'x' * 100}" for number in range(10)
@@ -52,6 +54,41 @@ def test_every_failed_phase_tells_its_summary_in_full_once(evidence: Evidence) -
     ] == evidence.summary.splitlines()
     alone = shown(failed("F2", 2, evidence))
     assert all(alone.count(line) == 1 for line in evidence.summary.splitlines())
+
+
+def test_where_the_branch_stands_is_told_when_it_moved() -> None:
+    tip, other = "a" * 40, "b" * 40
+    run = run_view(run_of(Phase(spec("F1", 1), Step.COMPLETE), stage=Stage.DONE, tip=tip,
+                          delivered=tip))  # fmt: skip
+    same = "\n".join(view.lines(run, None, tip))
+    assert f"delivered up to {tip[:12]}" in same
+    assert f"..{run.branch}" in same
+    assert "now:" not in same
+    moved = "\n".join(view.lines(run, None, other))
+    assert f"now: {run.branch} stands at {other[:12]}" in moved
+    assert f"next: git log --oneline {run.base_ref}..{tip[:12]}" in moved
+    assert f"now: {run.branch} is not there" in "\n".join(view.lines(run, None, ""))
+
+
+def test_the_branch_is_looked_at_where_the_run_delivered_it(world: World) -> None:
+    tip = world.toy()
+    loaded = load_for_store(world.repo, world.env)
+    run = run_view(run_of(Phase(spec("F1", 1), Step.COMPLETE), tip=tip, delivered=tip))
+    run = dataclasses.replace(run, repository=str(world.repo))
+    assert view.branch_now(loaded, run) == ""
+    world.git("branch", run.branch)
+    assert view.branch_now(loaded, run) == tip
+    assert view.branch_now(loaded, dataclasses.replace(run, repository="/gone")) is None
+
+
+def test_the_table_is_whole_where_nobody_measures_lines() -> None:
+    reason = f"the environment refused {'x' * 200} end"
+    run = run_view(run_of(failed("F2", 2, None, reason), stage=Stage.DONE))
+    assert not [
+        line for line in view.lines(run, None) if line.startswith("  F2") and reason in line
+    ]
+    (row,) = (line for line in view.lines(run, None, None, 1000) if line.startswith("  F2"))
+    assert row.endswith(reason)
 
 
 def test_no_header_stands_alone() -> None:

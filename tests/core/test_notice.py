@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -41,6 +42,14 @@ ONCE = (
     NoticeKind.BUDGET_CI_RUNS,
     NoticeKind.RUN_ENDED,
 )
+
+
+def test_a_run_that_landed_nothing_delivered_nothing() -> None:
+    run = replace(machine.create(SPEC).run, stage=Stage.DONE, pending=())
+    happened = Happened(RunCreated(SPEC), at=1)
+    (end,) = (each for each in notices(replace(run, stage=Stage.WORKING), happened, run)
+              if each.kind is NoticeKind.RUN_ENDED)  # fmt: skip
+    assert json.loads(cloud_event(end))["data"]["delivered"] is False
 
 
 def told(walked: Walk) -> list[Notice]:

@@ -203,7 +203,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        raise OperatorFault(f"--config {path}: {fault}", "name a readable TOML file") from fault
+        said = fault.strerror if isinstance(fault, OSError) else f"not UTF-8: {fault}"
+        raise OperatorFault(f"--config {path}: {said}", "name a readable TOML file") from fault
 
 
 class Told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +57,9 @@ def salvage(
         phases: dict[str, list[Work]] = {}
         for each in works:
             phases.setdefault(each.work.phase_id, []).append(each.work)
-        patches = archive.export(phases, found.spec.base_commit, export.absolute())
+        patches = archive.export(
+            phases, found.spec.base_commit, Path(os.path.normpath(export.absolute()))
+        )
     if json:
         render.data(_wire(found, works, left, refused, patches))
     else:
@@ -135,7 +138,7 @@ def _lines(
         shown = ", ".join(each.files[:FILES_TOLD]) or "no file"
         more = len(each.files) - FILES_TOLD
         lines += [
-            f"{work.phase_id} {work.name}: {each.why}",
+            f"{work.phase_id} {work.name}: {' '.join(each.why.split())}",
             f"    {work.ref} ({work.commit[:12]}) on {work.parent[:12]}",
             f"    {shown}" + (f" and {more} more" if more > 0 else ""),
         ]

@@ -108,7 +108,7 @@ def _head(report: Report, summary: Summary) -> Iterator[str]:
     yield f"  policy: {report.policy}"
     ci = f"run, sandbox {report.sandbox}" if report.ci else "not run"
     yield f"  order: {ORDER}; way: {report.way}; CI: {ci}"
-    rate = f"{report.per_second:.1f} commits/s" if done else "nothing replayed"
+    rate = _rate(report.per_second) if done else "nothing replayed"
     yield f"  {report.seconds:.1f} s ({rate}), fetched in {report.fetch_seconds:.1f} s"
     if done < report.last:
         why = "interrupted" if report.interrupted else "the machine failed"
@@ -136,9 +136,17 @@ def _rules(report: Report, summary: Summary) -> Iterator[str]:
 def _remedies(summary: Summary) -> Iterator[str]:
     if not summary.rules:
         return
-    yield from ("", "to have them taken, in autopack.toml:")
-    rows = [(f"  {rule.rule}", rule.remedy) for rule in summary.rules]
-    yield from render.table(("", ""), rows)[1:]
+    flags = [rule for rule in summary.rules if rule.remedy.startswith("--")]
+    settings = [rule for rule in summary.rules if rule not in flags]
+    for where, rules in (("in autopack.toml", settings), ("with an option of backtest", flags)):
+        if rules:
+            yield from ("", f"to have them taken, {where}:")
+            yield from render.table(("", ""), [(f"  {r.rule}", r.remedy) for r in rules])[1:]
+
+
+def _rate(per_second: float) -> str:
+    slow = 0 < per_second < 1
+    return f"{1 / per_second:.1f} s a commit" if slow else f"{per_second:.1f} commits/s"
 
 
 def _refused(report: Report) -> Iterator[str]:

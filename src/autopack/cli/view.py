@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -72,11 +73,25 @@ def view_run(run_id: str, *, as_json: bool) -> None:
         found = loaded_run(store, run_id)
         run, places = looked_at(loaded, store, found)
         _make_again(loaded, store, found, places)
+    stands = branch_now(loaded, run)
     if as_json:
-        render.data({"run": wire.detail(run, places)})
+        render.data({"run": wire.detail(run, places) | {"branch_now": stands}})
     else:
-        render.out(*lines(run, places))
+        cell = CELL_CHARS_MAX if sys.stdout.isatty() else sys.maxsize
+        render.out(*lines(run, places, stands, cell))
         _tell_idle(loaded, [] if run.ended else [run_id])
+
+
+def branch_now(loaded: Loaded, run: RunView) -> str | None:
+    """The commit of the run's branch in the user's repository, empty: no branch; None: unknown."""
+    folder = Path(run.repository)
+    if not run.delivered or not folder.is_dir():
+        return None
+    ref = f"refs/heads/{run.branch}"
+    with suppress(Fault, OSError):
+        found = wiring.git(loaded).run("for-each-ref", "--format=%(objectname)", ref, cwd=folder)
+        return found.stdout.decode().strip() if found.ok else None
+    return None
 
 
 def supervised(loaded: Loaded) -> bool:
@@ -129,8 +144,11 @@ def summary(run: RunView, places: Places | None) -> list[str]:
     return [*said, *_delivery(run), f"  next: {next_step(run)}"]
 
 
-def next_step(run: RunView, *, viewed: bool = False) -> str:
-    """The command that most likely comes next; `viewed`: the reader has `run view` before him."""
+def next_step(run: RunView, *, viewed: bool = False, stands: str | None = None) -> str:
+    """The command that most likely comes next; `viewed`: the reader has `run view` before him.
+
+    `stands`: as `branch_now` tells; a branch that is elsewhere would show something else.
+    """
     if not run.ended:
         return f"autopack run watch {run.run_id}"
     if run.failure:
@@ -141,16 +159,22 @@ def next_step(run: RunView, *, viewed: bool = False) -> str:
     if run.undelivered:
         first = "what is said above; then " if "`git " in run.delivery_refusal else ""
         return f"{first}autopack run deliver {run.run_id}"
-    return f"git log --oneline {run.base_ref}..{run.branch}"
+    moved = stands is not None and stands != run.delivered
+    return f"git log --oneline {run.base_ref}..{run.delivered[:12] if moved else run.branch}"
 
 
-def lines(run: RunView, places: Places | None) -> list[str]:
-    """The whole run as text."""
+def lines(
+    run: RunView,
+    places: Places | None,
+    stands: str | None = None,
+    cell_chars_max: int = CELL_CHARS_MAX,
+) -> list[str]:
+    """The whole run as text; `stands` as `branch_now` tells."""
     duration, at_a_time = run.budget("duration"), count(run.parallel_max, "phase")
     shown = [
         *_head(run),
-        *_delivery(run),
-        f"  next: {next_step(run, viewed=True)}",
+        *_delivery(run, stands),
+        f"  next: {next_step(run, viewed=True, stands=stands)}",
         "",
         f"repository {run.repository}, base {run.base_ref} ({run.base_commit[:12]})",
         f"builder {run.builder}, auditor {run.auditor or 'none'}, sandbox {run.sandbox}",
@@ -168,13 +192,13 @@ def lines(run: RunView, places: Places | None) -> list[str]:
                 if phase.attempt
                 else count(phase.attempts_used, "attempt"),
                 f"{phase.tokens_spent:,} tokens",
-                _cell(_reason(run, phase)),
+                _cell(_reason(run, phase), cell_chars_max),
             )
             for phase in tier.phases
         ]
         shown += render.table(("",) * 5, rows)[1:]
     for phase in run.phases:
-        shown += _story(run, phase)
+        shown += _story(run, phase, cell_chars_max)
     shown += _issues(run)
     return [*shown, *_where(run, places)]
 
@@ -206,13 +230,16 @@ def _head(run: RunView) -> Iterator[str]:
         yield from quoted("\n".join(rest))
 
 
-def _delivery(run: RunView) -> Iterator[str]:
+def _delivery(run: RunView, stands: str | None = None) -> Iterator[str]:
     if run.delivery_refusal and run.undelivered:
         first, *rest = run.delivery_refusal.splitlines()
         yield f"  not delivered: {first}"
         yield from quoted("\n".join(rest))
     elif run.delivered:
-        yield f"  branch: {run.branch} at {run.delivered[:12]}"
+        yield f"  branch: {run.branch}, delivered up to {run.delivered[:12]}"
+    if stands is not None and stands != run.delivered:
+        where = f"stands at {stands[:12]}" if stands else "is not there"
+        yield f"  now: {run.branch} {where} in {run.repository}"
 
 
 def _culprit(run: RunView) -> PhaseView | None:
@@ -221,14 +248,14 @@ def _culprit(run: RunView) -> PhaseView | None:
     return next((phase for phase in run.phases if failed and phase.phase_id == failed), None)
 
 
-def _story(run: RunView, phase: PhaseView) -> Iterator[str]:
+def _story(run: RunView, phase: PhaseView, cell_chars_max: int) -> Iterator[str]:
     """Why a phase's last attempt did not land, in full where nothing above is; what is kept."""
     if not phase.failure and not phase.evidence:
         return
     above = run.failure.reason if run.failure else ""
     summary = phase.evidence.summary if phase.evidence else ""
     reason = _reason(run, phase) if phase.failure else ""
-    if (summary and summary in reason) or _cell(reason) == reason:
+    if (summary and summary in reason) or _cell(reason, cell_chars_max) == reason:
         reason = ""  # told by the evidence, or by the table
     told = [line for text in (reason, summary) if text not in above for line in quoted(text)]
     told += [f"    {_finding(each)}" for each in _findings(phase)]
@@ -301,9 +328,9 @@ def _first_line(text: str) -> str:
     return next((line for line in text.splitlines() if line.strip()), "")
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, chars_max: int) -> str:
     line = _first_line(text)
-    return line if len(line) <= CELL_CHARS_MAX else f"{line[: CELL_CHARS_MAX - 1]}…"
+    return line if len(line) <= chars_max else f"{line[: chars_max - 1]}…"
 
 
 def _row(run: RunView) -> tuple[str, ...]:

@@ -221,7 +221,7 @@ def _facts(kind: NoticeKind, run: Run) -> dict[str, object]:
         },
         "tokens": {"spent": run.tokens_spent, "cap": spec.token_cap},
         "seconds": {"active": round(run.active_seconds), "cap": spec.duration_seconds_max},
-        "delivered": not run.undelivered,
+        "delivered": bool(run.snapshots) and not run.undelivered,
     }
     if kind is NoticeKind.BUDGET_CI_RUNS:
         facts["ci_runs"] = {

@@ -77,7 +77,7 @@ class CommandAgent:
     name: str = ""
 
     def check(self, *, fenced: bool, prepares: bool) -> str:
-        """A doubt about its program; ProgramMissing, or NotShown where the fence hides a path of it.
+        """A doubt about its program; ProgramMissing, or NotShown where the fence hides a path.
 
         `fenced`: a sandbox hides the rest of the machine. `prepares`: the run makes an environment,
         whose programs are not there yet.
@@ -209,7 +209,8 @@ def _outcome(finished: Finished, limits: Limits, name: str) -> tuple[Outcome, st
         return outcome, note if value is None else f"{note} = {value:,} ([agents.{name}])"
     said = (finished.stderr or finished.stdout)[-NOTE_CHARACTERS_MAX:].decode(errors="replace")
     shown = said.replace("\x1b", r"\x1b")  # what only drives a terminal must not pass for words
-    return Outcome.FAILED, f"ended with exit code {finished.exit_code}: {shown}"
+    words = f"; its last output: {shown}" if shown.strip() else ""
+    return Outcome.FAILED, f"ended with exit code {finished.exit_code}{words}"
 
 
 def _charged(

@@ -74,10 +74,11 @@ def _read(path: Path) -> str:
     except OSError as fault:
         what = f"the secret_file {path} cannot be read: {fault.strerror}"
         raise OperatorFault(what, "make it, for its owner only (chmod 600)") from fault
+    seen = os.fstat(handle)
+    if not stat.S_ISREG(seen.st_mode):  # a folder cannot even be wrapped
+        os.close(handle)
+        raise OperatorFault(f"the secret_file {path} is no file", "name one with the secret")
     with os.fdopen(handle, "rb") as file:
-        seen = os.fstat(handle)
-        if not stat.S_ISREG(seen.st_mode):
-            raise OperatorFault(f"the secret_file {path} is no file", "name one with the secret")
         if seen.st_mode & 0o077:
             what = f"the secret_file {path} is open to others (mode {seen.st_mode & 0o777:04o})"
             raise OperatorFault(what, f"chmod 600 {path}")

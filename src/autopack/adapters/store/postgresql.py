@@ -132,15 +132,12 @@ class PostgresqlDatabase:
         return engine
 
     def check(self, connection: Connection) -> None:
-        """See that the server is new enough, can hold what we write, and nobody else lives there."""
+        """See that the server is new enough, can hold our text, and nobody else lives there."""
         version = connection.dialect.server_version_info or (0,)
         if int(version[0]) < SERVER_VERSION_MIN:
             told = ".".join(map(str, version))
             what = f"{self} is PostgreSQL {told}; Autopack needs {SERVER_VERSION_MIN} or newer"
             raise EnvironmentFault(what, "upgrade the server or name another")
-
-    def prepare_tables(self, connection: Connection) -> None:
-        """See that the server can hold what we write, and that nobody else lives there."""
         names = inspect(connection).get_table_names()
         if names and not any(name.startswith(PREFIX) for name in names):
             what = f"{self} has tables of another application: {', '.join(sorted(names)[:3])}"
