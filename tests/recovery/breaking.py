@@ -99,6 +99,54 @@ def _hook(step: str, given: tuple[Any, ...]) -> None:
             raise OSError(number, os.strerror(number), None if programs else told)
 
 
+@contextmanager
+def broken_writes(breaker: Breaker, root: Path) -> Iterator[None]:
+    """New files below `root` can be opened, and what is written to them meets a full disk.
+
+    A second try of the same file finds room.
+    """
+    full: list[Path] = []
+
+    def hook(step: str, given: tuple[Any, ...]) -> None:
+        if step != "open" or not _below(os.fsencode(root), given) or not _makes(given):
+            return
+        path = Path(os.fsdecode(given[0]))
+        if path in full and path.is_symlink():
+            path.unlink()
+        elif (
+            path.is_absolute()
+            and not os.path.lexists(path)
+            and breaker.breaks(str(path), form(str(path), str(root)))
+        ):
+            path.symlink_to("/dev/full")
+            full.append(path)
+
+    with told_of_steps(hook):
+        yield
+    for path in full:
+        if path.is_symlink():
+            path.unlink()
+
+
+_told: list[Callable[[str, tuple[Any, ...]], None]] = []
+
+
+@contextmanager
+def told_of_steps(hook: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
+    """The interpreter tells `hook` of each of its steps, just before the system is asked."""
+    sys.addaudithook(lambda step, given: hook(step, given) if hook in _told else None)
+    _told.append(hook)
+    try:
+        yield
+    finally:
+        _told.remove(hook)
+
+
+def _makes(given: tuple[Any, ...]) -> bool:
+    """Whether an opening may make a file."""
+    return isinstance(given[2], int) and bool(given[2] & os.O_CREAT)
+
+
 def _below(root: bytes, given: tuple[Any, ...]) -> bool:
     """A path below the root; one that is not absolute is relative to a folder that was opened."""
     if not given or not isinstance(given[0], str | bytes | os.PathLike):
