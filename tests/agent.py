@@ -66,6 +66,11 @@ for only, verb, rest in re.findall(r"^do(?: (\d+))?: (\w+) ?(.*)$", prompt, re.M
                 file.write(os.urandom(1 << 16))
     elif verb == "tokens":
         Path(os.environ["AUTOPACK_USAGE_FILE"]).write_text(json.dumps({"tokens": int(rest)}))
+    elif verb == "issues":  # what it doubts, as the plan words it
+        Path(os.environ["AUTOPACK_ISSUES_FILE"]).write_text(rest)
+    elif verb == "flood":  # an issue whose description has so many characters
+        told = [{"issue_key": "flood", "description": "x" * int(rest)}]
+        Path(os.environ["AUTOPACK_ISSUES_FILE"]).write_text(json.dumps(told))
     elif verb == "hang" and not Path(__file__).with_name("go").exists():
         # for one child, in a session of its own, which a killed group does not reach
         subprocess.run(["sleep", rest], start_new_session=True, check=False)
