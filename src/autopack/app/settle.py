@@ -20,11 +20,10 @@ from autopack.core.strategy import (
 
 if TYPE_CHECKING:
     from autopack.app.rulesets import Current
-    from autopack.app.start import Wish
     from autopack.core.project import RunSettings
 
 
-def settled(wish: Wish, project: RunSettings, ruleset: Ruleset) -> RunSettings:
+def settled(wish: RunSettings, project: RunSettings, ruleset: Ruleset) -> RunSettings:
     """Wishes over the project's settings over its ruleset."""
     minutes = project.duration_minutes_max or ruleset.run_max_duration_minutes
     safety = wish.safety_profile or project.safety_profile or ruleset.default_safety_profile

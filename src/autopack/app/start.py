@@ -114,6 +114,18 @@ class Wish:
     phases_max: int | None = None
     duration_minutes_max: int | None = None
 
+    @property
+    def settings(self) -> RunSettings:
+        """What of it a project may say, too."""
+        return RunSettings(
+            safety_profile=self.safety_profile,
+            on_phase_failure=self.on_phase_failure,
+            parallel_max=self.parallel_max,
+            token_cap=self.token_cap,
+            phases_max=self.phases_max,
+            duration_minutes_max=self.duration_minutes_max,
+        )
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -160,7 +172,7 @@ def new_run(
     base, commit = find_base(source, wish.base)
     project = read_project(source, base, commit)
     found = rulesets(project.project_id)
-    settings = settled(wish, project.run, found.ruleset)
+    settings = settled(wish.settings, project.run, found.ruleset)
     problems: list[str] = []
     safety = safety_of(settings)
     defaults = PlanOptions()

@@ -47,6 +47,8 @@ PROTECTED: Final = (
     ".gemini/", ".cursor/", ".cursorrules", ".cursorignore", ".windsurf/", ".windsurfrules",
     ".aider*", ".continue/", ".clinerules", ".roo/", ".goosehints", ".agents/", ".amp/", ".kiro/",
     ".junie/", ".vscode/", ".idea/", ".zed/", ".devcontainer/", ".devcontainer.json", ".envrc",
+    # what rules the next run, once a branch is checked out
+    "/.autonomous_runs/",
 )  # fmt: skip
 """Paths whose change needs an auditor: gitignore patterns, matched without regard to case."""
 PROTECTED_FOLDED: Final = tuple(pattern.casefold() for pattern in PROTECTED)
