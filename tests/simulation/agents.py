@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autopack.app.agents import (
@@ -24,6 +24,7 @@ from autopack.app.ports import (
 )
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CiVerdict, Outcome, Recommendation
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
 from autopack.core.spec import (
     RunSpec,
 )
@@ -33,6 +34,8 @@ SURPLUS_MAX = 50
 """Tokens that one answer may pass what it was allowed."""
 CONFLICTING = 0.2
 """How often a work also changes what all of them may change."""
+DOUBTING = 0.2
+"""How often an agent reports an issue."""
 SHARED = "shared.txt"
 PROTECTED = "AGENTS.md"
 
@@ -43,6 +46,8 @@ class Ledger:
 
     made: int = 0
     finished: dict[tuple[str, str], set[bytes]] = field(default_factory=dict)
+    reported: dict[bytes, tuple[IssueReport, ...]] = field(default_factory=dict)
+    """What was doubted of each work."""
 
     def work(self) -> bytes:
         """The content of the next work."""
@@ -70,10 +75,15 @@ class Agents:
     calm: bool = False
 
     def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built:
-        """One attempt, or whatever the seed has in mind instead."""
+        """One attempt, or whatever the seed has in mind instead; with what it doubts."""
         self.meanwhile()
-        phase_id = attempt.phase.phase_id
         work = self.ledger.work()
+        self.ledger.reported[work] = self._doubts(IssueSource.SELF_DOUBT)
+        built = self._build(attempt, clone, cancel, work)
+        return replace(built, issues=self.ledger.reported[work])
+
+    def _build(self, attempt: Attempt, clone: Clone, cancel: Cancel, work: bytes) -> Built:
+        phase_id = attempt.phase.phase_id
         patch = new_file(work_path(phase_id), work)
         tokens = self._tokens(attempt.tokens_max)
         if cancel.is_set():
@@ -106,8 +116,11 @@ class Agents:
         return Built(Outcome.SUBMITTED, tokens, patch=patch + new_file(PROTECTED, work))
 
     def audit(self, task: AuditTask, clone: Clone, cancel: Cancel) -> Audited:
-        """A verdict, sometimes with a patch."""
+        """A verdict, sometimes with a patch and with issues."""
         self.meanwhile()
+        return replace(self._audit(task, cancel), issues=self._doubts(IssueSource.AUDITOR))
+
+    def _audit(self, task: AuditTask, cancel: Cancel) -> Audited:
         tokens = self._tokens(task.tokens_max)
         if cancel.is_set():
             return Audited(Recommendation.INVALID, tokens, "cancelled")
@@ -140,10 +153,19 @@ class Agents:
         if cancel.is_set():
             return Tested(CiVerdict.CANCELLED)
         if not self._badly():
-            return Tested(CiVerdict.PASS, tests_run=1, cached=self.rng.random() < 0.1)
+            green = task.watched if self.rng.random() < 0.5 else ()
+            cached = self.rng.random() < 0.1
+            return Tested(CiVerdict.PASS, tests_run=1, cached=cached, passed=green)
         if self.rng.random() < 0.1:
             return Tested(CiVerdict.INFRA, error="the disk is full")
         return Tested(self.rng.choice([*CiVerdict]), tests_run=1)
+
+    def _doubts(self, source: IssueSource) -> tuple[IssueReport, ...]:
+        """One issue now and then; few keys, so that they meet again."""
+        if self.calm or self.rng.random() >= DOUBTING:
+            return ()
+        severity = self.rng.choice([None, *IssueSeverity])
+        return (IssueReport(f"issue_{self.rng.randint(1, 3)}", source, severity=severity),)
 
     def _badly(self) -> bool:
         return not self.calm and self.rng.random() < self.misbehave

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from autopack.app.ports import Store
@@ -9,6 +10,7 @@ from autopack.core import machine
 from autopack.core.command import Land, Test
 from autopack.core.event import (
     AttemptEnded,
+    AuditEnded,
     CandidateTested,
     CiVerdict,
     CommandFailed,
@@ -81,6 +83,9 @@ class Watch:
         need(commit.parent == made.parent, f"{ref} has another parent than its candidate says")
         need(commit.tree == made.tree, f"{ref} has another tree than its candidate says")
         need(self._work_in(run, event.phase_id, made.commit), f"{ref} is not finished work")
+        work = self.repository.read(made.commit, work_path(event.phase_id)) or b""
+        doubted = self.ledger.reported.get(work.removesuffix(b"\n"))
+        need(event.issues == doubted, f"{ref}: its issues are not those of its builder")
 
     def _work_in(self, run: Run, phase_id: str, commit: str) -> bool:
         found = self.repository.read(commit, work_path(phase_id))
@@ -148,6 +153,7 @@ class Watch:
         known = {run.tip, *self._untold(run)}
         need(branch in known, f"{run_id} ended at another commit than its branch")
         self._landings(run)
+        self._issues(run, log)
 
     def _landings(self, run: Run) -> None:
         landed = [snapshot.phase_id for snapshot in run.snapshots]
@@ -170,6 +176,19 @@ class Watch:
             need(inside, f"{phase.phase_id} landed and is not in the branch")
             there = self._work_in(run, phase.phase_id, run.tip)
             need(there, f"{phase.phase_id} landed and its work is not in the branch")
+
+    def _issues(self, run: Run, log: list[Happened]) -> None:
+        """Each phase keeps what its events reported, as often, beside the tests it left red."""
+        told: Counter[tuple[str, str]] = Counter()
+        for event in (happened.event for happened in log):
+            if isinstance(event, AttemptEnded | AuditEnded):
+                told.update((event.phase_id, report.issue_key) for report in event.issues)
+        kept = {
+            (phase.phase_id, found.issue_key): found.occurrence_count
+            for phase in run.phases
+            for found in phase.issues
+        }
+        need(kept == told, f"{run.run_id} keeps the issues {kept}, was told of {dict(told)}")
 
     def delivered(self, run_id: str) -> None:
         """When nothing was in the way of a delivery."""

@@ -11,7 +11,7 @@ from autopack.core.spec import (
     RunSpec,
     SafetyProfile,
 )
-from tests.core.walk import phase_spec, run_spec
+from tests.core.walk import KNOWN, phase_spec, run_spec
 
 
 def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
@@ -52,4 +52,5 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
         conflicts_max=rng.randint(0, 2),
         reapplies_max=rng.choice([1, 100, 100]),
         parks_max=rng.randint(0, 3),
+        known_issues=rng.choice([(), (KNOWN,)]),
     )
