@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.wrapper import Git
 from autopack.app.ports import Clone, Refused
 from autopack.core.event import GateVerdict
+from autopack.core.ids import snapshot_tag
 from autopack.core.policy import Rules, judge, verdict
 from autopack.core.run import Finding
 from autopack.process.runner import run as run_git
@@ -27,6 +29,7 @@ from tests.repos import ENVIRONMENT, LIMITS, git, refs, user_repository
 MEMORY = Path("/dev/shm")
 SECRET = b"outside of every tree\n"
 BRANCH = "autonomous/r1"
+KEPT = "refs/autopack/r1"
 FILES: dict[str, str | bytes] = {
     "README.md": "a project\n",
     "src/app.py": "def one():\n    return 1\n",
@@ -172,6 +175,28 @@ class Ground:
         """Whether the supervisor's repository holds this content (nothing packs here)."""
         oid = blob_id(content)
         return (self.repository.folder / "objects" / oid[:2] / oid[2:]).exists()
+
+    def landed(self, tree: str) -> None:
+        """A tree all the way into a user's repository: no ref but the run's is written there."""
+        target = self.root / "target"
+        git(self.root, "clone", "-q", "--no-local", os.fspath(self.user), os.fspath(target))
+        before = refs(target)
+        start = refs(self.repository.folder)
+        candidate = self.repository.commit(tree, self.base, "a change", 1, f"{KEPT}/F1/1")
+        tag = snapshot_tag("r1", "T1", "F1")
+        stands = self.repository.land(BRANCH, candidate, self.base, tag, "green", 1)
+        assert stands == candidate
+        assert not self.repository.deliver(os.fspath(target), "r1", candidate, "")
+        after = refs(target)
+        run_refs = {f"refs/heads/{BRANCH}", f"refs/tags/{tag}"}
+        assert {ref for ref in after if after[ref] != before.get(ref)} == run_refs
+        assert before.items() <= after.items()
+        assert self.entries(candidate) == self.entries(tree)
+        git(target, "fsck", "--strict", "--no-progress")
+        git(self.repository.folder, "update-ref", f"refs/heads/{BRANCH}", self.base)
+        for ref in refs(self.repository.folder).keys() - start.keys():
+            git(self.repository.folder, "update-ref", "-d", ref)
+        shutil.rmtree(target)
 
     def check(self) -> None:
         """The user's repository is byte for byte as it was and passes fsck; no ref is new."""
