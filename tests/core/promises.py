@@ -48,6 +48,7 @@ def keeps_promises(before: Run, after: Run, surplus_max: int) -> None:
     _keeps_counters(after)
     _keeps_tokens(after, surplus_max)
     _keeps_order(before, after)
+    _keeps_tiers(before, after)
     _keeps_commands(after)
     _keeps_snapshots(before, after)
     _keeps_queue(after)
@@ -107,6 +108,31 @@ def _keeps_order(before: Run, run: Run) -> None:
     }
     if run.stage is Stage.STOPPING:
         assert not started, "nothing starts in a run that stops"
+
+
+def _keeps_tiers(before: Run, run: Run) -> None:
+    """Caps and tolerances, counted another way than `core.tier` counts them."""
+    order = {tier.tier_id: tier.tier_index for tier in run.spec.tiers}
+    unclean: list[int] = []
+    for tier in tiers(run):
+        spec, mine = tier.spec, [p for p in run.phases if p.spec.tier_id == tier.spec.tier_id]
+        over = sum(p.tokens_spent for p in mine) > spec.token_cap
+        over |= sum(p.ci_runs_used for p in mine) > spec.ci_run_cap
+        assert (spec.tier_id in run.tier_caps_hit) == over
+        keys = {issue.issue_key for phase in mine for issue in phase.issues}
+        assert tier.minor_issues + tier.major_issues == len(keys)
+        if spec.minor_issues_max is not None:
+            over |= tier.minor_issues > spec.minor_issues_max
+            over |= tier.major_issues > spec.major_issues_max
+        assert (tier.cleanliness is Cleanliness.NOT_CLEAN) == over
+        if over and all(phase.step in FINAL_STEPS for phase in mine):
+            unclean.append(spec.tier_index)
+    if run.spec.safety_profile is not SafetyProfile.SAFETY_CRITICAL or not unclean:
+        return
+    for old, phase in zip(before.phases, run.phases, strict=True):
+        began = old.step is Step.QUEUED and phase.step not in {Step.QUEUED, Step.SKIPPED}
+        later = order[phase.spec.tier_id] > min(unclean)
+        assert not (began and later), f"{phase.phase_id} began after a tier that is not clean"
 
 
 def _keeps_commands(run: Run) -> None:
