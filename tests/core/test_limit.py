@@ -119,6 +119,14 @@ def test_a_tier_that_passes_its_cap_with_its_last_answer_ends_the_run() -> None:
     assert run.phase("P2").skipped_because == "the run stopped"
 
 
+def test_a_tier_that_ends_with_a_skipped_phase_is_judged_before_the_next_one() -> None:
+    unreachable = replace(phase_spec("P2", "T1", 2), needs=("P1",))
+    spec = replace(TWO_TIERS, phases=(phase_spec("P1"), unreachable, phase_spec("P3", "T2", 3)))
+    run = drive(tiers(spec, tokens=1000), EMPTY, AttemptEnded("P1", 2, Outcome.FAILED, 1001))
+    assert run.ended
+    assert [phase.step for phase in run.phases] == [Step.FAILED, Step.SKIPPED, Step.SKIPPED]
+
+
 def test_a_tier_over_its_tolerance_ends_the_run() -> None:
     report = IssueReport("k", IssueSource.SELF_DOUBT, "doubt", severity=IssueSeverity.MAJOR)
     told = replace(made(), issues=(report,))

@@ -19,9 +19,9 @@ def schedule(run: Run) -> Run:
     if run.stage is Stage.WORKING:
         run = landing.move(run)
     if run.stage is Stage.WORKING:  # a landing that cannot be may stop the run
-        run = _judge_tiers(run)
+        run = _judge_tiers(_skip_unreachable(run))  # a tier may end with what it skips
     if run.stage is Stage.WORKING:
-        run = _start_ready(_skip_unreachable(run))
+        run = _start_ready(run)
     if run.stage is Stage.STOPPING:
         run = _wind_down(run)
     if run.stage is Stage.WORKING and all(phase.step in FINAL_STEPS for phase in run.phases):
