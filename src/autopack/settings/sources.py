@@ -29,6 +29,7 @@ from autopack.core.reader import (
     line_of,
 )
 from autopack.core.words import nearest, syntax_fault
+from autopack.settings import trees
 from autopack.settings.database import without_password
 from autopack.settings.folders import Folders, at_home, folders_of, xdg
 from autopack.settings.model import (
@@ -68,7 +69,7 @@ class Loaded:
             shown["notify"][name]["url"] = target.shown_url
         return [
             (key, "***" if ".env." in key else value, self.origins.get(key, "default"))
-            for key, value in _leaves(shown)
+            for key, value in trees.leaves(shown)
         ]
 
 
@@ -156,8 +157,8 @@ def _load(
     for source in sources:
         if source.variables:
             _as_named(source, merged)
-        _merge(merged, source.tree)
-        origins |= dict.fromkeys(_keys(source.tree), source.origin)
+        trees.merge(merged, source.tree)
+        origins |= dict.fromkeys(trees.keys(source.tree), source.origin)
     settings = _checked(merged, origins, {source.origin: source for source in sources})
     if own.problems:
         _add_project(own)
@@ -187,7 +188,7 @@ def _file(path: Path, home: Callable[[str], Path], *, user: bool) -> _Source:
             if user:
                 source.wrong(key, f"[{key}] belongs in a repository's {FILE_NAME}")
         elif key in USER_ONLY and not user:
-            for each in _named(key, table[key]):
+            for each in trees.named(key, table[key]):
                 source.wrong(each, NOT_HERE)
         elif key not in known:
             source.wrong(key, f"unknown key{_meant(key, known | PROJECT_KEYS)}")
@@ -231,23 +232,15 @@ def _place(source: _Source, folder: Path, home: Callable[[str], Path]) -> None:
     for key in ("runs_dir", "data_dir", "state_dir", "cache_dir"):
         if isinstance(tree.get(key), str) and tree[key]:
             tree[key] = placed(key, tree[key])
-    for name, agent in _tables(tree, "agents"):
+    for name, agent in trees.tables(tree, "agents"):
         if isinstance(agent.get("patches"), str):
             agent["patches"] = placed(f"agents.{name}.patches", agent["patches"])
         if isinstance(agent.get("read_only"), list):
             key = f"agents.{name}.read_only"
             agent["read_only"] = [placed(key, path) for path in agent["read_only"]]
-    for name, target in _tables(tree, "notify"):
+    for name, target in trees.tables(tree, "notify"):
         if isinstance(target.get("secret_file"), str):
             target["secret_file"] = placed(f"notify.{name}.secret_file", target["secret_file"])
-
-
-def _tables(tree: Mapping[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The tables by name below a key; what is no table is told elsewhere."""
-    found = tree.get(key)
-    for name, table in found.items() if isinstance(found, dict) else ():
-        if isinstance(table, dict):
-            yield name, table
 
 
 def _dotenv(path: Path) -> _Source:
@@ -330,7 +323,7 @@ def _variables(source: _Source, variables: Mapping[str, str]) -> _Source:
 def _as_named(source: _Source, merged: Mapping[str, Any]) -> None:
     """Variables have no case: below `agents` they mean the name that a file writes, in its case."""
     for key in ("agents", "notify"):
-        written = {name.lower(): name for name, _ in _tables(merged, key)}
+        written = {name.lower(): name for name, _ in trees.tables(merged, key)}
         given = source.tree.get(key)
         for name in list(given) if isinstance(given, dict) else ():
             meant = written.get(name, name)
@@ -375,36 +368,6 @@ def _agent_keys(agents: object) -> Iterator[tuple[str, str]]:
         if isinstance(agent, dict) and agent.get("type", "command") in BUILT_IN_AGENTS:
             for key in sorted(agent.keys() - known):
                 yield f"agents.{name}.{key}", f"unknown key{_meant(key, known)}"
-
-
-def _merge(into: dict[str, Any], tree: Mapping[str, Any]) -> None:
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = dict(value) if isinstance(value, Mapping) else value
-
-
-def _named(key: str, value: object) -> list[str]:
-    """The tables below a key, or the key itself."""
-    return [f"{key}.{name}" for name in value] if isinstance(value, dict) and value else [key]
-
-
-def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Paths of all values, and of tables without any."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            yield from _keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _meant(word: str, known: set[str]) -> str:
