@@ -15,6 +15,7 @@ from autopack.adapters.agents.answers import (
     read_issues,
     read_verdict,
 )
+from autopack.adapters.agents.command import CommandAgent
 from autopack.adapters.agents.prompt import PROMPT_CHARACTERS_MAX, auditor_prompt, builder_prompt
 from autopack.adapters.agents.registry import AgentContext, load_agent, load_agents
 from autopack.app.ports import Clone
@@ -140,11 +141,12 @@ def test_a_verdicts_issues_are_the_auditors(tmp_path: Path) -> None:
     assert read_verdict(path).issues == ()
 
 
-def agent(folder: Path, bench: Workbench, source: str) -> tuple[object, Clone]:
+def agent(folder: Path, bench: Workbench, source: str) -> tuple[CommandAgent, Clone]:
     given = {"type": "command", "command": ["python", "-c", source]}
     work = folder / "clone"
     work.mkdir()
     made = load_agent("b", given, AgentContext(bench, {}, folder))
+    assert isinstance(made, CommandAgent)
     return made, Clone(work, "base", folder / "index")
 
 
@@ -153,19 +155,19 @@ WRITES = "import os\nopen(os.environ['AUTOPACK_ISSUES_FILE'], 'w').write({!r})\n
 
 def test_a_builder_reports_from_inside_its_fence(tmp_path: Path, bench: Workbench) -> None:
     it, work = agent(tmp_path, bench, WRITES.format(json.dumps([FULL])))
-    built = it.build(attempt(tmp_path), work, NEVER)  # type: ignore[attr-defined]
+    built = it.build(attempt(tmp_path), work, NEVER)
     assert (built.outcome, built.issues) == (Outcome.SUBMITTED, (TAKEN,))
 
 
 def test_a_failed_attempt_reports_too(tmp_path: Path, bench: Workbench) -> None:
     it, work = agent(tmp_path, bench, WRITES.format('[{"issue_key": "k"}]') + "raise SystemExit(1)")
-    built = it.build(attempt(tmp_path), work, NEVER)  # type: ignore[attr-defined]
+    built = it.build(attempt(tmp_path), work, NEVER)
     assert (built.outcome, built.issues) == (Outcome.FAILED, (SHORT,))
 
 
 def test_a_bad_file_fails_nothing_and_is_noted_in_the_log(tmp_path: Path, bench: Workbench) -> None:
     it, work = agent(tmp_path, bench, WRITES.format('[{"issue_key": "../k"}]'))
-    built = it.build(attempt(tmp_path), work, NEVER)  # type: ignore[attr-defined]
+    built = it.build(attempt(tmp_path), work, NEVER)
     assert (built.outcome, built.issues, built.error) == (Outcome.SUBMITTED, (), "")
     assert (
         "its issues file is ignored: issue 1: issue_key" in (tmp_path / "log/agent.log").read_text()
@@ -179,7 +181,7 @@ def test_an_auditor_has_no_issues_file(tmp_path: Path, bench: Workbench) -> None
         f"open(os.environ['AUTOPACK_VERDICT_FILE'], 'w').write({verdict!r})\n"
     )
     it, work = agent(tmp_path, bench, source)
-    audited = it.audit(audit_task(tmp_path), work, NEVER)  # type: ignore[attr-defined]
+    audited = it.audit(audit_task(tmp_path), work, NEVER)
     assert audited.recommendation is Recommendation.APPROVE, audited
     assert audited.issues == (IssueReport("k", IssueSource.AUDITOR),)
 

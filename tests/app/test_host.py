@@ -83,7 +83,9 @@ def host_of(
             logs=tmp_path / "logs",
         )
 
-    return Host(world_of, lambda _spec: files, lambda _run_id: iter(()), ended.append, lambda _run: None)
+    return Host(
+        world_of, lambda _spec: files, lambda _run_id: iter(()), ended.append, lambda _run: None
+    )
 
 
 def test_runs_of_one_repository_that_begin_together_share_one(tmp_path: Path) -> None:

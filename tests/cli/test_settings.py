@@ -351,6 +351,7 @@ def test_a_relative_folder_of_the_environment_is_refused_with_the_whole_path(wor
         "AUTOPACK_CACHE_DIR=/tmp/theirs", "AUTOPACK_RETENTION_DAYS=0", "AUTOPACK_SANDBOX=none",
         "AUTOPACK_DISK_RESERVE_BYTES=0",
     ],
+    ids=lambda line: line.partition("=")[0],
 )  # fmt: skip
 def test_a_dotenv_that_came_with_a_clone_takes_nothing_over(tmp_path: Path, line: str) -> None:
     repo, env = place(tmp_path)

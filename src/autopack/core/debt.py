@@ -130,9 +130,9 @@ def _task(entry: BacklogIssue) -> str:
 
 
 def pattern_of(path: str) -> str:
-    """A gitignore pattern that matches one file from the root, whatever its name holds."""
+    """A gitignore pattern for one file, whatever its name holds; one at the root matches below."""
     escaped = re.sub(r"([\\*?\[\]!#])", r"\\\1", path)
-    return "/" + re.sub(r" $", r"\\ ", escaped)
+    return re.sub(r" $", r"\\ ", escaped)
 
 
 def _free(name: str, taken: set[str]) -> str:

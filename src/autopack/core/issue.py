@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -113,18 +112,22 @@ class SeverityUpgrade:
     """A rule that makes issues major: every pattern that is not empty must match."""
 
     issue_key: str = ""
-    """A shell-style pattern, as `schema_*`."""
+    """A pattern in which `*` stands for anything, as `schema_*`."""
     category: str = ""
     task_category: str = ""
     source: str = ""
 
     def matches(self, report: IssueReport, task_category: str) -> bool:
         return (
-            fnmatchcase(report.issue_key, self.issue_key or "*")
+            _matches(self.issue_key or "*", report.issue_key)
             and self.category in ("", report.category)
             and self.task_category in ("", task_category)
             and self.source in ("", report.source.value)
         )
+
+
+def _matches(pattern: str, key: str) -> bool:
+    return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), key))
 
 
 def problem_of(report: IssueReport) -> str:
