@@ -176,6 +176,7 @@ def check_no_leftovers(root: Path) -> None:
     names = ("*.lock", "tmp_*", "*.partial", "*.autopack-tmp")
     left = [path for name in names for path in root.rglob(name)]
     ours = {root / "data" / "autopack.db.lock"}
+    ours |= {root / name / "supervisor.lock" for name in ("data", "state")}
     assert not set(left) - ours, left
 
 
