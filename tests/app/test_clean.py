@@ -270,9 +270,10 @@ def test_who_is_no_longer_alone_touches_nothing(ground: Ground) -> None:
         raise StoreAway("the lock is gone")
 
     house = replace(ground.house(), still_alone=lost)
-    for act in (lambda: keep_left(house), lambda: clean(house, alone=True, dry=False)):
-        with pytest.raises(StoreAway):
-            act()
+    with pytest.raises(StoreAway):
+        keep_left(house)
+    with pytest.raises(StoreAway):
+        clean(house, alone=True, dry=False)
     ground.left = []
     with pytest.raises(StoreAway):
         clean(house, alone=True, dry=False)

@@ -151,9 +151,12 @@ class TestSave:
         run, happened = walk()[2]
         told: list[tuple[str, int]] = []
 
+        def ask() -> None:
+            store.ask("r1", "cancel", "somebody")
+
         def within(transaction: Transaction) -> None:
             transaction.on_commit(lambda: told.append(("first", store.load("r1").version)))
-            transaction.on_commit(lambda: store.ask("r1", "cancel", "somebody"))
+            transaction.on_commit(ask)
             transaction.on_commit(lambda: told.append(("last", len(store.requests()))))
             assert not told
 

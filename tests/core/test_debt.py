@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ DRAFT = PlanDraft(
 )
 
 
-def aged(key: str = "old", *refs: str, **changes: object) -> BacklogIssue:
+def aged(key: str = "old", *refs: str, **changes: Any) -> BacklogIssue:
     entry = BacklogIssue(
         issue_key=key,
         category="",
