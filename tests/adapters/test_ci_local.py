@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from autopack.adapters.ci.junit import ELEMENTS_MAX, ReportRefused, read_report
 from autopack.adapters.ci.local import LocalVerifier
 from autopack.adapters.ci.registry import VerifierContext, load_verifier
 from autopack.app import ports
-from autopack.core.errors import OperatorFault
+from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import CiVerdict
 from autopack.process.workbench import Workbench
 from tests.adapters.commits import RUN, Commits, Greens, ci_task
@@ -277,6 +278,21 @@ def test_an_oversized_or_bottomless_report_is_refused(tmp_path: Path) -> None:
         file.truncate(1 << 32)
     with pytest.raises(ReportRefused, match="larger"):
         read_report(big)
+
+
+def test_a_report_that_the_machine_does_not_let_us_read_is_the_machine_s_failure(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "report.xml"
+    path.write_text("<testsuite><testcase name='x'/></testsuite>")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # no file can be opened any more
+    try:
+        with pytest.raises(EnvironmentFault, match="Too many open files"):
+            read_report(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert read_report(path).run == 1
 
 
 def test_findings_are_bounded_and_plain(tmp_path: Path) -> None:

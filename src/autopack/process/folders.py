@@ -47,8 +47,23 @@ def take_back(folder: Path) -> None:
     give(folder, Identity(os.geteuid(), os.getegid()))
 
 
+MACHINE_ERRORS: Final = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What no program can make of a file that it leaves: the machine fails."""
+
+
 class Unreadable(ValueError):
-    """A file that an untrusted program should have left cannot be used, and why."""
+    """A file that an untrusted program should have left cannot be used, and why.
+
+    `machine`: that is not the program's doing.
+    """
+
+    def __init__(self, why: str, *, machine: bool = False) -> None:
+        super().__init__(why)
+        self.machine = machine
+
+
+def _unreadable(fault: OSError) -> Unreadable:
+    return Unreadable(f"not readable: {fault.strerror}", machine=fault.errno in MACHINE_ERRORS)
 
 
 def read_left(path: Path, bytes_max: int) -> bytes:
@@ -59,7 +74,7 @@ def read_left(path: Path, bytes_max: int) -> bytes:
     except FileNotFoundError:
         raise Unreadable("missing") from None
     except OSError as fault:
-        raise Unreadable(f"not readable: {fault.strerror}") from fault
+        raise _unreadable(fault) from fault
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Unreadable("not a regular file")
@@ -67,7 +82,7 @@ def read_left(path: Path, bytes_max: int) -> bytes:
         while len(content) <= bytes_max and (part := os.read(descriptor, bytes_max + 1)):
             content += part
     except OSError as fault:
-        raise Unreadable(f"not readable: {fault.strerror}") from fault
+        raise _unreadable(fault) from fault
     finally:
         os.close(descriptor)
     if len(content) > bytes_max:

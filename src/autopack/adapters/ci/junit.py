@@ -14,6 +14,7 @@ from xml.parsers import expat
 
 import junitparser
 
+from autopack.core.errors import EnvironmentFault
 from autopack.core.run import Finding
 from autopack.core.words import plain
 from autopack.process.folders import Unreadable, read_left
@@ -47,7 +48,10 @@ class Counts:
 
 
 def read_report(path: Path) -> Counts:
-    """Counts of the report at `path`; ReportRefused when missing, oversized or not JUnit."""
+    """Counts of the report at `path`; ReportRefused when missing, oversized or not JUnit.
+
+    EnvironmentFault when the machine does not let us read it.
+    """
     content = _content(path)
     _survey(content)
     try:
@@ -61,6 +65,8 @@ def _content(path: Path) -> bytes:
     try:
         content = read_left(path, REPORT_BYTES_MAX)
     except Unreadable as fault:
+        if fault.machine:
+            raise EnvironmentFault(f"{path}: the report is {fault}", "look at the disk") from fault
         raise ReportRefused(f"the declared report is {fault}") from fault
     if not content.strip():
         raise ReportRefused("the declared report is empty")
