@@ -137,7 +137,7 @@ def errors_page() -> str:
 
 def _family(root: type[Fault]) -> Iterator[type[Fault]]:
     yield root
-    for child in root.__subclasses__():
+    for child in sorted(root.__subclasses__(), key=lambda each: (each.__module__, each.__name__)):
         if child.__module__.startswith("autopack."):
             yield from _family(child)
 

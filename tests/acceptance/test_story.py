@@ -101,7 +101,7 @@ def test_a_reason_is_told_once_and_a_tier_once(lab: Lab) -> None:
     second = phase("F2", "do: write src/two.txt two", needs="F1")
     planned = lab.make().cli("run", lab.plan((first, second)), "--dry-run").out
     assert planned.count("T1 part 1") == 1
-    assert planned.count("PHASE") == 1
+    assert planned.count("PHASE  CATEGORY") == 1
     assert lab.run((first, second)).code == 1
     shown = lab.cli("run", "view", "r").out
     assert shown.count("no attempt is left after 2 attempts") == 1

@@ -126,6 +126,24 @@ def test_what_is_owed_outlives_its_process(
     after.close()
 
 
+COLUMNS = {
+    "runs": "series ruleset debt_status resolved_issues minor_issues major_issues",
+    "tiers": "minor_issues major_issues minor_issues_max major_issues_max",
+    "phases": "cleans issue_state issues_dropped",
+    "requests": "body",
+}
+LATER = (
+    "DROP INDEX autopack_runs_project",
+    *(f"DROP TABLE autopack_{name}" for name in ("notices", "issues", "resolutions", "rulesets")),
+    *(
+        f"ALTER TABLE autopack_{table} DROP COLUMN {name}"
+        for table, names in COLUMNS.items()
+        for name in names.split()
+    ),
+)
+"""Takes away what the first schema had not."""
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_store_of_before_gets_an_outbox_and_keeps_its_runs(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -140,10 +158,12 @@ def test_a_store_of_before_gets_an_outbox_and_keeps_its_runs(
     before.close()
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE autopack_notices"))
+        for statement in LATER:
+            connection.execute(text(statement))
         connection.execute(text("UPDATE autopack_schema SET version_num = '0001'"))
     engine.dispose()
     after = open_store(place)
     assert after.load("r1") == walk("r1")[0][0]
+    assert after.verify("r1") == []
     assert after.outbox().owed("ops") == []
     after.close()
