@@ -141,6 +141,18 @@ def test_a_test_that_stays_red_is_an_issue_and_resolves_when_it_is_green(lab: La
     lab.check_sound()
 
 
+def test_a_retry_knows_what_its_predecessor_left(lab: Lab) -> None:
+    lab.make(files={"state/mode": "red\n"})
+    assert lab.run(phase("F1", WRITE)).code == 1
+    (key,) = backlog(lab)
+    write(lab.project, {"state/mode": "green\n"})
+    git(lab.project, "commit", "-qam", "mended")
+    again = lab.cli("run", "retry", "r", "--onto", "main", "--json")
+    assert again.code == 0, again.err
+    assert [known.issue_key for known in lab.load("r-r1").spec.known_issues] == [key]
+    assert backlog(lab)[key]["resolved_by"] == "r-r1"
+
+
 def test_a_cached_green_result_resolves_too(lab: Lab) -> None:
     lab.make()
     assert lab.run(phase("F1", WRITE)).code == 0

@@ -6,10 +6,18 @@ Writes nothing; a run that has ended is never opened again.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import replace
 
-from autopack.app.start import Machine, Source, agent_problems, free_name, name_problems
+from autopack.app.start import (
+    Machine,
+    Source,
+    agent_problems,
+    free_name,
+    name_problems,
+    nothing_known,
+)
+from autopack.core import backlog
 from autopack.core.budget import never_fit
 from autopack.core.errors import OperatorFault
 from autopack.core.run import PhaseState, Run
@@ -24,10 +32,12 @@ def successor(
     onto: str = "",
     *,
     token_cap: int | None = None,
+    remembered: Callable[[str, str], backlog.Facts] = nothing_known,
 ) -> RunSpec:
     """The run that continues `run` from its last good snapshot, or again from the commit `onto`.
 
     On `onto` only what it already holds counts as landed. `token_cap`: instead of the run's own.
+    `remembered`: the issues of a project, by its id and repository.
     """
     _refuse_retry(run, again=bool(onto))
     done = {phase.phase_id for phase in run.phases if phase.state is PhaseState.COMPLETE}
@@ -68,6 +78,9 @@ def successor(
         token_cap=token_cap,
         predecessor=run.run_id,
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
+        known_issues=backlog.known_issues(
+            backlog.backlog(remembered(run.spec.project_id, str(source.top)), run.spec.aging)
+        ),
     )
 
 

@@ -129,8 +129,9 @@ def retry(
         source = wiring.checkout(loaded, repository)
         loaded.folders.check_outside(source.top)
         here = replace(machine(loaded), fixed=frozenset(given))
+        remembered = store.memory().facts if store is not None else nothing_known
         spec = successor(run, source, here, wiring.KnownRuns(store), onto,
-                         token_cap=token_cap)  # fmt: skip
+                         token_cap=token_cap, remembered=remembered)  # fmt: skip
     _check_world(loaded, spec, source, as_json=how.as_json)
     return _begin(loaded, spec, how)
 
