@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.app.debt import TOP_MAX, backlog_summary
+from autopack.app.backlog_summary import TOP_MAX, backlog_summary
 from autopack.app.metrics import run_metrics, tier_metrics
 from autopack.app.overruns import budget_analysis
 from autopack.app.past import Choice, past_runs

@@ -5,6 +5,7 @@ Never decides what an issue's age means (that is `core.backlog`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from autopack.core.backlog import BacklogIssue, Facts, IssueStatus, Resolution, backlog
@@ -25,16 +26,21 @@ class Memory(Protocol):
         ...
 
 
+def find(entries: Iterable[BacklogIssue], project_id: str, key: str) -> BacklogIssue:
+    """The entry of a key; OperatorFault, with the nearest key, when there is none."""
+    by_key = {entry.issue_key: entry for entry in entries}
+    if key in by_key:
+        return by_key[key]
+    meant = nearest(key, by_key)
+    hint = f"did you mean {meant}?" if meant else "`autopack issues list --all` shows them"
+    raise OperatorFault(f"the backlog of {project_id} has no issue {key}", hint)
+
+
 def resolve(
     memory: Memory, project: tuple[str, str], key: str, *, by: str, reason: str, at: int
 ) -> BacklogIssue:
     """Resolve an issue of the backlog; OperatorFault when there is none or it is resolved."""
-    entries = {entry.issue_key: entry for entry in backlog(memory.facts(*project))}
-    entry = entries.get(key)
-    if entry is None:
-        meant = nearest(key, entries)
-        hint = f"did you mean {meant}?" if meant else "`autopack issues list` shows them"
-        raise OperatorFault(f"the backlog of {project[0]} has no issue {key}", hint)
+    entry = find(backlog(memory.facts(*project)), project[0], key)
     if entry.status is IssueStatus.RESOLVED:
         what = f"issue {key} was resolved already, by {entry.resolved_by}"
         raise OperatorFault(what, "it opens again by itself when it is seen again")

@@ -63,18 +63,12 @@ def list_issues(
 def show(key: Key, /, *, repo: Repo = None, json: Json = False) -> None:
     """Show one issue with its whole history: where it was seen, who resolved it."""
     from autopack.adapters.files.backlog import record
+    from autopack.app.memory import find
     from autopack.cli import render
-    from autopack.core.errors import OperatorFault
-    from autopack.core.words import nearest
 
     here = _here(repo, as_json=json)
-    project, found = here.project, here.entries
-    entries = {each.issue_key: each for each in found}
-    if key not in entries:
-        meant = nearest(key, entries)
-        hint = f"did you mean {meant}?" if meant else "`autopack issues list --all` shows them"
-        raise OperatorFault(f"the backlog of {project[0]} has no issue {key}", hint)
-    entry, history = entries[key], _history(here.facts, key)
+    project = here.project
+    entry, history = find(here.entries, project[0], key), _history(here.facts, key)
     if json:
         told = {"issue_key": key, **record(entry), "history": history}
         render.data({"project_id": project[0], "issue": told})

@@ -73,7 +73,7 @@ def report_tiers(run: RunId, /, *, json: Json = False, markdown: Markdown = Fals
 def report_backlog(*, repo: Repo = None, json: Json = False, markdown: Markdown = False) -> None:
     """The backlog of this project in short: how much is open, what ages, what comes back."""
     from autopack import wiring
-    from autopack.app.debt import backlog_summary
+    from autopack.app.backlog_summary import backlog_summary
     from autopack.app.past import Choice, past_runs
     from autopack.app.start import find_base, read_project
     from autopack.cli import view

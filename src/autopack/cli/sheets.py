@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from autopack.app.debt import BacklogSummary, DebtIssue
+from autopack.app.backlog_summary import BacklogSummary, DebtIssue
 from autopack.app.metrics import RunMetrics, TierMetrics
 from autopack.app.overruns import BudgetAnalysis
 from autopack.app.review import PhaseReview, RunReview
