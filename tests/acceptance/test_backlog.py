@@ -39,6 +39,7 @@ def file_of(lab: Lab) -> dict[str, dict[str, object]]:
     return dict(json.loads(path.read_text())["issues_by_key"])
 
 
+@pytest.mark.slow
 def test_recorded_aged_resolved_and_back_again(lab: Lab) -> None:
     landed(lab, "r", "r2", "r3")
     key = "slow__parser"

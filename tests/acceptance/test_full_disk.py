@@ -117,6 +117,7 @@ def test_a_store_that_cannot_write(disk: Disk, lab: Lab) -> None:
     check_whole(lab)
 
 
+@pytest.mark.slow
 @small_disk(megabytes=24)
 def test_a_user_s_repository_that_is_full(disk: Disk, lab: Lab) -> None:
     """Only the delivery is refused: what landed is safe on another disk, and delivered later."""

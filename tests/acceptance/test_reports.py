@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from markdown_it import MarkdownIt
 
 from tests.lab import Lab, phase
@@ -82,6 +83,7 @@ def test_reports_of_a_run_that_failed_in_part(lab: Lab) -> None:
     assert forecast["tokens"]["median"] == 400 + 2 * 800
 
 
+@pytest.mark.slow
 def test_reports_for_people(lab: Lab) -> None:
     hostile = GOOD.replace("does P1", "<script>alert(1)</script> [x](http://e) `|")
     lab.make().run(hostile)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from autopack import wiring
 from autopack.core.run import RunState
 from tests.lab import Done, Lab, phase, until
@@ -68,10 +70,12 @@ def test_a_second_file_beside_a_living_supervisor_is_refused(lab: Lab) -> None:
     _check_apart(lab, f"sqlite:///{lab.root}/other.db")
 
 
+@pytest.mark.slow
 def test_a_server_beside_a_file_is_refused(lab: Lab, database: str) -> None:
     _check_apart(lab, database)
 
 
+@pytest.mark.slow
 def test_a_file_beside_a_server_is_refused(server_lab: Lab) -> None:
     _check_apart(server_lab, f"sqlite:///{server_lab.root}/other.db")
 
