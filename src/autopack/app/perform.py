@@ -157,6 +157,10 @@ class Performer:
         attempt = Attempt(run.run_id, phase, build.attempt, tokens_max, build.evidence, logs, told)
         try:
             clone = repository.clone(build.parent, folder)
+        except Fault as fault:
+            repository.discard(folder)  # nobody worked in it
+            return _failed(fault, lost)
+        try:
             built = builder.build(attempt, clone, cancel)
             if built.outcome is Outcome.CANCELLED:
                 leave_if_cut_off(cancel)  # the next supervisor keeps what is there, begins again
