@@ -21,7 +21,8 @@ from typing import Any
 
 from autopack import wiring
 from autopack.adapters.engine.local import LocalEngine
-from autopack.app.start import Machine, Wish, new_run
+from autopack.app.planning import Machine
+from autopack.app.start import Wish, new_run
 from autopack.app.supervise import Supervisor, create_run
 from autopack.core.run import RunState
 from autopack.settings import Loaded, load

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from autopack.app.planning import Machine
 from autopack.app.retry import (
     successor,
 )
 from autopack.app.start import (
-    Machine,
     Ready,
     Wish,
     new_run,

@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import replace
 
+from autopack.app.planning import Machine, agent_problems
 from autopack.app.start import (
-    Machine,
     Source,
-    agent_problems,
     free_name,
     name_problems,
     nothing_known,

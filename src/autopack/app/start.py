@@ -7,21 +7,19 @@ out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from autopack.app.plan import unauditable
+from autopack.app.planning import Ground, Machine, plan_run
 from autopack.app.rulesets import BUILT_IN_CURRENT, Current, built_in
-from autopack.app.settle import ruled, safety_of, scope_of, settled, unnamed
+from autopack.app.settle import safety_of, scope_of, settled
 from autopack.core import backlog
-from autopack.core.budget import never_fit
-from autopack.core.debt import debt_of
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.ids import id_problem
-from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
+from autopack.core.plan import CompiledPlan, PlanRefused, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.project import (
     Project,
@@ -31,16 +29,12 @@ from autopack.core.project import (
 from autopack.core.reader import (
     FILE_NAME,
 )
-from autopack.core.ruleset import Ruleset
 from autopack.core.spec import (
     OnPhaseFailure,
-    PhaseSpec,
-    RunScope,
     RunSpec,
     SafetyProfile,
 )
 from autopack.core.strategy import aging_of
-from autopack.core.words import nearest
 
 STEM_CHARACTERS_MAX: Final = 48
 """Leaves room in an id's 64 for `-<n>` and a successor's `-r<n>`."""
@@ -128,18 +122,6 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What this computer offers: names of agents, the chosen ones, the sandbox."""
-
-    agents: frozenset[str]
-    builder: str
-    auditor: str
-    sandbox: str
-    fixed: frozenset[str] = frozenset()
-    """Roles whose agent was named for this run: a ruleset names no other for a category."""
-
-
-@dataclass(frozen=True)
 class Ready:
     """A run that may be recorded, with what its owner should know first."""
 
@@ -173,41 +155,19 @@ def new_run(
     project = read_project(source, base, commit)
     found = rulesets(project.project_id)
     settings = settled(wish.settings, project.run, found.ruleset)
-    problems: list[str] = []
-    safety = safety_of(settings)
-    defaults = PlanOptions()
-    options = PlanOptions(
-        safety,
-        settings.phases_max or defaults.phases_max,
-        settings.token_cap or defaults.token_cap,
-        auditor=bool(machine.auditor),
-        ruleset=unnamed(found.ruleset, machine.fixed),
-    )
-    entries = backlog.backlog(
-        remembered(project.project_id, str(source.top)), aging_of(safety, found.ruleset)
-    )
-    debt = debt_of(
-        entries, found.ruleset.debt, draft, partial(source.has, commit),
-        room=options.phases_max - sum(len(tier.phases) for tier in draft.tiers),
-        auditor=bool(machine.auditor),
-    )  # fmt: skip
-    single = scope_of(settings, found.ruleset) is RunScope.SINGLE_TIER
-    plan = compile_plan(debt.added(draft, single_tier=single), options)
-    if isinstance(plan, PlanRefused):
-        problems += [str(problem) for problem in plan.problems]
-    else:
-        problems += _scope_problems(settings, found.ruleset, plan)
-        problems += never_fit(plan.phases, plan.tiers, options.token_cap, safety)
-    problems += agent_problems(machine, () if isinstance(plan, PlanRefused) else plan.phases)
+    aging = aging_of(safety_of(settings), found.ruleset)
+    entries = backlog.backlog(remembered(project.project_id, str(source.top)), aging)
     run_id = wish.run_id or _free_id(wish.name, source, known)
-    problems += name_problems(run_id, source, known)
-    if problems or isinstance(plan, PlanRefused):
+    bare = _bare(run_id, project, source, (base, commit), machine, settings, found)
+    ground = Ground(bare, found, machine, tuple(entries), partial(source.has, commit),
+                    scope_implied=settings.run_scope is None)  # fmt: skip
+    planned = plan_run(ground, draft)
+    problems = [*(planned if isinstance(planned, tuple) else ()),
+                *name_problems(run_id, source, known)]  # fmt: skip
+    if problems or isinstance(planned, tuple):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
-    plan = debt.marked(plan)
-    spec = _spec(run_id, project, source, (base, commit), plan, machine, settings, found)
-    spec = replace(spec, known_issues=backlog.known_issues(entries))
-    notes = [*debt.notes, *map(str, plan.warnings), *(() if machine.auditor else unauditable(plan))]
-    return Ready(spec, plan, (*found.warnings, *notes, *_warnings(source, base)), found)
+    notes = (*found.warnings, *planned.notes, *_warnings(source, base))
+    return Ready(planned.spec, planned.plan, notes, found)
 
 
 def find_base(source: Source, wanted: str) -> tuple[str, str]:
@@ -274,37 +234,6 @@ def trial(project_id: str, repository: str, base: str, commit: str) -> RunSpec:
     )
 
 
-def _scope_problems(settings: RunSettings, ruleset: Ruleset, plan: CompiledPlan) -> list[str]:
-    if scope_of(settings, ruleset) is RunScope.MULTI_TIER or len(plan.tiers) == 1:
-        return []
-    hint = f'write one plan a tier, or run_scope = "multi_tier" in [run] of {FILE_NAME}'
-    profile = safety_of(settings).value
-    implied = "" if settings.run_scope else f", as safety_profile {profile} implies"
-    return [f"the plan has {len(plan.tiers)} tiers and run_scope is single_tier{implied}: {hint}"]
-
-
-def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:
-    """No builder, an agent that is not configured, no auditor for phases that need one."""
-    known = ", ".join(sorted(machine.agents)) or "none is configured"
-    problems = []
-    if not machine.builder:
-        problems.append(f"no builder: give --builder or set builder in {FILE_NAME} ({known})")
-    named = [("builder", machine.builder, ""), ("auditor", machine.auditor, "")]
-    for phase in phases:
-        whose = f" (the ruleset's, for {phase.task_category})"
-        named += [("builder", phase.builder, whose), ("auditor", phase.auditor, whose)]
-    for role, name, whose in dict.fromkeys(named):
-        if name and name not in machine.agents:
-            meant = nearest(name, machine.agents)
-            hint = f"did you mean {meant!r}?" if meant else f"agents: {known}"
-            problems.append(f"{role} {name!r}{whose}: no [agents.{name}]; {hint}")
-    audited = [each.phase_id for each in phases if not each.auto_apply and not each.auditor]
-    if audited and not machine.auditor:
-        listed = ", ".join(audited)
-        problems.append(f"no auditor, which these phases need to land: {listed} (--auditor NAME)")
-    return problems
-
-
 def name_problems(run_id: str, source: Source, known: Container[str]) -> list[str]:
     """A name that is no id, or taken; refs `a` and `a/b` cannot both exist."""
     if problem := id_problem(run_id):
@@ -353,24 +282,24 @@ def _warnings(source: Source, base: str) -> list[str]:
     return found
 
 
-def _spec(
+def _bare(
     run_id: str,
     project: Project,
     source: Source,
     base: tuple[str, str],
-    plan: CompiledPlan,
     machine: Machine,
     settings: RunSettings,
     found: Current,
 ) -> RunSpec:
+    """A run that has its limits and no plan yet."""
     spec = RunSpec(
         run_id=run_id,
         project_id=project.project_id,
         repository=str(source.top),
         base_ref=base[0],
         base_commit=base[1],
-        tiers=plan.tiers,
-        phases=plan.phases,
+        tiers=(),
+        phases=(),
         builder=machine.builder,
         auditor=machine.auditor,
         sandbox=machine.sandbox,
@@ -379,7 +308,7 @@ def _spec(
     )
     minutes, parked = settings.duration_minutes_max, settings.parked_minutes_max
     return replace(
-        ruled(spec, found),
+        spec,
         on_phase_failure=settings.on_phase_failure or spec.on_phase_failure,
         parallel_max=settings.parallel_max or spec.parallel_max,
         token_cap=settings.token_cap or spec.token_cap,

@@ -17,6 +17,7 @@ from typing import Final
 from autopack import housekeeping, staffing, wiring
 from autopack.app.estimate import forecast_of
 from autopack.app.plan import DryRun, dry_run
+from autopack.app.planning import Machine
 from autopack.app.ports import Store
 from autopack.app.report import RunView, run_view
 from autopack.app.retry import (
@@ -25,7 +26,6 @@ from autopack.app.retry import (
 from autopack.app.rulesets import Current
 from autopack.app.sentences import count
 from autopack.app.start import (
-    Machine,
     Ready,
     Source,
     Wish,
