@@ -104,7 +104,11 @@ def supervised(loaded: Loaded) -> bool:
 
 def _make_again(loaded: Loaded, store: Store | None, run: Run, places: Places | None) -> None:
     """The files of an ended run, where they are missing and can be made; else its view is all."""
-    if store and places and run.ended and not Path(places.artefacts, "run_summary.md").exists():
+    if store is None or places is None or not run.ended:
+        return
+    told = [Path(places.artefacts, "run_summary.md")]
+    told += [Path(places.incident)] if run.failure else []
+    if not all(path.exists() for path in told):
         with suppress(Fault, OSError):
             housekeeping.artefacts(loaded, run.spec).render(run, log_of(store, run.run_id))
 

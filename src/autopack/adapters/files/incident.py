@@ -15,16 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
+from autopack.adapters.files.budget_table import budget_table
 from autopack.adapters.files.escape import block, inline
 from autopack.adapters.files.summaries import (
-    budget_rows,
     entry_lines,
     evidence_lines,
     facts,
     failure_lines,
-    phase_budget_rows,
     section,
-    tier_budget_rows,
     when,
 )
 from autopack.app.ports import Recorded
@@ -118,7 +116,8 @@ def incident(
             lines += [f"### Last evidence of phase {inline(phase.phase_id)}", ""]
             first = phase.evidence.findings[:FINDINGS_TOLD]
             lines += evidence_lines(replace(phase.evidence, findings=first))
-    lines += [*_next(view, places), *_budgets(view), *_reproduce(run, view, places, context)]
+    lines += [*_next(view, places), *section("Budgets", budget_table(run))]
+    lines += _reproduce(run, view, places, context)
     lines += ["## Timeline", "", *(f"- {when(e.at)}: {inline(e.what)}" for e in view.entries), ""]
     return _bounded(lines, _attempts(view, events, logs), places)
 
@@ -150,22 +149,22 @@ def _commands(view: RunView, places: Places) -> Iterator[str]:
     yield f"autopack run retry {run_id}"
 
 
-def _budgets(view: RunView) -> Iterator[str]:
-    rows = [*budget_rows(view.budgets), *tier_budget_rows(view.tiers)]
-    yield from section("Budgets", [*rows, *phase_budget_rows(view.phases)])
-
-
 def _reproduce(run: Run, view: RunView, places: Places, context: Context) -> Iterator[str]:
-    """Commands that make each failed phase's last candidate again and judge it as CI did."""
+    """Commands that make what each failed phase left again and judge it as CI did."""
     yield from ("## Reproduce", "")
     if context.versions:
         yield from facts(*context.versions.items())
-    for phase in view.phases:
-        if not phase.failure or not phase.kept or not places.repository:
-            continue
-        yield from (f"Phase {inline(phase.phase_id)}, its last candidate:", "")
-        lines = _candidate_lines(run, phase, places, context)
+    failed = [phase for phase in view.phases if phase.failure] if places.repository else []
+    good = view.snapshots[-1].commit if view.snapshots else view.base_commit
+    for phase in failed:
+        what = "its last candidate" if phase.kept else "which left no candidate, where it stood"
+        yield from (f"Phase {inline(phase.phase_id)}, {what}:", "")
+        commit = phase.kept[-1].commit if phase.kept else good
+        lines = _again_lines(run, phase, commit, places, context)
         yield from (block("\n".join(lines)), "")
+    if places.repository and not failed:
+        yield from ("No phase failed. The last good state:", "")
+        yield from (block("\n".join(_clone_lines(places, "reproduce", good))), "")
     if context.project is None:
         yield from ("The base's project file could not be read: it names the commands of CI.", "")
     fenced = (
@@ -174,12 +173,17 @@ def _reproduce(run: Run, view: RunView, places: Places, context: Context) -> Ite
     yield from (f"CI ran these commands {fenced}; its environment was built from the base.", "")
 
 
-def _candidate_lines(run: Run, phase: PhaseView, places: Places, context: Context) -> Iterator[str]:
-    folder = shlex.quote(f"reproduce-{phase.phase_id}")
-    kept = phase.kept[-1]
-    yield f"git clone --shared --no-checkout {shlex.quote(places.repository)} {folder}"
-    yield f"cd {folder}"
-    yield f"git switch --detach {shlex.quote(kept.commit)}"
+def _clone_lines(places: Places, folder: str, commit: str) -> Iterator[str]:
+    at = shlex.quote(folder)
+    yield f"git clone --shared --no-checkout {shlex.quote(places.repository)} {at}"
+    yield f"cd {at}"
+    yield f"git switch --detach {shlex.quote(commit)}"
+
+
+def _again_lines(
+    run: Run, phase: PhaseView, commit: str, places: Places, context: Context
+) -> Iterator[str]:
+    yield from _clone_lines(places, f"reproduce-{phase.phase_id}", commit)
     project = context.project
     if project is None:
         return

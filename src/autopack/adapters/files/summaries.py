@@ -58,7 +58,7 @@ def run_summary(run: RunView) -> str:
             ("resolved", ", ".join(run.issues.resolved)),
         ),
         *failure_lines(run.failure),
-        *section("Budgets", budget_rows(run.budgets)),
+        *section("Budgets", _budget_rows(run.budgets)),
         *section("Phases", _phase_rows(run.phases)),
         *section("Snapshots", _snapshot_rows(run.snapshots)),
         *_entries(run.entries),
@@ -150,27 +150,9 @@ def failure_lines(failure: FailureView | None) -> Iterator[str]:
         yield from (f"## Cause: {inline(failure.cause)}{where}", "", block(failure.reason), "")
 
 
-def budget_rows(budgets: Sequence[BudgetView]) -> list[list[str]]:
+def _budget_rows(budgets: Sequence[BudgetView]) -> list[list[str]]:
     rows = [["budget", "used", "limit", "unit"]]
     return rows + [[b.name, f"{b.used:,.0f}", f"{b.limit:,.0f}", b.unit] for b in budgets]
-
-
-def phase_budget_rows(phases: Sequence[PhaseView]) -> Iterator[list[str]]:
-    for phase in phases:
-        used, limit = phase.attempts_used, phase.attempts_max
-        yield [f"attempts of {phase.phase_id}", str(used), str(limit), "attempts"]
-        tokens, cap = phase.tokens_spent, phase.incident_token_cap
-        yield [f"tokens of {phase.phase_id}", f"{tokens:,}", f"{cap:,}", "tokens"]
-        used, limit = phase.auditor_attempts_used, phase.auditor_attempts_max
-        yield [f"audits of {phase.phase_id}", str(used), str(limit), "audits"]
-
-
-def tier_budget_rows(tiers: Sequence[TierView]) -> Iterator[list[str]]:
-    for tier in tiers:
-        tokens, cap = tier.tokens_spent, tier.token_cap
-        yield [f"tokens of tier {tier.tier_id}", f"{tokens:,}", f"{cap:,}", "tokens"]
-        used, most = tier.ci_runs_used, tier.ci_run_cap
-        yield [f"CI runs of tier {tier.tier_id}", str(used), str(most), "CI runs"]
 
 
 def _phase_rows(phases: Sequence[PhaseView]) -> list[list[str]]:
