@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.lab import Lab, phase
+from tests.lab import EPOCH, Lab, phase
 
 GOOD = phase("P1", "do: write src/a.txt one", "do: tokens 400", category="docs")
 LATE = phase("P2", "do 1: tokens 300", "do 2: write src/b.txt two", "do 2: tokens 500")
@@ -114,3 +114,17 @@ def test_what_is_not_there_is_said(lab: Lab) -> None:
     assert refused.code == 2
     assert "did you mean DONE_SUCCESS?" in refused.err
     assert lab.cli("report", "runs", "--limit", "0").code == 2
+
+
+def test_a_run_ended_when_it_ended(lab: Lab) -> None:
+    lab.make().run(GOOD)
+    before = lab.cli("report", "run", "r", "--json").data["run"]
+    assert (before["started_at"], before["completed_at"]) == (EPOCH, EPOCH)
+    lab.variables["SOURCE_DATE_EPOCH"] = str(EPOCH + 3600)
+    assert lab.cli("issues", "record", "r", "P1", "seen__later").code == 0
+    assert lab.events()[-1].happened.at == EPOCH + 3600
+    assert lab.cli("report", "run", "r", "--json").data["run"] == {
+        **before, "minor_issues_count": 1, "debt_status": "has_minor_issues",
+    }  # fmt: skip
+    (listed,) = lab.cli("report", "runs", "--json").data["runs"]
+    assert listed["completed_at"] == EPOCH

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from autopack.app.finish import ended_at
 from autopack.app.ports import Store
 from autopack.core import issue
 from autopack.core.run import Phase, Run
@@ -44,7 +45,7 @@ class RunMetrics:
     failure_reason: str
     started_at: int | None
     completed_at: int | None
-    """The last event of a run that has ended."""
+    """When it ended; issues and deliveries that came later are not counted."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,6 @@ def run_metrics(run: Run, store: Store | None = None) -> RunMetrics:
     """A run's numbers; its times, too, when there is a store to ask."""
     minor, major = issue.counts(found for phase in run.phases for found in phase.issues)
     first = store.events(run.run_id, limit=1) if store else []
-    last = store.events(run.run_id, after=run.version - 1, limit=1) if store and run.ended else []
     return RunMetrics(
         run_id=run.run_id,
         project_id=run.spec.project_id,
@@ -98,7 +98,7 @@ def run_metrics(run: Run, store: Store | None = None) -> RunMetrics:
         failure_cause=run.failure.cause.value if run.failure else "",
         failure_reason=run.failure.reason if run.failure else "",
         started_at=first[0].happened.at if first else None,
-        completed_at=last[0].happened.at if last else None,
+        completed_at=ended_at(run, store) if store else None,
     )
 
 

@@ -13,7 +13,7 @@ has a counter with a limit in the spec, so that every walk ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,7 @@ UNASKED: tuple[type[Event], ...] = (
     DurationSpent,
 )
 """Events that answer nothing."""
+_BEGINS = "a run's log begins with run_created"
 
 
 @dataclass(frozen=True)
@@ -164,19 +165,29 @@ def _stamp(run: Run, known: int, at: int) -> Run:
 
 def replay(events: Iterable[Happened]) -> Run:
     """The run that a log of events makes; ValueError when the log is no walk of this machine."""
-    walk = iter(events)
-    first = next(walk, None)
-    if first is None or not isinstance(first.event, RunCreated):
-        msg = "a run's log begins with run_created"
-        raise ValueError(msg)
-    run = create(first.event.spec).run
-    for happened in walk:
-        answer = advance(run, happened)
-        if isinstance(answer, Refusal):
-            msg = f"event {run.version + 1}: {answer.reason}"
-            raise ValueError(msg)
-        run = answer.run
-    return run
+    last = None
+    for run in walk(events):
+        last = run
+    if last is None:
+        raise ValueError(_BEGINS)
+    return last
+
+
+def walk(events: Iterable[Happened]) -> Iterator[Run]:
+    """The run after each event of its log; ValueError where the log is no walk of this machine."""
+    run = None
+    for happened in events:
+        if run is None:
+            if not isinstance(happened.event, RunCreated):
+                raise ValueError(_BEGINS)
+            run = create(happened.event.spec).run
+        else:
+            answer = advance(run, happened)
+            if isinstance(answer, Refusal):
+                msg = f"event {run.version + 1}: {answer.reason}"
+                raise ValueError(msg)
+            run = answer.run
+        yield run
 
 
 def pending(run: Run) -> tuple[Pending, ...]:
