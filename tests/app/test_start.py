@@ -75,6 +75,9 @@ class FakeSource:
     def read(self, commit: str, path: str) -> str | None:
         return PROJECT if path == "autopack.toml" else None
 
+    def listed(self, commit: str) -> dict[str, int]:
+        return dict.fromkeys(self.files, 1)
+
     def has(self, commit: str, path: str) -> bool:
         return path in self.files
 

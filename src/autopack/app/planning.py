@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from autopack.app.plan import unauditable
 from autopack.app.rulesets import Current
@@ -19,7 +20,10 @@ from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_p
 from autopack.core.plan_draft import PlanDraft
 from autopack.core.reader import FILE_NAME
 from autopack.core.spec import PhaseSpec, RunScope, RunSpec
-from autopack.core.words import nearest
+from autopack.core.words import nearest, plain
+
+TITLE_CHARACTERS_MAX: Final = 200
+"""Of the name that a plan gives itself."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     if problems:
         return tuple(problems)
     plan = debt.marked(plan)
-    frozen = ruled(replace(spec, tiers=plan.tiers, phases=plan.phases), ground.found)
+    title = plain(" ".join(draft.title.split()), TITLE_CHARACTERS_MAX)
+    frozen = replace(spec, tiers=plan.tiers, phases=plan.phases, title=title)
+    frozen = ruled(frozen, ground.found)
     frozen = replace(frozen, known_issues=backlog.known_issues(ground.entries))
     audits = () if machine.auditor else unauditable(plan)
     return Planned(frozen, plan, (*debt.notes, *map(str, plan.warnings), *audits))

@@ -7,7 +7,7 @@ out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from autopack.app.planning import Ground, Machine, plan_run
 from autopack.app.rulesets import BUILT_IN_CURRENT, Current, built_in
 from autopack.app.settle import safety_of, scope_of, settled
+from autopack.app.surveyor import surveyed
 from autopack.core import backlog
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.ids import id_problem
@@ -85,6 +86,10 @@ class Source(Protocol):
         ...
 
     def read(self, commit: str, path: str) -> str | None: ...
+
+    def listed(self, commit: str) -> Mapping[str, int]:
+        """The plain files of a commit: path and bytes."""
+        ...
 
     def has(self, commit: str, path: str) -> bool:
         """Whether a commit has a plain file of that path."""
@@ -167,7 +172,8 @@ def new_run(
     if problems or isinstance(planned, tuple):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
     notes = (*found.warnings, *planned.notes, *_warnings(source, base))
-    return Ready(planned.spec, planned.plan, notes, found)
+    spec = replace(planned.spec, survey=surveyed(source, commit))
+    return Ready(spec, planned.plan, notes, found)
 
 
 def find_base(source: Source, wanted: str) -> tuple[str, str]:

@@ -106,6 +106,8 @@ class PlanDraft:
     readable: bool = True
     """False: the text is not even Markdown, TOML or JSON of a plan; `problems` say why."""
     form: Form = field(default=Form.MARKDOWN, compare=False)
+    title: str = field(default="", compare=False)
+    """What it calls itself, in a heading over its first tier."""
 
 
 def suggestion(word: str, known: Collection[str]) -> str:

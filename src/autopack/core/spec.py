@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autopack.core.issue import IssueSeverity, KnownIssue, SeverityUpgrade
+from autopack.core.survey import Survey
 
 
 class Complexity(StrEnum):
@@ -156,6 +157,11 @@ class RunSpec:
     """What was open in the backlog when the run was created."""
     category_rules: tuple[CategoryRule, ...] = ()
     """The rows of the categories that its phases have."""
+
+    title: str = ""
+    """What the plan calls itself."""
+    survey: Survey | None = None
+    """The repository at the base, for the bootstrap documents; None: a run of before them."""
 
     @property
     def branch(self) -> str:

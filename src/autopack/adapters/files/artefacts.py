@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from autopack.adapters.files.documents import documents
 from autopack.adapters.files.escape import file_part
 from autopack.adapters.files.exclude import exclude
 from autopack.adapters.files.folder import below
@@ -89,7 +90,8 @@ class FileArtefacts:
         """Bring all files of a run up to date; EnvironmentFault when the disk does not let us."""
         log = list(events) if run.failure else events
         view = run_view(run, log)
-        files = {("", STRATEGY): strategy_text(run.spec), **_files(view)}
+        made = {("", name): text for name, text in documents(run.spec).items()}
+        files = {("", STRATEGY): strategy_text(run.spec), **made, **_files(view)}
         if run.failure:
             files = {**self._incident(run, view, list(log)), **files}
         try:

@@ -34,6 +34,9 @@ _GLUED_HEADING = re.compile(r" {0,3}#+(tier|phase)\b", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"([A-Za-z_-]+)\s*:\s*(.*)", re.DOTALL)
 _BLOCK = re.compile(r"\s*(?:[-*+>]\s|\d+[.)]\s|```|~~~)")
 _MARKER = re.compile(r"\s*[-*+](?:\s+|$)")
+_PART = re.compile(r"\s*(`+)(?!`).*?(?<!`)\1(?!`)\s*(?=,|$)|[^,]+")
+"""An item of a list: between backticks, where a comma is a letter like any other, or up to one."""
+_SPAN = re.compile(r"(`+)(?!`)(.*?)(?<!`)\1(?!`)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class _Attributes:
     """The line, from 0, where the task begins."""
 
     def items(self, key: str) -> tuple[str, ...]:
-        parts = (_bare(part) for part in self.texts.get(key, "").split(","))
+        parts = (_bare(part) for part in _parts(self.texts.get(key, "")))
         return tuple(part for part in parts if part)
 
 
@@ -100,7 +103,8 @@ class _Reader:
         for number, heading in enumerate(headings, 1):
             last = number == len(headings)
             self._heading(heading, len(self.lines) if last else headings[number].first)
-        return PlanDraft(self.file, tuple(self.tiers), tuple(self.problems))
+        title = next((h.text for h in headings[:1] if h.level == 1), "")
+        return PlanDraft(self.file, tuple(self.tiers), tuple(self.problems), title=title)
 
     def _report(self, line: int, message: str, hint: str = "", key: str = "") -> None:
         self.problems.append(PlanProblem(self.file, message, line, key, hint))
@@ -256,9 +260,16 @@ def _joins(line: str) -> bool:
 def _bare(value: str) -> str:
     """A value without the backticks that keep Markdown from reading `**` as emphasis."""
     value = value.strip()
-    if len(value) > 1 and value[0] == value[-1] == "`":
-        return value.strip("`").strip()
-    return value
+    span = _SPAN.fullmatch(value)
+    if span is None:
+        return value
+    inside = span[2]
+    padded = inside[0] == inside[-1] == " " and inside.strip()
+    return inside[1:-1] if padded else inside
+
+
+def _parts(value: str) -> list[str]:
+    return [found[0] for found in _PART.finditer(value)]
 
 
 def _meant(text: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autopack.adapters.git.source import SourceFacts, inspect, read_file, resolve_base
+from autopack.adapters.git.source import SourceFacts, inspect, listed_files, read_file, resolve_base
 from autopack.core.errors import OperatorFault
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class Checkout:
     def has(self, commit: str, path: str) -> bool:
         """Whether a commit has a plain file of that path."""
         return read_file(self.git, self.facts.git_folder, commit, path) is not None
+
+    def listed(self, commit: str) -> dict[str, int]:
+        """The plain files of a commit: path (what is no UTF-8 escaped) and bytes."""
+        return listed_files(self.git, self.facts.git_folder, commit)
 
     def files(self) -> list[str]:
         """Paths in the work tree, untracked ones too unless ignored; no name that is not UTF-8."""

@@ -131,6 +131,19 @@ def read_file(git: Git, folder: Path, commit: str, path: str) -> bytes | None:
     return object_of(git, folder, "blob", found[0].split()[2].decode())
 
 
+def listed_files(git: Git, folder: Path, commit: str) -> dict[str, int]:
+    """The plain files of a commit: path (what is no UTF-8 escaped) and bytes."""
+    options = ("-r", "-l", "-z", "--full-tree")
+    said = sure(lambda: _ask(git, "ls-tree", *options, commit, git_dir=folder))
+    found = {}
+    for entry in records(f"listing the files at {commit}", said):
+        facts, _, path = entry.partition(b"\t")
+        mode, _, _, size = facts.split()
+        if mode.startswith(b"100"):
+            found[path.decode("utf-8", "backslashreplace")] = int(size)
+    return found
+
+
 def fetch(
     store: Store, source: str, base_ref: str, commit: str, cancel: Cancel | None = None
 ) -> None:
