@@ -201,7 +201,8 @@ def _keeps_issues(before: Run, run: Run) -> None:
         ranks = list(worst.values())
         assert (tier.minor_issues, tier.major_issues) == (ranks.count(0), ranks.count(1))
         limit = tier.spec.minor_issues_max
-        over = limit is not None and (tier.minor_issues > limit or tier.major_issues > 0)
+        most = tier.spec.major_issues_max
+        over = limit is not None and (tier.minor_issues > limit or tier.major_issues > most)
         unclean = over or tier.spec.tier_id in run.tier_caps_hit
         assert (tier.cleanliness is Cleanliness.NOT_CLEAN) == unclean
     issues = [phase.issues for phase in run.phases]

@@ -70,6 +70,7 @@ from autopack.core.spec import (
     RunSpec,
     SafetyProfile,
 )
+from tests.core.accounts import Accounts
 from tests.core.promises import keeps_promises
 from tests.core.walk import (
     SURPLUS_MAX,
@@ -309,6 +310,14 @@ walks = st.builds(walk, specs(), st.integers(0, 2**32))
 def test_promises_of_every_event(walked: Walk) -> None:
     for taken in walked.taken:
         keeps_promises(taken.before, taken.after, SURPLUS_MAX)
+
+
+@settings(deadline=None, max_examples=300)
+@given(walks)
+def test_budgets_tiers_and_debt_are_what_the_log_says(walked: Walk) -> None:
+    accounts = Accounts(walked.run.spec, SURPLUS_MAX)
+    for taken in walked.taken:
+        accounts.take(taken.before, taken.happened, taken.after)
 
 
 @settings(deadline=None, max_examples=200)

@@ -48,7 +48,7 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
-from autopack.core.issue import IssueReport, IssueSeverity, IssueSource, KnownIssue
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource, KnownIssue, SeverityUpgrade
 from autopack.core.run import (
     Candidate,
     Evidence,
@@ -71,6 +71,9 @@ ASKED_DELIVERIES_MAX = 4
 WATCHED = ("watched",)
 """The test in the evidence of the issue that walks know from before."""
 KNOWN = KnownIssue("issue_1", IssueSeverity.MINOR, False, "r0", ("test:watched",), "")
+AGED = KnownIssue("issue_2", IssueSeverity.MINOR, True, "r0", ("path:src/a.py",), "")
+UPGRADE = SeverityUpgrade("issue_*", source=IssueSource.AUDITOR.value)
+"""Makes major what walks report now and then."""
 
 
 def phase_spec(phase_id: str, tier_id: str = "T1", phase_index: int = 1) -> PhaseSpec:
@@ -135,11 +138,13 @@ def specs(draw: st.DrawFn) -> RunSpec:
                 builder_attempts_max=draw(st.integers(1, 3)),
                 auditor_attempts_max=draw(st.integers(0, 2)),
                 incident_token_cap=draw(st.sampled_from([300, 1000])),
+                issue_severity=draw(st.sampled_from(IssueSeverity)),
             )
         )
     landed = draw(st.sampled_from([0, 0, 1, 2]))
     run = run_spec(*phases)
     tolerance = draw(st.sampled_from([None, 0, 1]))
+    majors = draw(st.sampled_from([0, 1]))
     caps = {tier.tier_id: (draw(st.sampled_from([1500, 10**6])), draw(st.sampled_from([2, 100])))
             for tier in run.tiers}  # fmt: skip
     return replace(
@@ -150,6 +155,7 @@ def specs(draw: st.DrawFn) -> RunSpec:
                 token_cap=caps[t.tier_id][0],
                 ci_run_cap=caps[t.tier_id][1],
                 minor_issues_max=tolerance,
+                major_issues_max=majors,
             )
             for t in run.tiers
         ),
@@ -164,7 +170,9 @@ def specs(draw: st.DrawFn) -> RunSpec:
         parks_max=draw(st.integers(0, 3)),
         predecessor="r0" if landed else "",
         landed=tuple(phase.phase_id for phase in phases[:landed]),
-        known_issues=draw(st.sampled_from([(), (KNOWN,)])),
+        known_issues=draw(st.sampled_from([(), (KNOWN,), (KNOWN, AGED)])),
+        severity_upgrades=draw(st.sampled_from([(), (UPGRADE,)])),
+        minor_issues_max=draw(st.sampled_from([None, 0, 2])),
     )
 
 
@@ -262,15 +270,16 @@ class World:
             else None
         )
         tokens = self._tokens(audit.tokens_max)
-        return AuditEnded(audit.phase_id, verdict, tokens, "notes", patched, self._issues())
+        issues = self._issues(IssueSource.AUDITOR)
+        return AuditEnded(audit.phase_id, verdict, tokens, "notes", patched, issues)
 
-    def _issues(self) -> tuple[IssueReport, ...]:
+    def _issues(self, source: IssueSource = IssueSource.SELF_DOUBT) -> tuple[IssueReport, ...]:
         """What an agent doubts now and then."""
         if self.rng.random() >= self.doubting:
             return ()
         severity = self.rng.choice([None, IssueSeverity.MINOR, IssueSeverity.MAJOR])
         key = f"issue_{self.rng.randint(1, 3)}"
-        return (IssueReport(key, IssueSource.SELF_DOUBT, severity=severity),)
+        return (IssueReport(key, source, severity=severity),)
 
     def _tested(self, phase_id: str) -> CandidateTested:
         """A verdict; of the watched test only a green one tells anything."""

@@ -73,6 +73,8 @@ class Agents:
     ledger: Ledger
     meanwhile: Callable[[], None]
     calm: bool = False
+    surplus: int = 0
+    """Tokens that each answer says beside what it may: none, but for a planted bug."""
 
     def build(self, attempt: Attempt, clone: Clone, cancel: Cancel) -> Built:
         """One attempt, or whatever the seed has in mind instead; with what it doubts."""
@@ -172,7 +174,7 @@ class Agents:
 
     def _tokens(self, tokens_max: int) -> int:
         if self._badly():
-            return self.rng.randint(0, tokens_max + SURPLUS_MAX)
+            return self.rng.randint(0, tokens_max + SURPLUS_MAX) + self.surplus
         return self.rng.randint(0, max(1, tokens_max // 4))
 
 

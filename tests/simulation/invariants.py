@@ -20,6 +20,7 @@ from autopack.core.event import (
 from autopack.core.ids import candidate_ref
 from autopack.core.run import Run, Step
 from autopack.testing import MemoryRepository, UserRepository
+from tests.core.accounts import Accounts
 from tests.core.promises import keeps_promises
 from tests.simulation.agents import SURPLUS_MAX, Ledger, work_path
 
@@ -45,6 +46,8 @@ class Watch:
     foreign: dict[str, object] = field(default_factory=dict)
     """Refs of the user's repository that are not the run's, as somebody else left them."""
     acknowledged: dict[str, Run] = field(default_factory=dict)
+    accounts: dict[str, Accounts] = field(default_factory=dict)
+    """What each run spent and left, told from its events and the spec that was drawn."""
     answered: set[tuple[str, int]] = field(default_factory=set)
     green: set[tuple[str, str]] = field(default_factory=set)
     """Run and commit of every candidate that CI passed."""
@@ -59,6 +62,7 @@ class Watch:
             need(key not in self.answered, f"command {key} was answered twice")
             self.answered.add(key)
         try:
+            self.accounts[run.run_id].take(before, happened, run)
             keeps_promises(before, run, SURPLUS_MAX)
         except AssertionError as broken:
             raise Broken(f"after {happened.event.kind}: {broken}") from broken

@@ -11,7 +11,7 @@ from autopack.core.spec import (
     RunSpec,
     SafetyProfile,
 )
-from tests.core.walk import KNOWN, phase_spec, run_spec
+from tests.core.walk import AGED, KNOWN, UPGRADE, phase_spec, run_spec
 
 
 def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
@@ -45,12 +45,20 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
         parallel_max=rng.randint(1, 3),
         token_cap=rng.choice([2500, 10**6, 10**6]),
         tiers=tuple(
-            replace(t, ci_run_cap=rng.choice([2, 100]), token_cap=rng.choice([2500, 10**6]))
+            replace(
+                t,
+                ci_run_cap=rng.choice([2, 100]),
+                token_cap=rng.choice([1000, 2500, 10**6]),
+                minor_issues_max=rng.choice([None, 0, 2]),
+                major_issues_max=rng.choice([0, 1]),
+            )
             for t in run.tiers
         ),
         infra_retries_max=rng.choice([1, 2, 5]),
         conflicts_max=rng.randint(0, 2),
         reapplies_max=rng.choice([1, 100, 100]),
         parks_max=rng.randint(0, 3),
-        known_issues=rng.choice([(), (KNOWN,)]),
+        known_issues=rng.choice([(), (KNOWN,), (KNOWN, AGED)]),
+        severity_upgrades=rng.choice([(), (UPGRADE,)]),
+        minor_issues_max=rng.choice([None, 0, 2]),
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from autopack.app.ports import Transaction
 from autopack.core.event import Happened
 from autopack.core.run import Run
+from autopack.core.spec import RunSpec
 from autopack.testing import MemoryRepository, MemoryStore
 from autopack.testing.repository import MemoryCommit, MemoryTag
+from tests.simulation.agents import SURPLUS_MAX
 from tests.simulation.world import Doubles
 
 SELDOM = 0.02
@@ -81,9 +84,70 @@ class LandTwice(MemoryRepository):
         return super().land(branch, commit, expected, tag, message, at)
 
 
+def tenfold_phases(spec: RunSpec) -> RunSpec:
+    """Every phase may spend ten times what was planned."""
+    more = (replace(p, incident_token_cap=10 * p.incident_token_cap) for p in spec.phases)
+    return replace(spec, phases=tuple(more), token_cap=10 * spec.token_cap)
+
+
+def without_tier_caps(spec: RunSpec) -> RunSpec:
+    """No tier has a cap of tokens or CI runs."""
+    tiers = (replace(t, token_cap=10**9, ci_run_cap=10**6) for t in spec.tiers)
+    return replace(spec, tiers=tuple(tiers))
+
+
+def without_tolerances(spec: RunSpec) -> RunSpec:
+    """Every tier is clean, whatever issues it has."""
+    return replace(spec, tiers=tuple(replace(t, minor_issues_max=None) for t in spec.tiers))
+
+
+def twice_reserved(run: Run) -> Run:
+    """Phases hold on to their whole cap, whatever of it is spent."""
+    held = (replace(p, tokens_reserved=p.tokens_reserved and p.spec.incident_token_cap)
+            for p in run.phases)  # fmt: skip
+    return replace(run, phases=tuple(held))
+
+
+def uncounted(run: Run) -> Run:
+    """No CI run counts."""
+    return replace(run, phases=tuple(replace(p, ci_runs_used=0) for p in run.phases))
+
+
+def all_resolved(run: Run) -> Run:
+    """Whatever was seen is resolved."""
+    keys = {found.issue_key for phase in run.phases for found in phase.issues}
+    return replace(run, resolved=tuple(sorted(keys)))
+
+
 PLANTED: dict[str, Doubles] = {
     "event-lost": Doubles(store=EventLost),
     "write-lost": Doubles(store=WriteLost),
     "commit-twice": Doubles(repository=lambda users: CommitTwice(users, checkouts=False)),
     "land-twice": Doubles(repository=lambda users: LandTwice(users, checkouts=False)),
+    "overspent": Doubles(surplus=SURPLUS_MAX),
+    "phase-cap": Doubles(reads=tenfold_phases),
+    "run-cap": Doubles(reads=lambda spec: replace(spec, token_cap=10**9)),
+    "tier-caps": Doubles(reads=without_tier_caps),
+    "twice-reserved": Doubles(moves=twice_reserved),
+    "ci-runs-uncounted": Doubles(moves=uncounted),
+    "tier-cap-forgotten": Doubles(moves=lambda run: replace(run, tier_caps_hit=())),
+    "tolerance-unread": Doubles(reads=without_tolerances),
+    "upgrade-unread": Doubles(reads=lambda spec: replace(spec, severity_upgrades=())),
+    "age-unread": Doubles(reads=lambda spec: replace(spec, known_issues=())),
+    "run-tolerance-unread": Doubles(reads=lambda spec: replace(spec, minor_issues_max=None)),
+    "all-resolved": Doubles(moves=all_resolved),
 }
+SAID: dict[str, str] = {
+    "overspent": "phase cap: ",
+    "phase-cap": " reserves ",
+    "run-cap": "run cap: ",
+    "tier-caps": "tier cap: |tier cap of ",
+    "twice-reserved": " reserves ",
+    "ci-runs-uncounted": "CI runs of ",
+    "tier-cap-forgotten": "tier cap of ",
+    "tolerance-unread": "cleanliness of tier ",
+    "upgrade-unread": "issues of tier ",
+    "age-unread": "issues of tier ",
+    "run-tolerance-unread": "debt: excess_minor_issues",
+}
+"""What is said of bugs in budgets and tiers: each is found by the promise that it breaks."""

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.simulation.planted import PLANTED
+from tests.simulation.planted import PLANTED, SAID
 from tests.simulation.world import SimulationError, simulate
 
 QUICK_SEEDS = 300
@@ -49,8 +50,9 @@ def test_a_planted_bug_is_found(name: str) -> None:
     seed = next((seed for seed in range(QUICK_SEEDS) if _breaks(seed, name)), None)
     assert seed is not None, f"{QUICK_SEEDS} seeds did not find {name}"
     replay = f"-m tests.simulation --seed {seed} --trace --plant {name}"
-    with pytest.raises(SimulationError, match=replay):
+    with pytest.raises(SimulationError, match=replay) as broken:
         simulate(seed, PLANTED[name], planted=name)
+    assert re.search(SAID.get(name, ""), str(broken.value)), broken.value
 
 
 def test_a_seed_is_the_same_world_every_time(capsys: pytest.CaptureFixture[str]) -> None:

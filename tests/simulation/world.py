@@ -39,7 +39,8 @@ from autopack.testing import (
     Objects,
     UserRepository,
 )
-from tests.simulation.agents import PROTECTED, SHARED, Agents, Ledger
+from tests.core.accounts import Accounts
+from tests.simulation.agents import PROTECTED, SHARED, SURPLUS_MAX, Agents, Ledger
 from tests.simulation.engine import SimulatedEngine, State
 from tests.simulation.faults import Crash, Process, Rates
 from tests.simulation.invariants import Broken, Watch, need
@@ -66,6 +67,12 @@ class Doubles:
     repository: Callable[[dict[str, UserRepository]], MemoryRepository] = lambda users: (
         MemoryRepository(users, checkouts=False)
     )
+    reads: Callable[[RunSpec], RunSpec] = lambda spec: spec
+    """The spec as the machine has it; what was drawn is what holds."""
+    moves: Callable[[Run], Run] = lambda run: run
+    """The run as the machine makes it, after each event."""
+    surplus: int = 0
+    """Tokens that an attempt uses beside those that it may."""
 
 
 class Simulation:
@@ -78,15 +85,16 @@ class Simulation:
         self.clock = FakeClock()
         self.user = UserRepository(Objects())
         base = self.user.commit({b"README.md": b"a project\n", SHARED.encode(): b"shared\n"})
-        doubles = doubles or Doubles()
+        self.doubles = doubles = doubles or Doubles()
         self.store = doubles.store(self.rng)
         self.repository = doubles.repository({"user": self.user})
         self.engine = SimulatedEngine(durable=seed % 2 == 0)
         self.starts = MemoryStarts()
         self.ledger = Ledger()
         self.agents = Agents(
-            self.rng, self.rates.misbehave, self.repository, self.clock, self.ledger, self.meanwhile
-        )
+            self.rng, self.rates.misbehave, self.repository, self.clock, self.ledger,
+            self.meanwhile, surplus=doubles.surplus,
+        )  # fmt: skip
         self.watch = Watch(self.store, self.repository, self.user, self.ledger)
         self.watch.foreign["refs/heads/main"] = base
         self.specs = [
@@ -123,7 +131,9 @@ class Simulation:
         )
         self.performer = Performer(world)
         self.supervisor = Supervisor(
-            self.process.port(_Watched(self.store, self.watch, self.say), STORE),
+            self.process.port(
+                _Watched(self.store, self.watch, self.say, self.doubles.moves), STORE
+            ),
             self.engine,
             self.clock,
             self.perform,
@@ -155,7 +165,9 @@ class Simulation:
     def run(self) -> None:
         """To the end of every run; Broken when a promise does not hold."""
         for spec in self.specs:
-            self.watch.acknowledged[spec.run_id] = create_run(self.store, self.clock, spec)
+            created = create_run(self.store, self.clock, self.doubles.reads(spec))
+            self.watch.acknowledged[spec.run_id] = created
+            self.watch.accounts[spec.run_id] = Accounts(spec, SURPLUS_MAX)
         self._until_ended(self.rng.randint(0, FAULTY_STEPS_MAX))
         self._deliver_at_last()
 
@@ -332,10 +344,17 @@ class _Slow:
 class _Watched:
     """A store that tells the watch what it acknowledged."""
 
-    def __init__(self, store: ports.Store, watch: Watch, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: ports.Store,
+        watch: Watch,
+        say: Callable[[str], None],
+        moves: Callable[[Run], Run],
+    ) -> None:
         self._store = store
         self._watch = watch
         self._say = say
+        self._moves = moves
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
@@ -348,7 +367,7 @@ class _Watched:
         expected_version: int,
         within: Callable[[ports.Transaction], None],
     ) -> bool:
-        before = self._store.load(run.run_id)
+        before, run = self._store.load(run.run_id), self._moves(run)
         saved = self._store.save(run, happened, expected_version=expected_version, within=within)
         if saved:
             self._say(f"{run.run_id} {run.version}: {happened.event}")
