@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from autopack.adapters.files.artefacts import FileArtefacts
-    from autopack.adapters.files.incident import Context
+    from autopack.adapters.files.reproduction import Context
     from autopack.adapters.git.archive import GitArchive
     from autopack.adapters.git.remains import DiskRemains
     from autopack.adapters.git.wrapper import Store as GitStore
@@ -84,7 +84,7 @@ def _artefacts(loaded: Loaded, project_id: str, repository: str) -> FileArtefact
 
 def _context(loaded: Loaded, spec: RunSpec) -> Context:
     """What an incident tells of a run's surroundings; what cannot be read is left out."""
-    from autopack.adapters.files.incident import Context
+    from autopack.adapters.files.reproduction import Context
     from autopack.core.project import parse_project
     from autopack.core.reader import FILE_NAME
 

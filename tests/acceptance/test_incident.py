@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from autopack.core.limit import Limit, limit_of
-from autopack.core.run import Run, RunState
+from autopack.core.run import PhaseState, Run, RunState
 from autopack.core.tier import Cleanliness, tiers
 from tests.lab import Done, Lab, phase
 from tests.repos import write
@@ -35,7 +35,7 @@ BUDGET = RunState.DONE_FAILED_BUDGET_EXHAUSTED
 HUMAN = RunState.DONE_FAILED_REQUIRES_HUMAN_REVIEW
 ENVIRONMENT = RunState.DONE_FAILED_ENVIRONMENT
 PARTS = ("## Cause: ", "## Where to look", "## What to do next", "## Budgets", "## Reproduce",
-         "## Timeline", "## Attempts", "autopack run retry r", "autopack run view r",
+         "## Timeline", "## Attempts", "autopack run view r",
          "last good snapshot: ", "- python: ", "- git: git version", "spec.json")  # fmt: skip
 
 
@@ -61,6 +61,9 @@ def incident(lab: Lab) -> str:
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     text = whole["incident.md"].decode()
     assert [part for part in PARTS if part not in text] == []
+    left = [p for p in lab.load().phases if p.state is not PhaseState.COMPLETE]
+    assert ("autopack run retry r" in text) == bool(left)
+    assert ("git merge autonomous/r" in text) != bool(left)
     frozen = json.loads(whole["spec.json"])
     assert (frozen["run_id"], frozen["base_commit"]) == ("r", lab.base)
     (folder / "incident.md").unlink()
@@ -153,7 +156,14 @@ def test_the_attempts_of_an_auditor(lab: Lab) -> None:
     text = complete(lab, Limit.AUDITOR_ATTEMPTS, HUMAN, made(lab).run(GOOD, RISKY))
     assert named(text) == ["audits of P2"]
     assert "| audits of P2 | 1 | 1 |" in text
-    assert lab.kept()["P2/1"] in reproduced(lab, text, 0)[2]
+    section = text.partition("## Reproduce")[2]
+    assert "the auditor did not approve its last candidate, which CI never judged" in section
+    assert "ci.py" not in section.partition("## Timeline")[0], "CI never saw it"
+    shown = subprocess.run(
+        shlex.split(section.partition("```text\n")[2].partition("\n```")[0]),
+        cwd=lab.root, env=lab.environment, capture_output=True, check=True,
+    )  # fmt: skip
+    assert b"+++ b/src/b.txt\n" in shown.stdout
 
 
 # --- what time and the machine come to -------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from tests.lab import Lab, phase, until
 from tests.process.ground import alive, new_mark
-from tests.repos import write
+from tests.repos import git, write
 
 SCOPE = phase("F1", "do: write README.md mine")
 RED = phase("F1", "do: write state/mode red")
@@ -38,6 +41,32 @@ def test_a_refused_change_is_told_with_rule_path_place_and_next_step(lab: Lab) -
                  "refs/autopack/r/F1/1", f"show {'refs/autopack/r/F1/2'}",
                  "autopack run retry r"):  # fmt: skip
         assert told in written, told
+    again = written.partition("## Reproduce")[2].partition("## Timeline")[0]
+    assert "the gate refused its last candidate, which CI never judged" in again
+    assert f"diff {lab.base} refs/autopack/r/F1/2" in again
+    assert "scope at README.md" in again
+    assert "ci.py" not in again
+
+
+@pytest.mark.slow
+def test_a_failed_run_that_landed_everything_has_nothing_to_retry(lab: Lab) -> None:
+    doubt = json.dumps([{"issue_key": "one__is_untested", "severity": "major"}])
+    critical = ("--safety-profile", "safety_critical")
+    task = phase("F1", "do: write src/a.txt one", f"do: issues {doubt}")
+    done = lab.make().run(task, options=critical)
+    assert done.code == 1, done.err
+    assert lab.cli("run", "retry", "r").code == 2
+    told = [done.out, lab.cli("run", "view", "r").out, incident(lab).read_text()]
+    for each in told:
+        assert "run retry" not in each
+        for command in ("autopack report run r", "autopack issues list", "git merge autonomous/r"):
+            assert command in each, each
+    assert "one__is_untested" in lab.cli("issues", "list").out
+    git(lab.project, "merge", "--ff-only", "autonomous/r")
+
+    good = lab.cli("run", lab.plan(phase("F2", "do: write src/b.txt b")), "--run-id", "s", "--json")
+    assert good.code == 0, good.err
+    assert good.data["run"]["places"]["incident"] is None
 
 
 def test_the_json_of_a_run_tells_the_same(lab: Lab) -> None:

@@ -11,10 +11,10 @@ from autopack.adapters.files.artefacts import FileArtefacts
 from autopack.adapters.files.incident import (
     INCIDENT_CHARACTERS_MAX,
     LOG_BYTES_TOLD,
-    Context,
     incident,
     spec_json,
 )
+from autopack.adapters.files.reproduction import Context
 from autopack.app.ports import Recorded
 from autopack.app.report import Places, run_view
 from autopack.core import event as ev
@@ -86,6 +86,50 @@ def test_commands_are_quoted_and_hostile_texts_are_text() -> None:
     assert not kinds & {"html_block", "html_inline", "link_open", "image", "code_inline"}
     headings = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open"]
     assert not [each for each in headings if each.startswith("Owned")]
+
+
+def test_ci_is_not_named_where_it_never_judged() -> None:
+    """The gate's word, then the auditor's, each of a candidate that CI never saw."""
+    project = parse_project(PROJECT, "p")
+    assert isinstance(project, Project)
+    made = Candidate("1", "c" * 40, "t" * 40, "b" * 40)
+    submitted = ev.AttemptEnded("F1", 1, ev.Outcome.SUBMITTED, 70, made)
+    found = (Finding("scope", "is outside", "README.md"),)
+    cases: list[tuple[list[ev.Event], Failure, Evidence | None, str]] = [
+        (
+            [submitted, ev.CandidateChecked("F1", ev.GateVerdict.FAIL, found)],
+            Failure(
+                Cause.POLICY_VIOLATION, "no attempt is left after 1 attempt; the last: …", "F1"
+            ),
+            Evidence("gate", "the gate refused the change", found),
+            "scope at README.md: is outside",
+        ),
+        (
+            [submitted, ev.AuditEnded("F1", ev.Recommendation.ESCALATE, notes="do not land it")],
+            Failure(Cause.REQUIRES_HUMAN_REVIEW, "the auditor escalates: do not land it", "F1"),
+            None,
+            "do not land it",
+        ),
+    ]
+    for events, failure, evidence, said in cases:
+        phase = Phase(spec("F1", 1), Step.FAILED, 1, failure=failure, evidence=evidence)
+        run = run_of(phase, stage=Stage.DONE, failure=failure)
+        text = reproduced(run, events, project)
+        assert "which CI never judged" in text
+        assert f"diff {'b' * 40} refs/autopack/nightly/F1/1\n" in text
+        assert said in text
+        assert "t report.xml" not in text
+        tested = [*events, ev.CandidateTested("F1", ev.CiVerdict.FAIL, evidence, 4)]
+        assert "as CI judged it:" in reproduced(run, tested, project)
+        assert "t report.xml" in reproduced(run, tested, project)
+        nothing = [*events, ev.AttemptEnded("F1", 2, ev.Outcome.REFUSED)]
+        assert "left nothing that could be a candidate" in reproduced(run, nothing, project)
+
+
+def reproduced(run: Run, events: list[ev.Event], project: Project) -> str:
+    log = [Recorded("nightly", n, ev.Happened(e, 1), "") for n, e in enumerate(events)]
+    text = incident(run, run_view(run, log), log, {}, PLACES, Context(project))
+    return text.partition("## Reproduce")[2].partition("## Timeline")[0]
 
 
 def test_of_a_log_head_and_end_are_told(tmp_path: Path) -> None:

@@ -215,6 +215,11 @@ class RunView:
         return next(budget for budget in self.budgets if budget.name == name)
 
     @property
+    def all_landed(self) -> bool:
+        """Every phase has landed, here or in a run before: a failed one has nothing to retry."""
+        return len(self.snapshots) + self.landed_before == len(self.phases)
+
+    @property
     def undelivered(self) -> bool:
         """Something landed that the user's repository has not got, or has no more."""
         return bool(self.snapshots) and (self.delivered != self.tip or self.delivery_refusal != "")

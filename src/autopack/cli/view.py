@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -133,9 +134,10 @@ def looked_at(loaded: Loaded, store: Store | None, run: Run) -> tuple[RunView, P
     """The run with its log, and where its files are; None while its own settings are broken."""
     view = run_view(run, log_of(store, run.run_id) if store else ())
     try:
-        return view, housekeeping.artefacts(loaded, run.spec).places(run.run_id)
+        places = housekeeping.artefacts(loaded, run.spec).places(run.run_id)
     except OperatorFault:
         return view, None
+    return view, places if run.failure else replace(places, incident="")
 
 
 def summary(run: RunView, places: Places | None) -> list[str]:
@@ -155,14 +157,16 @@ def next_step(run: RunView, *, viewed: bool = False, stands: str | None = None) 
     """
     if not run.ended:
         return f"autopack run watch {run.run_id}"
-    if run.failure:
-        first = "" if viewed else f"autopack run view {run.run_id}; then "
-        if run.failure.cause == Cause.ENVIRONMENT.value:
-            first = "autopack doctor; then "
+    view = "" if viewed else f"autopack run view {run.run_id}; then "
+    if run.failure and not run.all_landed:
+        first = "autopack doctor; then " if run.failure.cause == Cause.ENVIRONMENT.value else view
         return f"{first}autopack run retry {run.run_id}"
     if run.undelivered:
         first = "what is said above; then " if "`git " in run.delivery_refusal else ""
         return f"{first}autopack run deliver {run.run_id}"
+    if run.failure:
+        look = f"{view}autopack report run {run.run_id} and autopack issues list"
+        return f"{look}; every phase has landed, so git merge {run.branch} if you take it as it is"
     moved = stands is not None and stands != run.delivered
     return f"git log --oneline {run.base_ref}..{run.delivered[:12] if moved else run.branch}"
 

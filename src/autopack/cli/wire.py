@@ -56,8 +56,13 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
         "resolved_issues": list(run.issues.resolved),
         "snapshots": [dataclasses.asdict(snapshot) for snapshot in run.snapshots],
         "tiers": [_tier(tier) for tier in run.tiers],
-        "places": dataclasses.asdict(places) if places else None,
+        "places": _places(places) if places else None,
     }
+
+
+def _places(places: Places) -> dict[str, str | None]:
+    """Absolute paths; null: there is none."""
+    return {name: place or None for name, place in dataclasses.asdict(places).items()}
 
 
 def event(recorded: Recorded) -> dict[str, Any]:

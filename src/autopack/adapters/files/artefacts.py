@@ -20,13 +20,11 @@ from autopack.adapters.files.incident import (
     LOG_BYTES_TOLD,
     LOG_HEAD_BYTES,
     LOGS_TOLD,
-    Context,
-    Log,
-    Logs,
     incident,
     spec_json,
 )
 from autopack.adapters.files.issue_files import issue_files
+from autopack.adapters.files.reproduction import Context, Log, Logs
 from autopack.adapters.files.summaries import (
     phase_file,
     phase_summary,

@@ -11,12 +11,19 @@ import json
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from autopack.adapters.files.budget_table import budget_table
 from autopack.adapters.files.escape import block, inline
+from autopack.adapters.files.reproduction import (
+    FINDINGS_TOLD,
+    Context,
+    Log,
+    Logs,
+    reproduction,
+)
 from autopack.adapters.files.summaries import (
     entry_lines,
     evidence_lines,
@@ -30,7 +37,6 @@ from autopack.app.report import EntryView, KeptView, PhaseView, Places, RunView
 from autopack.core.cost import Try, costs
 from autopack.core.event import AttemptEnded
 from autopack.core.limit import limit_of
-from autopack.core.project import Project
 from autopack.core.run import Run
 
 LOG_BYTES_TOLD: Final = 4_096
@@ -38,33 +44,10 @@ LOG_BYTES_TOLD: Final = 4_096
 LOG_HEAD_BYTES: Final = 512
 LOGS_TOLD: Final = 40
 """Logs of the whole run that are told from; the others are listed."""
-FINDINGS_TOLD: Final = 30
-"""Of a phase's last evidence."""
 ATTEMPT_CHARACTERS_MAX: Final = 60_000
 INCIDENT_CHARACTERS_MAX: Final = 1_000_000
 """Beyond it attempts are only counted: the phases' own files and the events have them."""
 _FOLDER = re.compile(r"/(?:attempt-|audit-|ci-)(\d+)[^/]*/[^/]*$")
-
-
-@dataclass(frozen=True)
-class Log:
-    """A log file with its size; `told`: head and end of what it says, empty when not read."""
-
-    path: str
-    size: int
-    told: str = ""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What is around a run: its base's project file, and the programs of this machine."""
-
-    project: Project | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-
-Logs = Mapping[str, Sequence[Log]]
-"""Log files by phase id."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +100,7 @@ def incident(
             first = phase.evidence.findings[:FINDINGS_TOLD]
             lines += evidence_lines(replace(phase.evidence, findings=first))
     lines += [*_next(view, places), *section("Budgets", budget_table(run))]
-    lines += _reproduce(run, view, places, context)
+    lines += reproduction(run, view, events, logs, places, context)
     lines += ["## Timeline", "", *(f"- {when(e.at)}: {inline(e.what)}" for e in view.entries), ""]
     return _bounded(lines, _attempts(view, events, logs), places)
 
@@ -131,7 +114,8 @@ def _next(view: RunView, places: Places) -> Iterator[str]:
         ("attempts, as refs of", places.repository),
     )
     yield from ("## What to do next", "")
-    yield "Show the run, its log and the last attempt, stand on the last good state, or go on:"
+    on = "take it as it is: every phase has landed" if view.all_landed else "go on"
+    yield f"Show the run, its log and the last attempt, stand on the last good state, or {on}:"
     yield from ("", block("\n".join(_commands(view, places))), "")
 
 
@@ -146,51 +130,13 @@ def _commands(view: RunView, places: Places) -> Iterator[str]:
     if kept and places.repository:
         yield f"git --git-dir={shlex.quote(places.repository)} show {shlex.quote(kept[-1].ref)}"
     yield f"git switch --detach {shlex.quote(last)}"
-    yield f"autopack run retry {run_id}"
-
-
-def _reproduce(run: Run, view: RunView, places: Places, context: Context) -> Iterator[str]:
-    """Commands that make what each failed phase left again and judge it as CI did."""
-    yield from ("## Reproduce", "")
-    if context.versions:
-        yield from facts(*context.versions.items())
-    failed = [phase for phase in view.phases if phase.failure] if places.repository else []
-    good = view.snapshots[-1].commit if view.snapshots else view.base_commit
-    for phase in failed:
-        what = "its last candidate" if phase.kept else "which left no candidate, where it stood"
-        yield from (f"Phase {inline(phase.phase_id)}, {what}:", "")
-        commit = phase.kept[-1].commit if phase.kept else good
-        lines = _again_lines(run, phase, commit, places, context)
-        yield from (block("\n".join(lines)), "")
-    if places.repository and not failed:
-        yield from ("No phase failed. The last good state:", "")
-        yield from (block("\n".join(_clone_lines(places, "reproduce", good))), "")
-    if context.project is None:
-        yield from ("The base's project file could not be read: it names the commands of CI.", "")
-    fenced = (
-        "without network and outside of your files" if run.spec.sandbox != "none" else "unfenced"
-    )
-    yield from (f"CI ran these commands {fenced}; its environment was built from the base.", "")
-
-
-def _clone_lines(places: Places, folder: str, commit: str) -> Iterator[str]:
-    at = shlex.quote(folder)
-    yield f"git clone --shared --no-checkout {shlex.quote(places.repository)} {at}"
-    yield f"cd {at}"
-    yield f"git switch --detach {shlex.quote(commit)}"
-
-
-def _again_lines(
-    run: Run, phase: PhaseView, commit: str, places: Places, context: Context
-) -> Iterator[str]:
-    yield from _clone_lines(places, f"reproduce-{phase.phase_id}", commit)
-    project = context.project
-    if project is None:
+    if not view.all_landed:
+        yield f"autopack run retry {run_id}"
         return
-    if project.environment:
-        yield from (shlex.join(argv) for argv in project.environment.prepare)
-    for command in project.profile(run.spec.phase(phase.phase_id).ci_profile):
-        yield shlex.join(word.replace("{report}", "report.xml") for word in command.argv)
+    yield "autopack issues list"
+    if view.undelivered:
+        yield f"autopack run deliver {run_id}"
+    yield f"git merge {shlex.quote(view.branch)}"
 
 
 def _attempts(
