@@ -58,7 +58,10 @@ def test_a_category_has_its_own_builder_and_the_strategy_is_frozen(lab: Lab) -> 
     assert strategy["phase_strategies"]["F1.1"]["builder"] == "second"
     shown = lab.cli("strategy", "show", "r", "--json")
     assert shown.data["strategy"] == strategy
-    assert "F1.1" in lab.cli("strategy", "show", "r").out
+    told = lab.cli("strategy", "show", "r").out
+    assert "F1.1" in told
+    aging = "when seen in 2 runs (thresholds: 9 runs, 2 (run, tier) pairs; never in its first run)"
+    assert aging in told
     lab.check_sound()
 
     rule(lab, {"version": 8})
@@ -183,9 +186,15 @@ def test_a_ruleset_is_tried_before_it_holds(lab: Lab, tmp_path: Path) -> None:
     told = lab.cli("strategy", "dry-run", lab.plan(DOCS), "--ruleset", file)
     assert "phase_strategies.F1.1.files_max  2" in told.out
     compared = lab.cli("strategy", "diff", "--ruleset", file, "--json").data
-    assert {"path": "builder_modes.tweak_light.files_max", "before": 2, "after": 9} in compared[
-        "differences"
-    ]
+    changes = {each["path"]: each["after"] for each in compared["differences"]}
+    assert changes == {"version": 2, "builder_modes.tweak_light.files_max": 9}
+    file.write_text('{"version": 1, "agents": {"docs": {"builder": "second"}}}')
+    (said,) = lab.cli("strategy", "diff", "--ruleset", file, "--json").data["differences"]
+    assert said == {"path": "agents.docs.builder", "before": None, "after": "second"}
+    file.write_text("{")
+    refused = lab.cli("strategy", "diff", "--ruleset", file)
+    assert refused.code == 2
+    assert "built-in" not in refused.err
     assert not (lab.disk / "data" / "autopack.db").exists()
     assert not (lab.project / ".autonomous_runs").exists()
 

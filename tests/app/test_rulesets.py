@@ -56,8 +56,9 @@ def test_a_wrong_file_without_a_last_good_one_is_refused(last: str | None) -> No
 
 def test_a_named_file_has_no_last_good_one() -> None:
     for text in (None, "{"):
-        with pytest.raises(OperatorFault, match=r"the-file\.json"):
+        with pytest.raises(OperatorFault, match=r"the-file\.json") as told:
             from_file(file(text), "lab")
+        assert "built-in" not in (told.value.hint or "")
     assert from_file(file(GOOD), "lab").ruleset.version == 4
 
 
@@ -86,6 +87,15 @@ def test_what_is_no_text_file(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with pytest.raises(OperatorFault, match="a regular file"):
         read_ruleset(pipe)
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "nowhere")
+    for path in (dangling, dangling / "r.json"):
+        with pytest.raises(OperatorFault, match="dangling is a link to nothing"):
+            read_ruleset(path)
+    linked = tmp_path / "linked"
+    (tmp_path / "folder").mkdir()
+    linked.symlink_to(tmp_path / "folder")
+    assert read_ruleset(linked / "r.json") is None
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(OperatorFault, match="cannot read"):

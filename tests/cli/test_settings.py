@@ -107,6 +107,7 @@ def test_a_server_is_named_and_its_password_is_not_shown(tmp_path: Path, scheme:
         ("repo/autopack.toml", "database_url = 'sqlite'", ("database_url", "work tree")),
         ("repo/autopack.toml", "run_token_cap = 5", ("run_token_cap",)),
         ("repo/autopack.toml", "builder = \nx = 1", ("autopack.toml:1: not TOML",)),
+        ("repo/autopack.toml", "workers_max = " + "9" * 5_000, ("more than 4,300 digits",)),
         ("home/.config/autopack/autopack.toml", "[ci]\n", ("[ci]", "belongs in a repository")),
         ("repo/.env", "AUTOPACK_BULDER=x", ("AUTOPACK_BULDER", "AUTOPACK_BUILDER")),
         ("repo/.env", "DATABASE_URL=mysql://u:pw@h/d", ("mysql", "AUTOPACK_DATABASE_URL")),

@@ -191,6 +191,13 @@ def test_text_that_is_no_toml_names_its_line() -> None:
     assert problems("a = 1\n= 2\n")[""].line == 2
 
 
+def test_text_that_no_reader_can_take_is_refused_in_our_words() -> None:
+    (long,) = problems(minimal("[run]\ntoken_cap = " + "9" * 5_000)).values()
+    assert long.message == "not TOML: a number has more than 4,300 digits: write less"
+    (deep,) = problems(minimal("[run]\nmax_phases = " + "[" * 100_000)).values()
+    assert "nested too deeply" in deep.message
+
+
 def test_a_profile_digest_changes_with_everything_that_is_run() -> None:
     base = CiCommand(("a", "b"), Report.EXIT_CODE, 5)
     others = [

@@ -36,6 +36,7 @@ from autopack.core.ruleset_fields import (
 )
 from autopack.core.spec import Complexity, RunScope
 from autopack.core.strategy import category_rule
+from autopack.core.words import visible
 
 FILE = "project_ruleset_lab.json"
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -199,7 +200,11 @@ def test_every_table_refuses_what_is_none(table: str, value: object) -> None:
         ({"aliases": {"x": {}}}, "aliases.x.category: missing"),
         ({"aliases": {"docs": {"category": "tests"}}}, "aliases.docs: is a category itself"),
         ({"high_risk_categories": ["security_auth"]},
-         "high_risk_categories[0]: no category 'security_auth'"),
+         "high_risk_categories[0]: no category 'security_auth'; it stands for 'security_auth_change'"),
+        ({"severity_upgrades": [{"task_category": "dosc"}]},
+         "severity_upgrades[0].task_category: no category 'dosc'; did you mean 'docs'?"),
+        ({"severity_upgrades": [{"issue_key": "x*"}, {"task_category": "frontend"}]},
+         "severity_upgrades[1].task_category: no category 'frontend'; give it a row in"),
         ({"high_risk_categories": [1]}, "high_risk_categories[0]: must be a string"),
         ({"agents": {"frontend": {"builder": "b"}}},
          "agents.frontend: no category 'frontend'; give it a row in category_defaults"),
@@ -238,7 +243,7 @@ def test_a_problem_says_where_it_is_and_what_to_write(said: dict[str, Any], prob
         ('{"safety_profiles": {"normal": {"minor_tolerance": Infinity}}}', "Infinity is no JSON"),
         ('{"version": 1, "safety_profiles": {"normal": {"minor_tolerance": 1e999}}}',
          "safety_profiles.normal.minor_tolerance: must be a number from 0 to 1,000"),
-        ('{"version": ' + "9" * 5_000 + "}", "limit"),
+        ('{"version": ' + "9" * 5_000 + "}", "a number has more than 4,300 digits: write less"),
         ("[" * 100_000, "nested too deeply"),
         ("{}", "version: missing"),
         (" " * (BYTES_MAX + 1), f"256,001 bytes, at most {BYTES_MAX:,} are read"),
@@ -276,6 +281,31 @@ def test_a_file_of_nothing_but_problems_is_told_in_short() -> None:
     assert told[-1] == f"{FILE}: and 600 more problems"
 
 
+def test_the_names_that_are_known_are_listed_once() -> None:
+    rows = {f"c{n}": {"wrong_thing": n, "other_thing": n} for n in range(40)}
+    told = refused(category_defaults=rows)
+    assert len(told) == 80
+    assert "unknown key; known: auditor_attempts_max, " in told[0]
+    assert all(problem.endswith("_thing: unknown key") for problem in told[1:])
+    modes = refused(category_defaults={f"c{n}": {"builder_mode": "vast"} for n in range(9)})
+    assert sum("refactor_heavy" in problem for problem in modes) == 1
+
+
+@pytest.mark.parametrize("number", ["1.0", "2e0", "1.5", "1e400", "-1.0", "1e30", "true"])
+def test_schema_and_reader_agree_on_what_a_whole_number_is(number: str) -> None:
+    text = f'{{"version": {number}}}'
+    taken = isinstance(parse_ruleset(text, FILE, "lab"), Ruleset)
+    assert taken == SCHEMA.is_valid(json.loads(text))
+    assert taken == (number in {"1.0", "2e0"})
+
+
+def test_the_schema_says_when_an_issue_has_aged() -> None:
+    schema: dict[str, Any] = ruleset_schema()
+    for profile in schema["properties"]["safety_profiles"]["properties"].values():
+        for field in ("aging_runs", "aging_tiers"):
+            assert "never in its first run" in profile["properties"][field]["description"]
+
+
 # --- whatever comes --------------------------------------------------------------------------------
 
 JSON = st.recursive(
@@ -300,7 +330,7 @@ def test_any_json_is_read_or_its_fields_are_named(said: dict[str, Any]) -> None:
         assert SCHEMA.is_valid(said)
         assert parse_ruleset(to_text(found), FILE, "lab") == found
     else:
-        assert all(str(problem).isprintable() for problem in found)
+        assert all(visible(str(problem)) == str(problem) for problem in found)
         if "NaN" not in str(found[0]) and "Infinity" not in str(found[0]):
             assert all(p.key.split(".")[0].split("[")[0] in {*said, "version"} for p in found)
 

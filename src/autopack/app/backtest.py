@@ -152,7 +152,7 @@ def project_of(text: str, name: str, told: str = FILE_NAME) -> Project:
     """
     try:
         silent = "ci" not in tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # told of by who reads all of it
         silent = False
     project = parse_project(text + _NO_CI if silent else text, name)
     if isinstance(project, tuple):

@@ -72,7 +72,7 @@ def from_file(file: RulesetFile, project_id: str) -> Current:
         raise OperatorFault(f"{file.place}: there is no such file", "name a ruleset's JSON file")
     ruleset, problems = _parsed(text, file, project_id, problems)
     if ruleset is None:
-        raise _refused(problems)
+        raise OperatorFault("\n".join(problems), "correct it; nothing was started")
     return Current(ruleset, file.place, text=text or "")
 
 

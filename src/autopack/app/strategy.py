@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from autopack.app.rulesets import BUILT_IN_ORIGIN, Current
 from autopack.app.settle import ruled
-from autopack.core.ruleset import Ruleset
+from autopack.core.ruleset import Ruleset, to_data
 from autopack.core.spec import CategoryRule, PhaseSpec, RunSpec, TierSpec
 from autopack.core.strategy import (
     agents_of,
@@ -133,13 +133,23 @@ def _tier_again(
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """Every value in which two records differ, by its path."""
+    """Every value in which two records differ, by its path; an empty one is as none."""
     old, new = dict(_leaves(before)), dict(_leaves(after))
     return [
         Difference(path, old.get(path), new.get(path))
         for path in dict.fromkeys((*old, *new))
-        if old.get(path) != new.get(path)
+        if _given(old.get(path)) != _given(new.get(path))
     ]
+
+
+def ruleset_differences(before: Ruleset, after: Ruleset) -> list[Difference]:
+    """What one ruleset of a project changes in another; whose they are is no policy."""
+    old, new = (to_data(replace(each, project_id="")) for each in (before, after))
+    return differences(old, new)
+
+
+def _given(value: object) -> object:
+    return None if value in ("", []) else value
 
 
 def _leaves(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

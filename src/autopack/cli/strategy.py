@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from autopack.app.sentences import count
 from autopack.cli.options import Json, Repo, RunId
 
 if TYPE_CHECKING:
@@ -83,9 +84,8 @@ def diff(
     Without RUN and --ruleset: what this project's ruleset changes in the built-in one.
     """
     from autopack.app.rulesets import BUILT_IN_CURRENT
-    from autopack.app.strategy import differences
+    from autopack.app.strategy import ruleset_differences
     from autopack.cli import render
-    from autopack.core.ruleset import to_data
 
     if run:
         before, after, changed = _of_run(run, ruleset, as_json=json)
@@ -94,7 +94,7 @@ def diff(
         new = now if ruleset is None else _current(ruleset, repo, as_json=json)
         old = BUILT_IN_CURRENT if ruleset is None else now
         before, after = old.origin, new.origin
-        changed = differences(to_data(old.ruleset), to_data(new.ruleset))
+        changed = ruleset_differences(old.ruleset, new.ruleset)
     if json:
         told = [asdict(each) for each in changed]
         render.data({"before": before, "after": after, "differences": told})
@@ -153,7 +153,7 @@ def _sheet(strategy: dict[str, Any]) -> list[str]:
             f" {strategy['run_max_duration_minutes']} minutes,"
             f" {_shown(strategy['max_minor_issues_total'])} minor issues"
         ),
-        f"aging: needs cleanup after {aging['runs']} runs or {aging['tiers']} tiers",
+        *_aging(aging["runs"], aging["tiers"]),
         "",
     ]
     lines += render.table(
@@ -178,6 +178,18 @@ def _sheet(strategy: dict[str, Any]) -> list[str]:
             for name, phase in strategy["phase_strategies"].items()
         ],
     )  # fmt: skip
+
+
+def _aging(runs: int, tiers: int) -> list[str]:
+    """The rule that `core.backlog` holds issues to."""
+    if runs <= 2 or tiers <= 2:  # two runs are two pairs, at least
+        when = "seen in 2 runs"
+    else:
+        when = f"seen in {runs} runs, or in 2 runs and {tiers} (run, tier) pairs"
+    thresholds = f"thresholds: {count(runs, 'run')}, {count(tiers, '(run, tier) pair')}"
+    return [
+        f"aging: a minor issue needs cleanup when {when} ({thresholds}; never in its first run)"
+    ]
 
 
 def _changes(changed: Sequence[Difference], before: str, after: str) -> list[str]:

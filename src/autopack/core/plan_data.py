@@ -31,7 +31,7 @@ from autopack.core.plan_draft import (
 from autopack.core.spec import (
     Complexity,
 )
-from autopack.core.words import nearest, syntax_fault
+from autopack.core.words import nearest, number_fault, syntax_fault
 
 PLAN_KEYS = ("tiers", "$schema")
 TIER_KEYS = ("id", "name", "phases")
@@ -61,7 +61,7 @@ def parse_json(text: str, file: str) -> PlanDraft:
     except RecursionError:
         return unreadable(file, "not a plan: its values are nested too deeply")
     except ValueError as fault:
-        return unreadable(file, f"not a plan: {fault}")
+        return unreadable(file, f"not a plan: {number_fault(str(fault))}")
     if not isinstance(table, dict):
         return unreadable(file, 'not a plan: write {"tiers": […]}', 1)
     return _Reader(file, Form.JSON, []).plan(table)

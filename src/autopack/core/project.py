@@ -109,7 +109,9 @@ def parse_project(text: str, name: str) -> Project | tuple[Problem, ...]:
     """The project part of `text`, or all its problems; `name` is the id when it gives none."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except RecursionError:
+        return (Problem("", "its values are nested too deeply"),)
+    except ValueError as fault:
         line, message = syntax_fault(text, str(fault))
         return (Problem("", f"not TOML: {message}", line),)
     reader = Reader(text)

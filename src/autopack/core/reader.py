@@ -6,7 +6,7 @@ Never reads a file.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -44,6 +44,7 @@ class Reader:
         self.lines = text.splitlines()
         self.file = file
         self.problems: list[Problem] = []
+        self._listed: set[frozenset[str]] = set()
 
     def problem(self, key: str, message: str) -> None:
         self.problems.append(Problem(key, message, line_of(self.lines, key), self.file))
@@ -51,9 +52,18 @@ class Reader:
     def known(self, table: Mapping[str, object], key: str, names: frozenset[str]) -> None:
         for name in table:
             if name not in names:
-                meant = nearest(name, names)
-                hint = f"did you mean {meant!r}?" if meant else f"known: {', '.join(sorted(names))}"
-                self.problem(f"{key}.{name}" if key else name, f"unknown key; {hint}")
+                hint = self.known_hint(name, names)
+                self.problem(f"{key}.{name}" if key else name, f"unknown key{hint}")
+
+    def known_hint(self, name: str, names: Collection[str]) -> str:
+        """What to write instead of a name: the nearest, or all there are, which are listed once."""
+        if meant := nearest(name, names):
+            return f"; did you mean {meant!r}?"
+        listed = frozenset(names)
+        if listed in self._listed:
+            return ""
+        self._listed.add(listed)
+        return f"; known: {', '.join(sorted(listed))}"
 
     def table(
         self, parent: Mapping[str, object], key: str, names: frozenset[str]
@@ -113,6 +123,8 @@ class Reader:
         value = parent.get(_last(key))
         if value is None:
             return None
+        if isinstance(value, float) and value.is_integer():  # as JSON Schema sees 1.0
+            value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             self.problem(key, f"must be a whole number from {least} to {most:,}")
             return None

@@ -33,7 +33,7 @@ from autopack.core.ruleset_fields import (
     Fields,
 )
 from autopack.core.spec import Complexity
-from autopack.core.words import nearest, visible
+from autopack.core.words import nearest, number_fault, visible
 
 BYTES_MAX: Final = 256_000
 """A ruleset with every table is about 8 kB; past this it is a mistake."""
@@ -56,7 +56,7 @@ def parse_ruleset(text: str, file: str, project_id: str) -> Ruleset | tuple[Prob
     except RecursionError:
         return (Problem("", "its values are nested too deeply", file=file),)
     except ValueError as fault:
-        return (Problem("", visible(str(fault)), file=file),)
+        return (Problem("", visible(number_fault(str(fault))), file=file),)
     if not isinstance(table, dict):
         return (Problem("", 'write an object: {"version": 1, …}', 1, file),)
     reading = _Reading(Reader(file=file), table)
@@ -260,30 +260,42 @@ class _Reading:
 
     def _check_names(self, made: Ruleset) -> None:
         """Whatever a ruleset names is there, so that a misspelt name weakens nothing."""
-        categories = made.category_defaults.keys()
         for name, alias in made.aliases.items():
-            if name in categories:
+            if name in made.category_defaults:
                 self.reader.problem(f"aliases.{name}", "is a category itself: rename one of them")
-            self._refer(f"aliases.{name}.category", alias.category, categories)
+            self._category(f"aliases.{name}.category", alias.category, made)
         for number, name in enumerate(made.high_risk_categories):
-            self._refer(f"high_risk_categories[{number}]", name, categories)
+            self._category(f"high_risk_categories[{number}]", name, made)
+        for number, upgrade in enumerate(made.severity_upgrades):
+            if upgrade.task_category:
+                key = f"severity_upgrades[{number}].task_category"
+                self._category(key, upgrade.task_category, made)
         for name in made.agents:
-            self._refer(f"agents.{name}", name, categories)
-        self._refer("default_category", made.default_category, categories)
-        self._refer("debt.category", made.debt.category, categories)
+            self._category(f"agents.{name}", name, made)
+        self._category("default_category", made.default_category, made)
+        self._category("debt.category", made.debt.category, made)
         for name, mode in made.default_modes.items():
-            self._refer(f"default_modes.{name}", mode, made.builder_modes, "builder mode")
+            self._mode(f"default_modes.{name}", mode, made)
         for name, rule in made.category_defaults.items():
-            key = f"category_defaults.{name}.builder_mode"
             if rule.builder_mode:
-                self._refer(key, rule.builder_mode, made.builder_modes, "builder mode")
+                self._mode(f"category_defaults.{name}.builder_mode", rule.builder_mode, made)
 
-    def _refer(self, key: str, name: str, known: Collection[str], noun: str = "category") -> None:
-        if name in known or any(problem.key == key for problem in self.reader.problems):
-            return
-        meant = nearest(name, known) if len(name) <= _SHOWN_MAX else ""
-        more = "give it a row in category_defaults" if noun == "category" else "known: "
-        hint = f"did you mean {meant!r}?" if meant else more
-        if not meant and noun != "category":
-            hint += ", ".join(sorted(known))
-        self.reader.problem(key, f"no {noun} {visible(name)[:_SHOWN_MAX]!r}; {hint}")
+    def _category(self, key: str, name: str, made: Ruleset) -> None:
+        alias = made.aliases.get(name)
+        meant = nearest(name, made.category_defaults) if len(name) <= _SHOWN_MAX else ""
+        if alias is not None:
+            hint = f"; it stands for {alias.category!r}: write that"
+        elif meant:
+            hint = f"; did you mean {meant!r}?"
+        else:
+            hint = "; give it a row in category_defaults"
+        self._refer(key, "category", name, made.category_defaults, hint)
+
+    def _mode(self, key: str, name: str, made: Ruleset) -> None:
+        if name not in made.builder_modes:
+            hint = self.reader.known_hint(name[:_SHOWN_MAX], made.builder_modes)
+            self._refer(key, "builder mode", name, made.builder_modes, hint)
+
+    def _refer(self, key: str, noun: str, name: str, known: Collection[str], hint: str) -> None:
+        if name not in known and all(problem.key != key for problem in self.reader.problems):
+            self.reader.problem(key, f"no {noun} {visible(name)[:_SHOWN_MAX]!r}{hint}")

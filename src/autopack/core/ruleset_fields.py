@@ -42,12 +42,15 @@ class Kind(Protocol):
 class Whole:
     most: int
     least: int = 1
+    said: str = ""
+    """What it means, where the name does not say it."""
 
     def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
         return reader.whole(parent, key, self.most, self.least)
 
     def schema(self) -> dict[str, object]:
-        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+        said = {"description": self.said} if self.said else {}
+        return {"type": "integer", "minimum": self.least, "maximum": self.most, **said}
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,10 @@ class Pattern:
 
 
 Fields = Mapping[str, Kind]
+AGED: Final = (
+    "that a minor issue was seen in when it needs cleanup; either threshold is enough, and never"
+    " in its first run: two runs at least."
+)
 
 TOP: Final[Fields] = {
     "version": Whole(2**31),
@@ -136,8 +143,8 @@ TOP: Final[Fields] = {
 SAFETY: Final[Fields] = {
     "minor_tolerance": Number(TOLERANCE_MAX),
     "major_tolerance": Whole(COUNT_MAX, 0),
-    "aging_runs": Whole(COUNT_MAX),
-    "aging_tiers": Whole(COUNT_MAX),
+    "aging_runs": Whole(COUNT_MAX, said=f"Runs {AGED}"),
+    "aging_tiers": Whole(COUNT_MAX, said=f"(run, tier) pairs {AGED}"),
     "run_scope": Choice(RunScope),
     "on_phase_failure": Choice(OnPhaseFailure),
     "strict_ci": Flag(),

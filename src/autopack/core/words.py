@@ -74,10 +74,17 @@ def distance(left: str, right: str) -> int:
 
 def syntax_fault(text: str, message: str) -> tuple[int, str]:
     """The line that a TOML reader's message names (0: none), and the message without it."""
+    message = number_fault(message)
     named = re.search(r"\s*\(at line (\d+), (column \d+)\)", message)
     if named:
         return int(named[1]), f"{message[: named.start()]}, {named[2]}"
     return text.count("\n") + 1 if "end of document" in message else 0, message
+
+
+def number_fault(message: str) -> str:
+    """A reader's message, in words for who wrote the file where Python talks of its own limit."""
+    limit = re.match(r"Exceeds the limit \((\d+) digits\)", message)
+    return f"a number has more than {int(limit[1]):,} digits: write less" if limit else message
 
 
 def visible(text: str, keep: str = "") -> str:

@@ -175,12 +175,15 @@ def _file(path: Path, home: Callable[[str], Path], *, user: bool) -> _Source:
         table = tomllib.loads(source.text)
     except (FileNotFoundError, NotADirectoryError):
         return source
-    except tomllib.TOMLDecodeError as fault:
-        line, message = syntax_fault(source.text, str(fault))
-        source.wrong("", f"not TOML: {message}", line)
-        return source
     except (OSError, UnicodeDecodeError) as fault:
         source.wrong("", f"{fault}: make it readable UTF-8, or remove it")
+        return source
+    except RecursionError:
+        source.wrong("", "its values are nested too deeply")
+        return source
+    except ValueError as fault:
+        line, message = syntax_fault(source.text, str(fault))
+        source.wrong("", f"not TOML: {message}", line)
         return source
     known = set(Settings.model_fields) - ENVIRONMENT_ONLY
     for key in table:

@@ -15,7 +15,7 @@ from autopack.core import issue
 from autopack.core.event import Recommendation
 from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
 from autopack.core.project import path_problem
-from autopack.core.words import plain
+from autopack.core.words import number_fault, plain
 from autopack.process.folders import Unreadable, read_left
 
 ANSWER_BYTES_MAX: Final = 2 << 20
@@ -179,7 +179,7 @@ def _json(path: Path, bytes_max: int) -> object:
     except RecursionError:
         raise AnswerRefused("it is nested too deep") from None
     except ValueError as fault:
-        raise AnswerRefused(f"not JSON: {plain(str(fault), 200)}") from fault
+        raise AnswerRefused(f"not JSON: {plain(number_fault(str(fault)), 200)}") from fault
 
 
 def _content(path: Path, bytes_max: int) -> bytes:

@@ -30,7 +30,7 @@ from autopack.app.ports import (
 from autopack.core.errors import OperatorFault
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.issue import IssueReport, IssueSource
-from autopack.core.words import nearest
+from autopack.core.words import nearest, number_fault
 
 BUILD_KEYS: Final = frozenset(
     {"outcome", "tokens", "note", "wait_seconds", "parked_until", "issues"}
@@ -113,7 +113,9 @@ def _table(base: Path, known: frozenset[str]) -> dict[str, object] | None:
     try:
         table = tomllib.loads(content.decode())
     except ValueError as fault:
-        raise OperatorFault(f"{base}.toml: not TOML: {fault}", "mend the recording") from fault
+        raise OperatorFault(
+            f"{base}.toml: not TOML: {number_fault(str(fault))}", "mend the recording"
+        ) from fault
     for key in table:
         if key not in known:
             meant = nearest(key, known)

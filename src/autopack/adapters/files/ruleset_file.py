@@ -27,7 +27,11 @@ def read_ruleset(path: Path) -> str | None:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OperatorFault(f"{path}: a ruleset is a regular file, and this is none")
             data = file.read(BYTES_MAX + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError) as fault:
+        links = (each for each in (path, *path.parents) if each.is_symlink() and not each.exists())
+        if link := next(links, None):
+            what = f"{path}: cannot read the ruleset: {link} is a link to nothing"
+            raise OperatorFault(what, "mend the link, or remove it") from fault
         return None
     except (OSError, ValueError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
