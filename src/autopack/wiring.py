@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -86,7 +86,7 @@ def _place(database: Path | Server) -> Path | str:
 
 @dataclass(frozen=True)
 class KnownRuns:
-    """The ids that a store has taken."""
+    """The ids that a store has taken, or keeps for parts of a series that is under way."""
 
     store: Store | None
 
@@ -96,8 +96,14 @@ class KnownRuns:
         try:
             self.store.load(run_id)
         except OperatorFault:
-            return False
+            return run_id in self._reserved
         return True
+
+    @cached_property
+    def _reserved(self) -> frozenset[str]:
+        from autopack.app.series import open_names
+
+        return open_names(self.store) if self.store else frozenset()
 
 
 def clock(loaded: Loaded) -> Clock:

@@ -120,14 +120,44 @@ def test_a_cap_that_no_phase_fits_is_refused_before_the_start() -> None:
     assert ready(Wish("p", token_cap=300_000)).spec.token_cap == 300_000
 
 
-def test_safety_critical_stops_at_a_failure_and_runs_one_tier() -> None:
+def test_safety_critical_stops_at_a_failure_and_runs_one_tier_at_a_time() -> None:
     wish = Wish("p", safety_profile=SafetyProfile.SAFETY_CRITICAL)
-    with pytest.raises(
-        OperatorFault, match="single_tier, as safety_profile safety_critical implies"
-    ):
-        ready(wish, tiers=2)
-    spec = new_run(wish, replace(HERE, auditor="a"), FakeSource(), draft(), set()).spec
+    here = replace(HERE, auditor="a")
+    spec = new_run(wish, here, FakeSource(), draft(), set()).spec
     assert spec.on_phase_failure is OnPhaseFailure.STOP
+    assert (spec.series, spec.rest_tiers) == ("", ())
+    split = new_run(wish, here, FakeSource(), draft(3), set())
+    assert split.plan.parts == (("T1",), ("T2",), ("T3",))
+    spec = split.spec
+    assert [tier.tier_id for tier in (*spec.tiers, *spec.rest_tiers)] == ["T1", "T2", "T3"]
+    assert (spec.series, spec.part, len(spec.phases), len(spec.rest_phases)) == ("p-1", 1, 2, 4)
+    assert spec.minor_issues_max == 2 * (spec.minor_issues_per_phase or 0)
+    assert [rule.category for rule in spec.rest_rules] == ["tests"]
+
+
+def test_a_plan_over_max_phases_is_split_where_tiers_end() -> None:
+    found = ready(Wish("p", phases_max=5), tiers=3)
+    assert found.plan.parts == (("T1", "T2"), ("T3",))
+    assert [phase.phase_id for phase in found.spec.rest_phases] == ["F3.1", "F3.2"]
+    said = r"tier T1 has 2 phases, a run at most 1 \(max_phases\); make two tiers of it"
+    with pytest.raises(OperatorFault, match=said):
+        ready(Wish("p", phases_max=1))
+
+
+def test_all_runs_of_a_series_have_names_that_are_free_and_ids() -> None:
+    wish = Wish("p", phases_max=2)
+    assert new_run(wish, HERE, FakeSource(), draft(3), {"p-1-3", "p-2-2"}).spec.run_id == "p-3"
+    taken = FakeSource(FakeFacts(taken=("refs/heads/autonomous/p-1-2",)))
+    assert ready(wish, taken, tiers=2).spec.run_id == "p-2"
+    with pytest.raises(
+        OperatorFault, match=r"run id q-2 \(part of q, a plan of 2 runs\): the store"
+    ):
+        new_run(replace(wish, run_id="q"), HERE, FakeSource(), draft(2), {"q-2"})
+    long = "x" * 63
+    with pytest.raises(OperatorFault, match=f"run id '{long}-2' .part of {long}.*1 to 64"):
+        new_run(replace(wish, run_id=long), HERE, FakeSource(), draft(2), set())
+    whole = new_run(replace(wish, run_id=long), HERE, FakeSource(), draft(1), set())
+    assert whole.spec.run_id == long
 
 
 @pytest.mark.parametrize(
@@ -191,6 +221,25 @@ def test_onto_another_base_only_what_it_holds_has_landed() -> None:
     assert successor(ended(), holding, HERE, set(), onto="main").landed == ("F1.1",)
     with pytest.raises(OperatorFault, match="names no commit"):
         successor(ended(), source, HERE, set(), onto="nowhere")
+
+
+def test_a_retry_keeps_the_rest_of_its_series_and_the_builder_that_is_given_for_it() -> None:
+    wish = Wish("p", run_id="p", phases_max=2)
+    spec = replace(ready(wish, tiers=2).spec, landed=("F1.1",))
+    rest = tuple(replace(phase, builder="other") for phase in spec.rest_phases)
+    run = replace(ended(), spec=replace(spec, rest_phases=rest))
+    again = successor(run, FakeSource(), replace(HERE, fixed=frozenset({"builder"})), set())
+    assert (again.series, again.part, again.rest_tiers) == ("p", 1, spec.rest_tiers)
+    assert again.rest_phases == spec.rest_phases
+    with pytest.raises(OperatorFault, match=r"no \[agents.other"):
+        successor(run, FakeSource(), HERE, set())
+    large = tuple(replace(phase, incident_token_cap=900_000) for phase in spec.rest_phases)
+    run = replace(run, spec=replace(spec, rest_phases=large))
+    with pytest.raises(OperatorFault, match=r"phase F2.1 can never start"):
+        successor(run, FakeSource(), HERE, set(), token_cap=800_000)
+    done = replace(ended(), spec=spec, failure=None)
+    source = FakeSource(commits={"main": "e" * 40})
+    assert successor(done, source, HERE, set(), onto="main").rest_tiers == spec.rest_tiers
 
 
 def test_refused_while_under_way_or_when_nothing_is_left() -> None:

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 import pytest
 
+from autopack.app.series import open_names
 from autopack.app.supervise import (
     RENDER_AGAIN_SECONDS,
     RENDER_AGAIN_SECONDS_MAX,
@@ -21,8 +22,10 @@ from autopack.app.supervise import (
     create_run,
 )
 from autopack.core.command import Pending, PrepareBase, command_id
-from autopack.core.event import BasePrepared, CommandFailed, Event
-from autopack.core.run import Run
+from autopack.core.event import BasePrepared, CommandFailed, EnvironmentPrepared, Event
+from autopack.core.run import Run, RunState
+from autopack.core.series import first_part
+from autopack.core.spec import RunScope, RunSpec
 from autopack.testing import FakeClock, MemoryStore
 from tests.core.walk import phase_spec, run_spec
 from tests.simulation.engine import SimulatedEngine, State
@@ -204,3 +207,76 @@ def test_a_signal_ends_the_loop_wherever_it_meets_it(first: int) -> None:
         loop.join(10)
         assert not loop.is_alive(), f"stopped at line {line} of `threading`, it goes on for ever"
         assert supervisor.stopped
+
+
+# --- series ---------------------------------------------------------------------------------------
+
+
+def in_two_parts() -> RunSpec:
+    """A run whose only phase landed before, so that it succeeds at once; another tier is to come."""
+    first, second = phase_spec("P1"), phase_spec("P2", "T2", 2)
+    whole = replace(run_spec(first, second), run_scope=RunScope.SINGLE_TIER, landed=("P1",))
+    return first_part(whole)
+
+
+def prepared(run: Run, pending: Pending, cancel: Cancellation) -> Event:
+    return BasePrepared() if isinstance(pending.command, PrepareBase) else EnvironmentPrepared("e")
+
+
+class InParts:
+    """A supervisor over the first part of a series, which has ended well."""
+
+    def __init__(self, *names: str, asked: str = "") -> None:
+        self.store, clock = MemoryStore(), FakeClock()
+        for name in names:
+            create_run(self.store, clock, replace(run_spec(phase_spec("P1")), run_id=name))
+        create_run(self.store, clock, in_two_parts())
+        self.engine = SimulatedEngine(durable=False)
+        self.supervisor = Supervisor(self.store, self.engine, clock, prepared, lambda _run: True)
+        self.supervisor.tick()
+        if asked:
+            self.store.ask("r", asked, "me")
+        for number in (1, 2):
+            self.supervisor.perform(command_id("r", number))
+        assert self.store.load("r").state is RunState.DONE_SUCCESS
+
+
+def test_the_next_part_is_recorded_with_the_end_and_adopted_in_the_next_turn() -> None:
+    world = InParts()
+    following = world.store.load("r-2")
+    assert (following.spec.predecessor, following.spec.part) == ("r", 2)
+    assert world.store.continued("r") == ["r-2"]
+    assert not world.supervisor._rests(), "it may not end before it has seen it"
+    world.supervisor.tick()
+    assert command_id("r-2", 1) in world.engine.named(State.QUEUED)
+    world.supervisor.submit("r", EnvironmentPrepared("e"), 2)  # a second answer changes nothing
+    assert world.store.continued("r") == ["r-2"]
+
+
+def test_a_delivery_after_the_end_begins_nothing_again() -> None:
+    world = InParts(asked="deliver")
+    world.supervisor.tick()
+    assert world.store.load("r").ended
+    assert world.store.continued("r") == ["r-2"]
+
+
+def test_a_part_whose_name_is_taken_gets_the_next() -> None:
+    world = InParts("r-2", "r-2-r1")
+    assert world.store.continued("r") == ["r-2-r2"]
+
+
+def test_a_cancel_that_comes_late_ends_the_part_that_began_meanwhile() -> None:
+    world = InParts(asked="cancel")
+    world.supervisor.tick()
+    assert world.store.load("r").state is RunState.DONE_SUCCESS
+    world.supervisor.perform(command_id("r-2", 1))
+    ended = world.store.load("r-2")
+    assert ended.failure is not None
+    assert ended.failure.reason == "cancelled by me"
+
+
+def test_names_of_parts_to_come_are_kept_while_their_series_is_under_way() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    create_run(store, clock, in_two_parts())
+    assert open_names(store) == {"r-2"}
+    assert open_names(InParts().store) == frozenset()

@@ -162,6 +162,25 @@ class TestPrepare:
         with pytest.raises(EnvironmentFault):
             world.repository.prepare(world.address, "main", "0" * 40, BRANCH)
 
+    def test_takes_what_a_run_of_ours_landed_also_when_nobody_has_got_it(
+        self, world: World
+    ) -> None:
+        made = world.landed()
+        assert made not in world.user_refs().values()
+        world.repository.prepare(world.address, BRANCH, made, "autonomous/r1-2")
+        assert world.repository.resolve("refs/heads/autonomous/r1-2") == made
+        world.repository.prepare(world.address, BRANCH, made, "autonomous/r1-2")
+
+    def test_a_branch_that_is_named_like_ours_and_is_the_user_s_is_fetched(
+        self, world: World
+    ) -> None:
+        world.landed()
+        theirs = world.user_commit(BRANCH, {"README.md": "theirs\n"})
+        world.repository.prepare(world.address, BRANCH, theirs, "autonomous/r2")
+        assert world.repository.resolve("refs/heads/autonomous/r2") == theirs
+        with pytest.raises(EnvironmentFault):
+            world.repository.prepare(world.address, BRANCH, "0" * 40, "autonomous/r3")
+
     def test_reads_the_users_repository_only(self, world: World) -> None:
         before = world.user_refs()
         world.ready()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autopack.adapters.store.open import open_store
 from autopack.app.ports import Store, Transaction
+from autopack.core import machine
+from autopack.core.backlog import Facts, backlog
 from autopack.core.errors import OperatorFault, OwnFault
-from autopack.core.event import BasePrepared
+from autopack.core.event import BasePrepared, Happened, IssueRecorded, RunCreated
+from autopack.core.issue import IssueReport, IssueSource
 from autopack.testing import MemoryStore
-from tests.contracts.walks import born, moved, walk
+from tests.contracts.walks import AT, born, moved, run_spec, walk
 
 
 def nothing(_transaction: Transaction) -> None:
@@ -205,6 +209,88 @@ class TestSave:
             thread.join()
         assert sorted(results) == [False] * 7 + [True]
         assert store.verify("r1") == []
+
+
+class TestHandOver:
+    """A run that is recorded with an event of another."""
+
+    def test_a_new_run_comes_with_the_event_that_makes_it(self, store: Store) -> None:
+        record(store, events=2)
+        run, happened = walk()[2]
+        made: list[bool] = []
+        assert store.save(
+            run, happened, expected_version=2, within=lambda t: made.append(t.create(*born("r2")))
+        )
+        assert made == [True]
+        assert store.load("r2") == born("r2")[0]
+        assert (store.verify("r1"), store.verify("r2")) == ([], [])
+        assert [entry.happened for entry in store.events("r2")] == [born("r2")[1]]
+        assert store.open_ids() == ["r2", "r1"]
+        again, happened = moved(store.load("r2"), BasePrepared())
+        assert store.save(again, happened, expected_version=1, within=nothing)
+
+    def test_a_taken_name_is_told_and_another_can_be_had(self, store: Store) -> None:
+        record(store, "r2")
+        record(store, events=2)
+        run, happened = walk()[2]
+        made: list[bool] = []
+
+        def within(transaction: Transaction) -> None:
+            made.extend(transaction.create(*born(name)) for name in ("r2", "r1", "r3", "r3"))
+
+        assert store.save(run, happened, expected_version=2, within=within)
+        assert made == [False, False, True, False]
+        assert store.load("r2") == walk("r2")[-1][0]
+        assert store.load("r3") == born("r3")[0]
+        assert [store.verify(name) for name in ("r1", "r2", "r3")] == [[], [], []]
+
+    def test_a_crash_after_it_leaves_neither(self, store: Store) -> None:
+        record(store, events=2)
+        run, happened = walk()[2]
+
+        def crash(transaction: Transaction) -> None:
+            assert transaction.create(*born("r2"))
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            store.save(run, happened, expected_version=2, within=crash)
+        assert store.load("r1").version == 2
+        with pytest.raises(OperatorFault, match="r2"):
+            store.load("r2")
+        assert store.save(
+            run, happened, expected_version=2, within=lambda t: needed(t.create(*born("r2")))
+        )
+
+    def test_what_the_event_says_of_issues_is_known_to_it(self, store: Store) -> None:
+        record(store, "older", events=3)
+        record(store, events=3)
+        seen: list[Facts] = []
+        for name in ("older", "r1"):
+            report = IssueReport(f"of_{name}", IssueSource.PROBE)
+            run, happened = moved(store.load(name), IssueRecorded("F1", report, "me"), unasked=True)
+            assert store.save(
+                run,
+                happened,
+                expected_version=3,
+                within=lambda transaction: seen.append(transaction.facts("p", "/repo")),
+            )
+        keys = {entry.issue_key: entry.last_seen_at for entry in backlog(seen[1])}
+        assert keys == {"of_older": AT + 3, "of_r1": AT + 3}
+        numbers = {sighting.run_id: sighting.run_number for sighting in seen[1].sightings}
+        assert numbers["older"] < numbers["r1"]
+
+    def test_who_continues_a_run_is_told_oldest_first(self, store: Store) -> None:
+        record(store, events=1)
+        for name, before in (("r1-r1", "r1"), ("other", ""), ("r1-2", "r1")):
+            spec = replace(run_spec(name), predecessor=before)
+            store.create(machine.create(spec).run, Happened(RunCreated(spec), AT))
+        assert store.continued("r1") == ["r1-r1", "r1-2"]
+        assert store.continued("r1-2") == []
+        assert store.continued("no id\0") == []
+
+
+def needed(made: bool) -> None:
+    assert made
 
 
 class TestEvents:

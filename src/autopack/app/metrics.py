@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from autopack.app.finish import ended_at
 from autopack.app.ports import Store
-from autopack.core import issue
+from autopack.core import issue, series
 from autopack.core.run import Phase, Run
 from autopack.core.tier import Cleanliness, Tier, debt_status, tiers
 
@@ -46,6 +46,13 @@ class RunMetrics:
     started_at: int | None
     completed_at: int | None
     """When it ended; issues and deliveries that came later are not counted."""
+    predecessor: str
+    series: str
+    """Of a plan that is split into runs; this is `part` of `parts`."""
+    part: int
+    parts: int
+    tiers_to_come: tuple[str, ...]
+    """Of the parts after this one."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,11 @@ def run_metrics(run: Run, store: Store | None = None) -> RunMetrics:
         failure_reason=run.failure.reason if run.failure else "",
         started_at=first[0].happened.at if first else None,
         completed_at=ended_at(run, store) if store else None,
+        predecessor=run.spec.predecessor,
+        series=run.spec.series,
+        part=run.spec.part,
+        parts=series.parts_of(run.spec),
+        tiers_to_come=tuple(tier.tier_id for tier in run.spec.rest_tiers),
     )
 
 

@@ -43,18 +43,30 @@ class PlannedWave:
 
 
 @dataclass(frozen=True)
+class PlannedPart:
+    """What one run of the plan does; `incident_tokens` of its phases, without the run's cap."""
+
+    part: int
+    tiers: tuple[str, ...]
+    phases: tuple[str, ...]
+    incident_tokens: int
+
+
+@dataclass(frozen=True)
 class DryRun:
     """A plan's course: `order` is that of one phase at a time."""
 
     tiers: int
     phases: int
+    parts: tuple[PlannedPart, ...]
+    """The runs that carry it out, one after another; the second is called `<run>-2`."""
     waves: tuple[PlannedWave, ...]
     order: tuple[str, ...]
     critical_path: tuple[str, ...]
     critical_path_tokens: int
     tokens_max: int
     incident_tokens: int
-    """Worst case of all phases without the run's cap; over `tokens_max` the run may fail on it."""
+    """Worst case of all phases without the runs' caps; over `tokens_max` one may fail on its."""
     builder_attempts_max: int
     auditor_attempts_max: int
     ci_runs_max: int
@@ -75,6 +87,7 @@ def dry_run(plan: CompiledPlan) -> DryRun:
     return DryRun(
         tiers=len(plan.tiers),
         phases=len(plan.phases),
+        parts=tuple(_part(number, ids, plan) for number, ids in enumerate(plan.parts, 1)),
         waves=tuple(waves),
         order=plan.order,
         critical_path=plan.critical_path.phase_ids,
@@ -87,6 +100,12 @@ def dry_run(plan: CompiledPlan) -> DryRun:
         needs_auditor=plan.audited,
         warnings=tuple(str(warning) for warning in plan.warnings),
     )
+
+
+def _part(number: int, tiers: tuple[str, ...], plan: CompiledPlan) -> PlannedPart:
+    mine = [phase for phase in plan.phases if phase.tier_id in tiers]
+    tokens = sum(phase.incident_token_cap for phase in mine)
+    return PlannedPart(number, tiers, tuple(phase.phase_id for phase in mine), tokens)
 
 
 def _planned(phase: PhaseSpec) -> PlannedPhase:

@@ -12,14 +12,15 @@ from typing import Final
 from autopack.app.plan import unauditable
 from autopack.app.rulesets import Current
 from autopack.app.settle import ruled, unnamed
-from autopack.core import backlog
+from autopack.core import backlog, series
 from autopack.core.backlog import BacklogIssue
 from autopack.core.budget import never_fit
-from autopack.core.debt import debt_of
+from autopack.core.debt import debt_of, room_in
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
 from autopack.core.plan_draft import PlanDraft
 from autopack.core.reader import FILE_NAME
-from autopack.core.spec import PhaseSpec, RunScope, RunSpec
+from autopack.core.spec import PhaseSpec, RunSpec
+from autopack.core.strategy import category_rule
 from autopack.core.words import nearest, plain
 
 TITLE_CHARACTERS_MAX: Final = 200
@@ -50,13 +51,11 @@ class Ground:
     """The project's backlog; aged issues get phases of their own."""
     has: Callable[[str], bool]
     """Whether the base has a plain file of that path."""
-    scope_implied: bool = False
-    """The run scope follows from the safety profile: nobody wrote it."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run with its plan; `notes`: what its owner should know of it."""
+    """A run with its plan, the first part of it; `notes`: what its owner should know of it."""
 
     spec: RunSpec
     plan: CompiledPlan
@@ -72,37 +71,41 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
         spec.token_cap,
         auditor=bool(machine.auditor),
         ruleset=unnamed(ruleset, machine.fixed),
+        run_scope=spec.run_scope,
     )
     debt = debt_of(
         ground.entries, ruleset.debt, draft, ground.has,
-        room=options.phases_max - sum(len(tier.phases) for tier in draft.tiers),
-        auditor=bool(machine.auditor),
+        room=room_in(draft, options.run_scope, options.phases_max),
+        refusal=_no_debt(machine, options),
     )  # fmt: skip
-    single = spec.run_scope is RunScope.SINGLE_TIER
-    plan = compile_plan(debt.added(draft, single_tier=single), options)
+    plan = compile_plan(debt.added(draft, options.run_scope, options.phases_max), options)
     if isinstance(plan, PlanRefused):
         return (*map(str, plan.problems), *agent_problems(machine, ()))
-    problems = _scope_problems(ground, plan)
-    problems += never_fit(plan.phases, plan.tiers, options.token_cap, spec.safety_profile)
+    plan = debt.marked(plan)
+    problems = never_fit(plan.phases, plan.tiers, options.token_cap, spec.safety_profile)
     problems += agent_problems(machine, plan.phases)
     if problems:
         return tuple(problems)
-    plan = debt.marked(plan)
     title = plain(" ".join(draft.title.split()), TITLE_CHARACTERS_MAX)
     frozen = replace(spec, tiers=plan.tiers, phases=plan.phases, title=title)
     frozen = ruled(frozen, ground.found)
     frozen = replace(frozen, known_issues=backlog.known_issues(ground.entries))
     audits = () if machine.auditor else unauditable(plan)
-    return Planned(frozen, plan, (*debt.notes, *map(str, plan.warnings), *audits))
+    return Planned(
+        series.first_part(frozen), plan, (*debt.notes, *map(str, plan.warnings), *audits)
+    )
 
 
-def _scope_problems(ground: Ground, plan: CompiledPlan) -> list[str]:
-    if ground.spec.run_scope is RunScope.MULTI_TIER or len(plan.tiers) == 1:
-        return []
-    hint = f'write one plan a tier, or run_scope = "multi_tier" in [run] of {FILE_NAME}'
-    profile = ground.spec.safety_profile.value
-    implied = f", as safety_profile {profile} implies" if ground.scope_implied else ""
-    return [f"the plan has {len(plan.tiers)} tiers and run_scope is single_tier{implied}: {hint}"]
+def _no_debt(machine: Machine, options: PlanOptions) -> str:
+    """Why a run can have no debt phases, which must never be what refuses a plan."""
+    if not machine.auditor:
+        return "no auditor is configured to approve it"
+    policy = options.ruleset.debt
+    rule = category_rule(policy.category, options.ruleset)
+    cap = min(rule.incident_token_cap, policy.incident_token_cap)
+    if cap > options.token_cap:
+        return f"it may need {cap:,} tokens, the run has {options.token_cap:,}"
+    return ""
 
 
 def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:

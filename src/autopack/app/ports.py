@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from autopack.core.backlog import Facts
 from autopack.core.event import CiVerdict, Happened
 from autopack.core.patch import TreeDiff
 from autopack.core.run import (
@@ -74,6 +75,14 @@ class Transaction(Protocol):
         """Have it called once the write is durable; never when it is rolled back."""
         ...
 
+    def create(self, run: Run, happened: Happened) -> bool:
+        """Record a new run with its first event; False, and nothing written, when it is taken."""
+        ...
+
+    def facts(self, project_id: str, repository: str) -> Facts:
+        """What is known of a project's issues, with what this write says of them."""
+        ...
+
 
 class Store(Protocol):
     """Events, projections and requests; one writer at a time, every write durable on return."""
@@ -106,6 +115,10 @@ class Store(Protocol):
 
     def open_ids(self) -> list[str]:
         """Ids of the runs that have not ended, newest first; asked several times a second."""
+        ...
+
+    def continued(self, run_id: str) -> list[str]:
+        """Ids of the runs whose predecessor that run is, oldest first."""
         ...
 
     def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]: ...

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autopack.app.issues_view import PhaseIssuesView, RunIssuesView, phase_issues, run_issues
+from autopack.app.place import SeriesView, series_view
 from autopack.app.ports import Recorded, Store
 from autopack.app.sentences import (
     UNDER_WAY,
@@ -194,6 +195,8 @@ class RunView:
     on_phase_failure: str
     parallel_max: int
     predecessor: str
+    series: SeriesView | None
+    """None: it is the whole of its plan."""
     started_at: int
     changed_at: int
     ci_runs_used: int
@@ -241,8 +244,11 @@ def log_of(store: Store, run_id: str) -> Iterator[Recorded]:
         after = page[-1].sequence
 
 
-def run_view(run: Run, events: Iterable[Recorded] = ()) -> RunView:
-    """The run as people see it; `events` are its log in order, all of them or none."""
+def run_view(run: Run, events: Iterable[Recorded] = (), next_run: str = "") -> RunView:
+    """The run as people see it; `events` are its log in order, all of them or none.
+
+    `next_run`: the next part of its series, if one has begun.
+    """
     spec, first, last = run.spec, 0, 0
     log, teller = _Log({}, {}), Teller()
     for recorded in events:
@@ -275,6 +281,7 @@ def run_view(run: Run, events: Iterable[Recorded] = ()) -> RunView:
         on_phase_failure=spec.on_phase_failure.value,
         parallel_max=spec.parallel_max,
         predecessor=spec.predecessor,
+        series=series_view(run, next_run),
         started_at=first,
         changed_at=last,
         ci_runs_used=run.ci_runs_used,

@@ -9,11 +9,10 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import replace
 
+from autopack.app.naming import free_name, name_problems
 from autopack.app.planning import Machine, agent_problems
 from autopack.app.start import (
     Source,
-    free_name,
-    name_problems,
     nothing_known,
 )
 from autopack.core import backlog
@@ -32,13 +31,16 @@ def successor(
     *,
     token_cap: int | None = None,
     remembered: Callable[[str, str], backlog.Facts] = nothing_known,
+    goes_on: str = "",
 ) -> RunSpec:
     """The run that continues `run` from its last good snapshot, or again from the commit `onto`.
 
     On `onto` only what it already holds counts as landed. `token_cap`: instead of the run's own.
-    `remembered`: the issues of a project, by its id and repository.
+    It is the same part of a series, which goes on after it.
+    `remembered`: the issues of a project, by its id and repository. `goes_on`: the run that stands
+    for its series now.
     """
-    _refuse_retry(run, again=bool(onto))
+    _refuse_retry(run, goes_on, again=bool(onto))
     done = {phase.phase_id for phase in run.phases if phase.state is PhaseState.COMPLETE}
     if onto:
         commit = source.commit(onto)
@@ -53,13 +55,15 @@ def successor(
     run_id = _free_successor(run.run_id, source, known)
     left = tuple(p.phase_id for p in run.spec.phases if p.phase_id not in landed)
     phases = tuple(_renamed(phase, machine.fixed) for phase in run.spec.phases)
-    waiting = [phase for phase in phases if phase.phase_id in left]
+    rest = tuple(_renamed(phase, machine.fixed) for phase in run.spec.rest_phases)
+    waiting = [*(phase for phase in phases if phase.phase_id in left), *rest]
     problems = [
         *agent_problems(machine, waiting),
-        *name_problems(run_id, source, known),
+        *name_problems(run_id, source.facts, known),
     ]
     token_cap = token_cap or run.spec.token_cap
-    problems += never_fit(waiting, run.spec.tiers, token_cap, run.spec.safety_profile)
+    tiers = (*run.spec.tiers, *run.spec.rest_tiers)
+    problems += never_fit(waiting, tiers, token_cap, run.spec.safety_profile)
     if not left:
         problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
     if problems:
@@ -74,6 +78,7 @@ def successor(
         auditor=machine.auditor,
         sandbox=machine.sandbox,
         phases=phases,
+        rest_phases=rest,
         token_cap=token_cap,
         predecessor=run.run_id,
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
@@ -92,12 +97,14 @@ def _renamed(phase: PhaseSpec, fixed: frozenset[str]) -> PhaseSpec:
     )
 
 
-def _refuse_retry(run: Run, *, again: bool) -> None:
+def _refuse_retry(run: Run, goes_on: str, *, again: bool) -> None:
     if not run.ended:
         hint = f"`autopack run watch {run.run_id}`, or `autopack run cancel {run.run_id}` first"
         raise OperatorFault(f"run {run.run_id} is still under way", hint)
     if run.failure is None and not again:
         hint = "`--onto REF` makes it again on another base"
+        if goes_on and goes_on != run.run_id:
+            hint = f"its series went on in {goes_on} (`autopack run retry {goes_on}`); {hint}"
         if run.undelivered:
             hint = f"`autopack run deliver {run.run_id}` brings its branch to you"
         raise OperatorFault(f"run {run.run_id} succeeded: there is nothing to retry", hint)
@@ -105,4 +112,4 @@ def _refuse_retry(run: Run, *, again: bool) -> None:
 
 def _free_successor(run_id: str, source: Source, known: Container[str]) -> str:
     stem = re.sub(r"-r\d+$", "", run_id)
-    return free_name(lambda number: f"{stem}-r{number}", source, known)
+    return free_name(lambda number: f"{stem}-r{number}", source.facts, known)

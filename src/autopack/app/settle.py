@@ -69,6 +69,7 @@ def ruled(spec: RunSpec, found: Current) -> RunSpec:
         ruleset=found.label,
         aging=aging_of(spec.safety_profile, ruleset),
         minor_issues_max=run_minor_issues_max(len(spec.phases), ruleset),
+        minor_issues_per_phase=ruleset.run_minor_issues_per_phase,
         severity_upgrades=ruleset.severity_upgrades,
         category_rules=tuple(category_rule(each, ruleset) for each in categories),
     )

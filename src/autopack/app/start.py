@@ -6,20 +6,19 @@ out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
+from autopack.app.naming import free_id, name_problems
 from autopack.app.planning import Ground, Machine, plan_run
 from autopack.app.rulesets import BUILT_IN_CURRENT, Current, built_in
 from autopack.app.settle import safety_of, scope_of, settled
 from autopack.app.surveyor import surveyed
-from autopack.core import backlog
+from autopack.core import backlog, series
 from autopack.core.errors import OperatorFault, OwnFault
-from autopack.core.ids import id_problem
 from autopack.core.plan import CompiledPlan, PlanRefused, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.project import (
@@ -36,9 +35,6 @@ from autopack.core.spec import (
     SafetyProfile,
 )
 from autopack.core.strategy import aging_of
-
-STEM_CHARACTERS_MAX: Final = 48
-"""Leaves room in an id's 64 for `-<n>` and a successor's `-r<n>`."""
 
 
 class Facts(Protocol):
@@ -162,17 +158,18 @@ def new_run(
     settings = settled(wish.settings, project.run, found.ruleset)
     aging = aging_of(safety_of(settings), found.ruleset)
     entries = backlog.backlog(remembered(project.project_id, str(source.top)), aging)
-    run_id = wish.run_id or _free_id(wish.name, source, known)
-    bare = _bare(run_id, project, source, (base, commit), machine, settings, found)
-    ground = Ground(bare, found, machine, tuple(entries), partial(source.has, commit),
-                    scope_implied=settings.run_scope is None)  # fmt: skip
+    bare = _bare(wish.run_id, project, source, (base, commit), machine, settings, found)
+    ground = Ground(bare, found, machine, tuple(entries), partial(source.has, commit))
     planned = plan_run(ground, draft)
+    parts = 1 if isinstance(planned, tuple) else len(planned.plan.parts)
+    run_id = wish.run_id or free_id(wish.name, source.facts, known, parts)
     problems = [*(planned if isinstance(planned, tuple) else ()),
-                *name_problems(run_id, source, known)]  # fmt: skip
+                *name_problems(run_id, source.facts, known, parts)]  # fmt: skip
     if problems or isinstance(planned, tuple):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
     notes = (*found.warnings, *planned.notes, *_warnings(source, base))
-    spec = replace(planned.spec, survey=surveyed(source, commit))
+    spec = series.called(planned.spec, run_id)
+    spec = replace(spec, survey=surveyed(source, commit))
     return Ready(spec, planned.plan, notes, found)
 
 
@@ -238,41 +235,6 @@ def trial(project_id: str, repository: str, base: str, commit: str) -> RunSpec:
         auditor="",
         sandbox="",
     )
-
-
-def name_problems(run_id: str, source: Source, known: Container[str]) -> list[str]:
-    """A name that is no id, or taken; refs `a` and `a/b` cannot both exist."""
-    if problem := id_problem(run_id):
-        return [f"run id {run_id!r}: {problem}"]
-    problems = [f"run id {run_id}: the store has a run of that name"] if run_id in known else []
-    for ref in source.facts.in_the_way(run_id):
-        noun, name = ref.removeprefix("refs/").split("/", 1)
-        branch = noun == "heads"
-        kind = "branch" if branch else "tag"
-        clear = f"git branch -m {name} <new-name>" if branch else f"git tag -d {name}"
-        hint = f"rename or delete it (`{clear}`)"
-        if name != "autonomous":
-            hint = "choose another --run-id"
-        problems.append(f"the {kind} {name} stands where this run's refs must go: {hint}")
-    return problems
-
-
-def _free_id(name: str, source: Source, known: Container[str]) -> str:
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:STEM_CHARACTERS_MAX].strip("-_") or "run"
-    return free_name(lambda number: f"{stem}-{number}", source, known)
-
-
-def free_name(called: Callable[[int], str], source: Source, known: Container[str]) -> str:
-    """The first of the names that neither the store nor the repository has."""
-    number = 1
-    while called(number) in known or _taken(called(number), source):
-        number += 1
-    return called(number)
-
-
-def _taken(run_id: str, source: Source) -> bool:
-    """Whether a ref of the run's own stands there; one named `autonomous` blocks every run."""
-    return any(ref.count("/") > 2 for ref in source.facts.in_the_way(run_id))
 
 
 def _warnings(source: Source, base: str) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from autopack.app import recording
+from autopack.app import recording, series
 from autopack.app.notify import Notifier
 from autopack.app.ports import Clock, Engine, Request, Store, Transaction
 from autopack.core import budget, machine
@@ -227,7 +227,9 @@ class Supervisor:
     def _carry_out(self, request: Request) -> None:
         try:
             if request.kind == "cancel":
-                self.submit(request.run_id, CancelRequested(request.by))
+                # A part may have ended, and the next one begun, since it was asked.
+                meant = series.latest(self._store, self._store.load(request.run_id))
+                self.submit(meant.run_id, CancelRequested(request.by))
             elif request.kind == "deliver":
                 self.submit(request.run_id, DeliveryRequested(request.by))
             elif request.kind == recording.KIND:
@@ -276,18 +278,25 @@ class Supervisor:
             if not _inline(pending)
         ]
 
-        def enqueue(transaction: Transaction) -> None:
+        def within(transaction: Transaction) -> None:
             if self._notifier is not None:
                 self._notifier.note(before, happened, run, transaction)
             if queued:
                 self._engine.enqueue(queued, transaction)
+            if following := series.hand_over(before, run, happened, transaction):
+                transaction.on_commit(lambda: self._expect(following))
 
-        saved = self._store.save(run, happened, expected_version=before.version, within=enqueue)
+        saved = self._store.save(run, happened, expected_version=before.version, within=within)
         if not saved:
             msg = f"run {run_id} was changed by another process while this supervisor held its lock"
             raise OwnFault(msg, "stop the other process; `autopack events verify` checks the run")
         self._note(run, now)
         return run, answer.commands
+
+    def _expect(self, run_id: str) -> None:
+        """A run that the next turn adopts: the host does not rest before."""
+        with self._lock:
+            self._stale_artefacts.add(run_id)
 
     def _note(self, run: Run, now: float) -> None:
         with self._lock:

@@ -6,25 +6,22 @@ Only the supervisor advances runs; this asks it, and starts one when none is the
 from __future__ import annotations
 
 import os
-import shlex
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from autopack import housekeeping, staffing, wiring
 from autopack.app.estimate import forecast_of
-from autopack.app.plan import DryRun, dry_run
 from autopack.app.planning import Machine
 from autopack.app.ports import Store
-from autopack.app.report import RunView, run_view
+from autopack.app.report import run_view
 from autopack.app.retry import (
     successor,
 )
 from autopack.app.rulesets import Current
-from autopack.app.sentences import count
+from autopack.app.series import latest, next_run
 from autopack.app.start import (
     Ready,
     Source,
@@ -34,25 +31,24 @@ from autopack.app.start import (
     read_project,
 )
 from autopack.app.supervise import create_run
-from autopack.cli import render, sheet, view, wire
+from autopack.cli import render, view, wire
 from autopack.cli.alert import Alert
-from autopack.cli.exits import DONE, FAILED, INTERRUPTED
-from autopack.cli.sheets import forecast_sheet
-from autopack.cli.watch import follow
+from autopack.cli.attend import attend, ensured, tell, tell_end, tell_next
+from autopack.cli.course import print_dry_run
+from autopack.cli.exits import DONE, FAILED
 from autopack.core.errors import OperatorFault
 from autopack.core.forecast import Forecast
 from autopack.core.reader import FILE_NAME
 from autopack.core.run import (
     Run,
 )
+from autopack.core.series import whole
 from autopack.core.spec import (
     RunSpec,
 )
 from autopack.core.words import nearest
 from autopack.settings import Loaded, load
 
-ANSWERS_MAX: Final = 3
-"""How often Ctrl-C's question is asked before silence is taken as `detach`."""
 COMMANDS: Final = ("list", "view", "watch", "cancel", "retry", "deliver")
 
 
@@ -75,7 +71,7 @@ def start(
         render.note(*(f"warning: {warning}" for warning in ready.warnings))
     _check_world(loaded, ready.spec, source, as_json=how.as_json)
     if how.dry_run:
-        _print_dry_run(loaded, ready, as_json=how.as_json)
+        print_dry_run(ready, foreseen(loaded, ready), as_json=how.as_json)
         return DONE
     return _begin(loaded, ready.spec, how, ready.ruleset)
 
@@ -107,7 +103,7 @@ def checked(
 def foreseen(loaded: Loaded, ready: Ready) -> Forecast:
     """What such a run will cost, told from the project's past runs."""
     with wiring.reading(loaded) as store:
-        return forecast_of(store, ready.spec)
+        return forecast_of(store, whole(ready.spec))
 
 
 def retry(
@@ -131,29 +127,38 @@ def retry(
         here = replace(machine(loaded), fixed=frozenset(given))
         remembered = store.memory().facts if store is not None else nothing_known
         spec = successor(run, source, here, wiring.KnownRuns(store), onto,
-                         token_cap=token_cap, remembered=remembered)  # fmt: skip
+                         token_cap=token_cap, remembered=remembered,
+                         goes_on=latest(store, run).run_id if store else "")  # fmt: skip
+    if spec.part > 1 and not source.is_ancestor(run.spec.base_commit, spec.base_commit):
+        lacks = f"{spec.base_ref} does not hold what {run_id} began on, the work of earlier parts"
+        render.warn([lacks], as_json=how.as_json)
     _check_world(loaded, spec, source, as_json=how.as_json)
     return _begin(loaded, spec, how)
 
 
 def _refuse_second(store: Store | None, run_id: str) -> None:
     """Two runs at a time from one snapshot would do the same work twice."""
-    open_ids = store.open_ids() if store else []
-    for other in open_ids:
-        if store and store.load(other).spec.predecessor == run_id:
+    for other in store.continued(run_id) if store else []:
+        if store and not store.load(other).ended:
             what = f"run {other} continues {run_id} and is still under way"
             raise OperatorFault(what, f"`autopack run watch {other}`, or cancel it first")
 
 
 def watch(run_id: str, *, as_json: bool, notify: bool = False) -> int:
-    """Watch a run to its end; its result as exit code. `notify`: also ring at this terminal."""
+    """Watch a run to its end, and the parts of its series after it; the last result as exit code.
+
+    `notify`: also ring at this terminal.
+    """
     loaded = view.here(as_json=as_json)
     with wiring.reading(loaded) as store:
         run = view.loaded_run(store, run_id)
+        while store and run.ended and (following := next_run(store, run)):
+            tell_next(run, following)
+            run = following
         if store is None or run.ended:
-            return _tell_end(loaded, store, run, as_json=as_json)
+            return tell_end(loaded, store, run, as_json=as_json)
         alert = Alert(run, loaded.environ) if notify else None
-        return _watch(loaded, store, run_id, as_json=as_json, alert=alert)
+        return attend(loaded, store, run.run_id, as_json=as_json, alert=alert)
 
 
 def cancel(run_id: str, *, as_json: bool) -> None:
@@ -162,15 +167,28 @@ def cancel(run_id: str, *, as_json: bool) -> None:
     with wiring.reading(loaded) as store:
         run = view.loaded_run(store, run_id)
         if run.ended or store is None:
-            what = f"run {run_id} has ended: {run.state.value}"
-            raise OperatorFault(what, f"`autopack run view {run_id}`")
+            raise _not_open(store, run)
         store.ask(run_id, "cancel", view.who(loaded))
     wiring.ensure_supervisor(loaded)
     if as_json:
         render.data({"run_id": run_id, "asked": "cancel"})
     else:
-        render.note(f"asked: {run_id} ends soon, what has landed stays",
+        rest = " and with it its series" if run.spec.rest_tiers else ""
+        render.note(f"asked: {run_id} ends soon{rest}, what has landed stays",
                     f"  next: autopack run watch {run_id}")  # fmt: skip
+
+
+def _not_open(store: Store | None, run: Run) -> OperatorFault:
+    """Why an ended run cannot be cancelled, and what to cancel when its series goes on."""
+    what = f"run {run.run_id} has ended: {run.state.value}"
+    now = latest(store, run) if store else run
+    if now.run_id == run.run_id:
+        return OperatorFault(what, f"`autopack run view {run.run_id}`")
+    if now.ended:
+        what += f"; its series ended in {now.run_id}: {now.state.value}"
+        return OperatorFault(what, f"`autopack run view {now.run_id}`")
+    what += f"; its series is under way in {now.run_id}"
+    return OperatorFault(what, f"`autopack run cancel {now.run_id}` ends it there")
 
 
 def deliver(run_id: str, *, as_json: bool) -> int:
@@ -191,8 +209,8 @@ def deliver(run_id: str, *, as_json: bool) -> int:
             asked = any(request.run_id == run_id for request in store.requests())
             return now.ended and not asked
 
-        run = _ensured(loaded, store, run_id, answered, seen=run.version)
-        _tell(loaded, store, run, as_json=as_json)
+        run = ensured(loaded, store, run_id, answered, seen=run.version)
+        tell(loaded, store, run, as_json=as_json)
     return FAILED if run.undelivered else DONE
 
 
@@ -229,7 +247,10 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
     staffing.check_sandbox(spec.sandbox)
     project = read_project(source, spec.base_ref, spec.base_commit)
     prepares = project.environment is not None
-    own = ((spec.builder_of(each.phase_id), spec.auditor_of(each.phase_id)) for each in spec.phases)
+    own = (
+        (each.builder or spec.builder, each.auditor or spec.auditor)
+        for each in (*spec.phases, *spec.rest_phases)
+    )
     doubts = dict.fromkeys(
         doubt
         for builder, auditor in dict.fromkeys(((spec.builder, spec.auditor), *own))
@@ -246,7 +267,7 @@ def _begin(loaded: Loaded, spec: RunSpec, how: How, ruleset: Current | None = No
         if ruleset is not None:
             housekeeping.keep_ruleset(store, spec, ruleset, wiring.clock(loaded))
         if not how.detach:
-            return _watch(loaded, store, run.run_id, as_json=how.as_json)
+            return attend(loaded, store, run.run_id, as_json=how.as_json)
         wiring.ensure_supervisor(loaded)
     if how.as_json:
         render.data({"run": wire.detail(run_view(run))})
@@ -254,134 +275,3 @@ def _begin(loaded: Loaded, spec: RunSpec, how: How, ruleset: Current | None = No
         render.out(run.run_id)
         render.note(f"  next: autopack run watch {run.run_id}")
     return 0
-
-
-def _watch(
-    loaded: Loaded, store: Store, run_id: str, *, as_json: bool, alert: Alert | None = None
-) -> int:
-    while True:
-        try:
-            wiring.ensure_supervisor(loaded)
-            run = _ensured(loaded, store, run_id, lambda now: now.ended, alert=alert)
-            return _tell_end(loaded, store, run, as_json=as_json)
-        except KeyboardInterrupt:
-            if not _goes_on(loaded, store, run_id):
-                return INTERRUPTED
-
-
-def _ensured(
-    loaded: Loaded,
-    store: Store,
-    run_id: str,
-    rests: Callable[[Run], bool],
-    seen: int = 0,
-    alert: Alert | None = None,
-) -> Run:
-    return follow(store, run_id, lambda: wiring.ensure_supervisor(loaded), rests, seen, alert)
-
-
-def _goes_on(loaded: Loaded, store: Store, run_id: str) -> bool:
-    """What Ctrl-C means: a terminal is asked; without one the run goes on alone."""
-    choice = _choice() if sys.stdin.isatty() and sys.stderr.isatty() else "d"
-    if choice == "w":
-        return True
-    if choice == "c":
-        store.ask(run_id, "cancel", view.who(loaded))
-    wiring.ensure_supervisor(loaded)  # Ctrl-C may have reached one that was only starting
-    if choice == "c":
-        render.note(f"{run_id} is being cancelled; what has landed stays")
-    else:
-        render.note(f"{run_id} goes on in the background",
-                    f"  cancel: autopack run cancel {run_id}")  # fmt: skip
-    render.note(f"  next: autopack run watch {run_id}")
-    return False
-
-
-def _choice() -> str:
-    """`d`, `c` or `w` as somebody answers; `d` too for silence and after too many other answers."""
-    render.note("", "the run goes on in the background unless you cancel it")
-    for left in reversed(range(ANSWERS_MAX)):
-        try:
-            sys.stderr.write("[d]etach, [c]ancel the run, [w]atch on? (d) ")
-            sys.stderr.flush()
-            line = sys.stdin.readline()
-        except KeyboardInterrupt:
-            line = ""
-        if not line:  # Ctrl-C once more, or the end of input: neither ends the line that was asked
-            render.note("")
-        said = line.strip().lower()
-        for word in ("detach", "cancel", "watch"):
-            if word.startswith(said or "d"):
-                return word[0]
-        render.note(f"{said!r} is no answer" + ("" if left else "; detaching"))
-    return "d"
-
-
-def _tell_end(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> int:
-    ended = _tell(loaded, store, run, as_json=as_json)
-    return FAILED if ended.failure or ended.undelivered else DONE
-
-
-def _tell(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> RunView:
-    shown, places = view.looked_at(loaded, store, run)
-    if as_json:
-        render.data({"run": wire.detail(shown, places)})
-    else:
-        render.out(*view.summary(shown, places))
-    return shown
-
-
-def _print_dry_run(loaded: Loaded, ready: Ready, *, as_json: bool) -> None:
-    course, forecast = dry_run(ready.plan), foreseen(loaded, ready)
-    if as_json:
-        told = {"dry_run": asdict(course), "forecast": asdict(forecast)}
-        render.data({"run_id": ready.spec.run_id, **told})
-        return
-    render.out(*_course(ready.spec, course))
-    render.out("", *sheet.text(forecast_sheet(ready.spec.run_id, forecast)), "")
-    render.out(f"nothing was started; next: {_again()}")
-
-
-def _course(spec: RunSpec, course: DryRun) -> list[str]:
-    where = f"{spec.base_ref} ({spec.base_commit[:12]}), {spec.parallel_max} at a time"
-    size = f"{count(course.phases, 'phase')} in {count(course.tiers, 'tier')}"
-    lines = [f"{spec.run_id}: {size} on {where}"]
-    header = ("", "PHASE", "CATEGORY", "COMPLEXITY", "ATTEMPTS", "TOKENS", "NEEDS", "SCOPE")
-    for tier_id, tier_name in dict.fromkeys(
-        (wave.tier_id, wave.tier_name) for wave in course.waves
-    ):
-        lines += ["", f"{tier_id} {tier_name}"]
-        rows = [
-            ("", phase.phase_id, phase.category, phase.complexity,
-             str(phase.builder_attempts_max), f"{phase.incident_token_cap:,}",
-             " ".join(phase.needs), " ".join(phase.scope))
-            for wave in course.waves
-            if wave.tier_id == tier_id
-            for phase in wave.phases
-        ]  # fmt: skip
-        lines += render.table(header, rows)
-    tries = ", ".join(
-        (
-            count(course.builder_attempts_max, "attempt"),
-            count(course.auditor_attempts_max, "audit"),
-            count(course.ci_runs_max, "CI run"),
-        )
-    )
-    lines += [
-        "",
-        f"order: {' '.join(course.order)}",
-        f"critical path: {' '.join(course.critical_path)} ({course.critical_path_tokens:,} tokens)",
-        f"at worst: {course.tokens_max:,} tokens, {tries}",
-    ]
-    if course.incident_tokens > course.tokens_max:
-        lines.append(
-            f"the phases' caps add up to {course.incident_tokens:,}: the run's cap is less"
-        )
-    if course.needs_auditor:
-        lines.append(f"land only with an auditor: {' '.join(course.needs_auditor)}")
-    return lines
-
-
-def _again() -> str:
-    """The same command without `--dry-run`."""
-    return shlex.join(["autopack", *(word for word in sys.argv[1:] if word != "--dry-run")])

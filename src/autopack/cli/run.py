@@ -43,7 +43,7 @@ def start(  # noqa: PLR0913  every option of a run, by name only
     safety_profile: SafetyProfile | None = None,
     on_phase_failure: OnPhaseFailure | None = None,
     token_cap: Annotated[Count, Parameter(help="Tokens the whole run may spend")] = None,
-    max_phases: Annotated[Count, Parameter(help="Phases the plan may have")] = None,
+    max_phases: Annotated[Count, Parameter(help="Phases a run may have; more are split")] = None,
     max_duration_minutes: Annotated[Count, Parameter(help="Minutes of work")] = None,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Print order and worst-case budgets; start nothing")

@@ -52,19 +52,25 @@ def dry_run(
     from autopack.app.start import Wish
     from autopack.app.strategy import differences, strategy_of
     from autopack.cli import launch, render
+    from autopack.core.series import planned, whole
 
     wish = Wish(name=plan.stem)
     _, _, ready = launch.checked(plan, repo, wish, {}, ruleset)
-    strategy, changed = strategy_of(ready.spec), None
+    strategy, changed = strategy_of(whole(ready.spec)), None
+    names, parts = planned(ready.spec.run_id, len(ready.plan.parts)), ready.plan.parts
     if ruleset is not None:
         _, _, now = launch.checked(plan, repo, wish, {})
-        changed = differences(strategy_of(now.spec), strategy)
+        changed = differences(strategy_of(whole(now.spec)), strategy)
     render.warn(ready.warnings, as_json=json)
     if json:
         told = {} if changed is None else {"differences": [asdict(each) for each in changed]}
-        render.data({"strategy": strategy, **told})
+        runs = [{"run_id": name, "tiers": ids} for name, ids in zip(names, parts, strict=True)]
+        render.data({"strategy": strategy, "runs": runs, **told})
         return
     render.out(*_sheet(strategy))
+    if len(names) > 1:
+        rows = [(name, " ".join(ids)) for name, ids in zip(names, parts, strict=True)]
+        render.out("", *render.table(("RUN", "TIERS"), rows))
     if changed is not None:
         render.out("", *_changes(changed, "the current ruleset", str(ruleset)))
     render.note("nothing was started")

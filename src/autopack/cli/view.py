@@ -13,6 +13,7 @@ from autopack import housekeeping, wiring
 from autopack.app.issues_view import counted
 from autopack.app.report import log_of, run_view
 from autopack.app.sentences import count
+from autopack.app.series import next_run
 from autopack.cli import render, wire
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault
 from autopack.core.issue import IssueSeverity
@@ -62,8 +63,13 @@ def list_runs(*, active: bool, limit: int, as_json: bool) -> None:
         none = "no run is under way" if active else "no runs yet"
         render.note(f"{none}: `autopack run PLAN` starts one")
         return
+    header: tuple[str, ...] = ("RUN", "STATE", "PHASES", "TOKENS", "REPOSITORY")
     rows = [_row(run) for run in runs]
-    render.out(*render.table(("RUN", "STATE", "PHASES", "TOKENS", "REPOSITORY"), rows))
+    if any(run.series for run in runs):
+        header = (*header[:2], "PART", *header[2:])
+        parts = [f"{s.part}/{s.parts} of {s.series}" if (s := run.series) else "" for run in runs]
+        rows = [(*row[:2], part, *row[2:]) for row, part in zip(rows, parts, strict=True)]
+    render.out(*render.table(header, rows))
     _tell_idle(loaded, [run.run_id for run in runs if not run.ended])
 
 
@@ -132,7 +138,9 @@ def loaded_run(store: Store | None, run_id: str) -> Run:
 
 def looked_at(loaded: Loaded, store: Store | None, run: Run) -> tuple[RunView, Places | None]:
     """The run with its log, and where its files are; None while its own settings are broken."""
-    view = run_view(run, log_of(store, run.run_id) if store else ())
+    following = next_run(store, run) if store else None
+    begun = following.run_id if following else ""
+    view = run_view(run, log_of(store, run.run_id) if store else (), begun)
     try:
         places = housekeeping.artefacts(loaded, run.spec).places(run.run_id)
     except OperatorFault:
@@ -161,6 +169,8 @@ def next_step(run: RunView, *, viewed: bool = False, stands: str | None = None) 
     if run.failure and not run.all_landed:
         first = "autopack doctor; then " if run.failure.cause == Cause.ENVIRONMENT.value else view
         return f"{first}autopack run retry {run.run_id}"
+    if run.series and run.series.next_run:
+        return f"autopack run watch {run.series.next_run}"
     if run.undelivered:
         first = "what is said above; then " if "`git " in run.delivery_refusal else ""
         return f"{first}autopack run deliver {run.run_id}"
@@ -224,6 +234,7 @@ def _head(run: RunView) -> Iterator[str]:
     yield f"{run.run_id}: {run.state}"
     spent = f"{tokens.used:,.0f} of {tokens.limit:,.0f} tokens"
     yield f"  {run.landed}, {spent}, {count(run.ci_runs_used, 'CI run')}"
+    yield from _place(run)
     if run.sandbox == "none":
         yield "  sandbox = none: agents and CI see this machine and its network"
     issues = run.issues
@@ -236,6 +247,20 @@ def _head(run: RunView) -> Iterator[str]:
         first, *rest = run.failure.reason.splitlines() or [""]
         yield f"  why: {where}{first}"
         yield from quoted("\n".join(rest))
+
+
+def _place(run: RunView) -> Iterator[str]:
+    """Where it stands in its series, and what becomes of the rest."""
+    if not run.series:
+        return
+    after = f", continues {run.predecessor}" if run.predecessor else ""
+    yield f"  {run.series.place}{after}"
+    if run.series.next_run:
+        yield f"  goes on in: {run.series.next_run}"
+    elif run.series.to_come and run.failure:
+        yield f"  not begun: {run.series.to_come}; a retry goes on with that"
+    elif run.series.to_come:
+        yield f"  to come: {run.series.to_come}"
 
 
 def _delivery(run: RunView, stands: str | None = None) -> Iterator[str]:

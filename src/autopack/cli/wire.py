@@ -26,6 +26,7 @@ def row(run: RunView) -> dict[str, Any]:
         "phases": {state: states.count(state) for state in sorted(set(states))},
         "tokens_spent": int(tokens.used),
         "token_cap": int(tokens.limit),
+        "series": dataclasses.asdict(run.series) if run.series else None,
     }
 
 

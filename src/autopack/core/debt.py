@@ -16,6 +16,8 @@ from autopack.core import issue
 from autopack.core.backlog import BacklogIssue, IssueStatus
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.project import path_problem
+from autopack.core.series import grouped
+from autopack.core.spec import RunScope
 
 if TYPE_CHECKING:
     from autopack.core.plan import CompiledPlan
@@ -36,14 +38,12 @@ class Debt:
     incident_token_cap: int = 0
     notes: tuple[str, ...] = ()
 
-    def added(self, draft: PlanDraft, *, single_tier: bool) -> PlanDraft:
-        """The plan with one more tier for its debt; with a longer last one when it may have one."""
+    def added(self, draft: PlanDraft, scope: RunScope, phases_max: int) -> PlanDraft:
+        """The plan with one more tier for its debt; with longer tiers when each is a run."""
         if not self.phases or not draft.tiers:
             return draft
-        *tiers, last = draft.tiers
-        if single_tier:
-            longer = replace(last, phases=(*last.phases, *self.phases))
-            return replace(draft, tiers=(*tiers, longer))
+        if scope is RunScope.SINGLE_TIER:
+            return replace(draft, tiers=_filled(draft.tiers, self.phases, phases_max))
         name = _free(TIER, {tier.id for tier in draft.tiers})
         return replace(draft, tiers=(*draft.tiers, TierDraft(name, "debt cleanup", self.phases)))
 
@@ -65,6 +65,34 @@ class Debt:
         )
 
 
+def room_in(draft: PlanDraft, scope: RunScope, phases_max: int) -> int:
+    """How many phases a plan may get and still be the same number of runs."""
+    sizes = [len(tier.phases) for tier in draft.tiers]
+    if not any(sizes):
+        return 0
+    if scope is RunScope.SINGLE_TIER:
+        return sum(_room(tier, phases_max) for tier in draft.tiers)
+    *_, last = grouped(sizes, scope, phases_max)
+    return max(0, phases_max - sum(sizes[place] for place in last))
+
+
+def _room(tier: TierDraft, phases_max: int) -> int:
+    """Phases that a tier may get; one without any is a mistake, which more would hide."""
+    return max(0, phases_max - len(tier.phases)) if tier.phases else 0
+
+
+def _filled(
+    tiers: Iterable[TierDraft], phases: tuple[PhaseDraft, ...], phases_max: int
+) -> tuple[TierDraft, ...]:
+    """The tiers with more phases, the last ones first; the phases may be as many as have room."""
+    made: list[TierDraft] = []
+    for tier in reversed(tuple(tiers)):
+        room = _room(tier, phases_max)
+        here, phases = phases[:room], phases[room:]
+        made.append(replace(tier, phases=(*tier.phases, *here)))
+    return tuple(reversed(made))
+
+
 def debt_of(
     entries: Iterable[BacklogIssue],
     policy: DebtPolicy,
@@ -72,16 +100,18 @@ def debt_of(
     is_there: Callable[[str], bool],
     *,
     room: int,
-    auditor: bool,
+    refusal: str = "",
 ) -> Debt:
-    """The debt phases of a plan. `is_there`: whether the base has a file; `room`: phases left."""
+    """The debt phases of a plan. `is_there`: whether the base has a file; `room`: phases left.
+
+    `refusal`: why this run cannot have any.
+    """
     due = [e for e in entries if e.status is IssueStatus.NEEDS_CLEANUP and not e.cleaned_in]
     if not due or not policy.enabled:
         return Debt()
-    if not auditor:
+    if refusal:
         many = "1 issue needs" if len(due) == 1 else f"{len(due)} issues need"
-        why = f"{many} cleanup, and no auditor is configured to approve it"
-        return Debt(notes=(f"{why} (`autopack issues list`)",))
+        return Debt(notes=(f"{many} cleanup, and {refusal} (`autopack issues list`)",))
     taken = {phase.id for tier in draft.tiers for phase in tier.phases}
     phases: list[PhaseDraft] = []
     cleans: dict[str, str] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+ID_CHARACTERS_MAX = 64
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

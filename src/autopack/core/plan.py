@@ -12,9 +12,11 @@ from autopack.core.builtin import BUILT_IN
 from autopack.core.plan_check import problems_of
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, PlanProblem, TierDraft, suggestion
 from autopack.core.ruleset import ANYTHING_ELSE, Ruleset
+from autopack.core.series import Part, split
 from autopack.core.spec import (
     Complexity,
     PhaseSpec,
+    RunScope,
     SafetyProfile,
     TierSpec,
 )
@@ -31,7 +33,7 @@ from autopack.core.strategy import (
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What a plan is compiled for; the caps are the run's."""
+    """What a plan is compiled for; the caps are those of each run."""
 
     safety_profile: SafetyProfile = SafetyProfile.NORMAL
     phases_max: int = BUILT_IN.run_max_phases
@@ -39,6 +41,7 @@ class PlanOptions:
     auditor: bool = True
     """Whether the run has one: without it nothing is audited, and costs nothing."""
     ruleset: Ruleset = BUILT_IN
+    run_scope: RunScope = RunScope.MULTI_TIER
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ class WorstCase:
     """The most a plan may spend; re-tests after conflicts of parallel phases are not in it."""
 
     tokens: int
-    """Incident caps of all phases, or the run's cap when that is smaller."""
+    """Incident caps of all phases; of each run at most its cap."""
     incident_tokens: int
-    """The same before the run's cap."""
+    """The same before the runs' caps."""
     builder_attempts: int
     auditor_attempts: int
     ci_runs: int
@@ -77,6 +80,8 @@ class CompiledPlan:
     worst_case: WorstCase
     audited: tuple[str, ...]
     """Phases that land only with an auditor's approval."""
+    parts: tuple[tuple[str, ...], ...] = ()
+    """The tiers of each run that carries it out, one after another."""
     warnings: tuple[PlanProblem, ...] = ()
 
 
@@ -106,14 +111,16 @@ def compile_plan(
         for index, tier in enumerate(draft.tiers, 1)
     )
     order = start_order(phases)
+    parts = split(tiers, phases, options.run_scope, options.phases_max)
     return CompiledPlan(
         tiers=tiers,
         phases=phases,
         order=order,
         waves=_waves(phases, order),
         critical_path=_critical_path(tiers, phases, order),
-        worst_case=_worst_case(tiers, phases, options),
+        worst_case=_worst_case(parts, options),
         audited=tuple(phase.phase_id for phase in phases if not phase.auto_apply),
+        parts=tuple(part.tier_ids for part in parts),
         warnings=_warnings(draft, options.ruleset),
     )
 
@@ -258,13 +265,13 @@ def _with(chain: _Chain, phase: PhaseSpec) -> _Chain:
     return _Chain((*chain.path, phase.phase_id), length)
 
 
-def _worst_case(
-    tiers: Sequence[TierSpec], phases: Sequence[PhaseSpec], options: PlanOptions
-) -> WorstCase:
-    tokens = sum(phase.incident_token_cap for phase in phases)
+def _worst_case(parts: Sequence[Part], options: PlanOptions) -> WorstCase:
+    phases = [phase for part in parts for phase in part.phases]
+    tiers = [tier for part in parts for tier in part.tiers]
+    tokens = [sum(phase.incident_token_cap for phase in part.phases) for part in parts]
     return WorstCase(
-        tokens=min(tokens, options.token_cap),
-        incident_tokens=tokens,
+        tokens=sum(min(each, options.token_cap) for each in tokens),
+        incident_tokens=sum(tokens),
         builder_attempts=sum(phase.builder_attempts_max for phase in phases),
         auditor_attempts=sum(_audits(phase, options) for phase in phases),
         ci_runs=sum(_ci_runs(tier, phases, options) for tier in tiers),

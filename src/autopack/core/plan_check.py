@@ -82,7 +82,7 @@ def problems_of(draft: PlanDraft, phases_max: int) -> list[PlanProblem]:
     phases = [phase for tier in draft.tiers for phase in tier.phases]
     if not phases and not draft.problems:
         report.add(Place(), "", "the plan has no phases", report.advice("plan"))
-    _check_sizes(report, draft.tiers, len(phases), phases_max)
+    _check_sizes(report, draft.tiers, phases_max, empty=not phases)
     _check_ids(report, draft.tiers, "tier")
     _check_ids(report, phases, "phase")
     for tier in draft.tiers:
@@ -95,16 +95,18 @@ def problems_of(draft: PlanDraft, phases_max: int) -> list[PlanProblem]:
     return report.problems
 
 
-def _check_sizes(report: Report, tiers: Sequence[TierDraft], phases: int, phases_max: int) -> None:
+def _check_sizes(
+    report: Report, tiers: Sequence[TierDraft], phases_max: int, *, empty: bool
+) -> None:
+    """A plan may have any number of tiers, but a tier is never split over two runs."""
     for tier in tiers:
-        if not tier.phases and phases and "phases" not in tier.place.told:
+        if not tier.phases and not empty and "phases" not in tier.place.told:
             report.add(tier.place, "", f"tier {tier.id} has no phases".replace("  ", " "))
         if len(tier.phases) > phases_max:
-            message = f"tier {tier.id} has {len(tier.phases)} phases, at most {phases_max} may run"
-            report.add(tier.place, "", message, "split the tier, or raise max_phases")
-    if phases > phases_max:
-        message = f"the plan has {phases} phases, at most {phases_max} may run"
-        report.add(Place(), "", message, "split the plan, or raise max_phases")
+            many = len(tier.phases)
+            message = f"tier {tier.id} has {many} phases, a run at most {phases_max} (max_phases)"
+            hint = "make two tiers of it: a plan of several is split into runs; or raise max_phases"
+            report.add(tier.place, "", message, hint)
 
 
 def _check_ids(report: Report, rows: Sequence[TierDraft | PhaseDraft], noun: str) -> None:

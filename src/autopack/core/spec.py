@@ -138,20 +138,25 @@ class RunSpec:
     reapplies_max: int = 100
     parks_max: int = 50
     predecessor: str = ""
-    """The run that this one continues."""
+    """The run that this one continues: retried, or the part of its series before it."""
     landed: tuple[str, ...] = ()
     """Phases that landed in the predecessor: skipped here, and satisfied."""
     series: str = ""
     """The id of the first run of a plan that was split; the others are `<series>-<part>`."""
     part: int = 1
+    """Of the series, from 1; a retry is the same part."""
     rest_tiers: tuple[TierSpec, ...] = ()
     """What the next runs of the series will do, after this one has succeeded."""
     rest_phases: tuple[PhaseSpec, ...] = ()
+    rest_rules: tuple[CategoryRule, ...] = ()
+    """The rows of the categories that the rest has."""
     ruleset: str = ""
     """The version of the ruleset and its digest, as `3@9f2c…`; empty for the built-in one."""
     aging: Aging = Aging()
     minor_issues_max: int | None = None
     """Distinct ones of the whole run, beyond which its promotion is blocked."""
+    minor_issues_per_phase: int | None = None
+    """Of which that is made, for each part of a series; None: a run that cannot have one."""
     severity_upgrades: tuple[SeverityUpgrade, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
     """What was open in the backlog when the run was created."""

@@ -12,21 +12,58 @@ from dataclasses import dataclass, field
 
 from autopack.app.ports import Recorded, Request, Transaction
 from autopack.core import machine
+from autopack.core.backlog import Cleaned, Facts, Settled, Sighting
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.event import Happened
 from autopack.core.names import printable
-from autopack.core.run import Run
+from autopack.core.run import PhaseState, Run
 
 
 @dataclass
 class MemoryTransaction:
-    """An open write, and what is to happen when it commits."""
+    """An open write: what is to happen when it commits, and the runs as it leaves them."""
 
     callbacks: list[Callable[[], None]] = field(default_factory=list)
+    runs: dict[str, tuple[Run, int]] = field(default_factory=dict)
+    """Every run of the store in the order of creation, with the date of its last event."""
+    made: list[tuple[Run, Happened]] = field(default_factory=list)
+    """New runs with their first events."""
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Have it called once the write is kept; never when it is not."""
         self.callbacks.append(callback)
+
+    def create(self, run: Run, happened: Happened) -> bool:
+        """Record a new run with its first event; False, and nothing written, when it is taken."""
+        _check_version(run, 0)
+        if run.run_id in self.runs:
+            return False
+        self.runs[run.run_id] = (run, happened.at)
+        self.made.append((run, happened))
+        return True
+
+    def facts(self, project_id: str, repository: str) -> Facts:
+        """What is known of a project's issues, with what this write says of them."""
+        mine = [
+            (number, run, at)
+            for number, (run, at) in enumerate(self.runs.values(), 1)
+            if (run.spec.project_id, run.spec.repository) == (project_id, repository)
+        ]
+        return Facts(
+            [
+                Sighting(number, run.run_id, phase.spec.tier_id, phase.phase_id, at, issue)
+                for number, run, at in mine
+                for phase in run.phases
+                for issue in phase.issues
+            ],
+            [Settled(number, run.run_id, key) for number, run, _ in mine for key in run.resolved],
+            [
+                Cleaned(number, run.run_id, phase.spec.cleans)
+                for number, run, _ in mine
+                for phase in run.phases
+                if phase.spec.cleans and phase.state is PhaseState.COMPLETE
+            ],
+        )
 
 
 class MemoryStore:
@@ -69,11 +106,18 @@ class MemoryStore:
         with self._lock:
             if self.load(run.run_id).version != expected_version:
                 return False
-            transaction = MemoryTransaction()
+            known = {
+                run_id: (each, self._events[run_id][-1].happened.at)
+                for run_id, each in self._runs.items()
+            }
+            known[run.run_id] = (run, happened.at)
+            transaction = MemoryTransaction(runs=known)
             within(transaction)
             log = self._events[run.run_id]
             log.append(_recorded(run, happened, log[-1].digest))
             self._runs[run.run_id] = run
+            for new, first in transaction.made:
+                self.create(new, first)
         for callback in transaction.callbacks:
             callback()
         return True
@@ -90,6 +134,11 @@ class MemoryStore:
         """Ids of the runs that have not ended, newest first."""
         with self._lock:
             return [run.run_id for run in self._runs.values() if not run.ended][::-1]
+
+    def continued(self, run_id: str) -> list[str]:
+        """Ids of the runs whose predecessor that run is, oldest first."""
+        with self._lock:
+            return [run.run_id for run in self._runs.values() if run.spec.predecessor == run_id]
 
     def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> list[Recorded]:
         """A run's events in order, after the sequence number `after`."""

@@ -18,8 +18,9 @@ from sqlalchemy import event, inspect
 from autopack.adapters.store import schema
 from autopack.adapters.store.open import open_store
 from autopack.adapters.store.sqlite import SqliteFile
-from autopack.adapters.store.store import SqlStore, SqlTransaction
+from autopack.adapters.store.store import SqlStore
 from autopack.adapters.store.tables import metadata
+from autopack.adapters.store.transaction import SqlTransaction
 from autopack.app.ports import Transaction
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from tests.contracts.walks import walk

@@ -14,6 +14,7 @@ from autopack.adapters.files.escape import block, inline
 from autopack.adapters.files.plan_text import plan_text
 from autopack.app.sentences import count
 from autopack.core import survey
+from autopack.core.series import parts_of
 from autopack.core.spec import PhaseSpec, RunSpec
 from autopack.core.survey import Extract, Folder, Survey, Topic
 
@@ -110,6 +111,7 @@ def _context(spec: RunSpec) -> str:
     facts = (
         ("project", inline(spec.project_id)),
         ("base", f"{inline(spec.base_ref)} at {spec.base_commit}"),
+        ("series", _series(spec)),
         ("continues", inline(spec.predecessor)),
         ("safety profile", spec.safety_profile.value),
         ("run scope", spec.run_scope.value),
@@ -123,6 +125,15 @@ def _context(spec: RunSpec) -> str:
     lines = [f"# Context of run {inline(spec.run_id)}", ""]
     lines += [f"- {name}: {said}" for name, said in facts if said]
     return _text([*lines, "", *_issues(spec), *_extracts(spec.survey, Topic.CONTEXT)])
+
+
+def _series(spec: RunSpec) -> str:
+    """Which part of its plan a run is, and what is not its task."""
+    if not spec.series:
+        return ""
+    said = f"part {spec.part} of {parts_of(spec)} of {inline(spec.series)}"
+    later = ", ".join(inline(tier.tier_id) for tier in spec.rest_tiers)
+    return f"{said}; later parts do {later}" if later else said
 
 
 def _issues(spec: RunSpec) -> list[str]:

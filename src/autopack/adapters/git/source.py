@@ -149,12 +149,16 @@ def fetch(
 ) -> None:
     """Bring a commit into the store, kept by `refs/source/commits/<commit>`; ends early when told.
 
+    One that a run of ours landed is here, and maybe nowhere else: its delivery may be refused.
     Raises OperatorFault for a source that cannot be one, EnvironmentFault when it does not come.
     """
     if not COMMIT.fullmatch(commit):
         raise OperatorFault(f"{commit!r} is no full commit id", "resolve the base branch first")
     kept = f"refs/source/commits/{commit}"
     if resolve(store, kept) is not None:
+        return
+    if _is_ours(store, base_ref, commit):
+        store.output("update-ref", kept, commit, "0" * len(commit))
         return
     protocol = checked_protocol(source)
     if protocol == "file":
@@ -171,6 +175,14 @@ def fetch(
             f"the base {commit} could not be fetched from {source}: {told}",
             "check that the repository is reachable, complete (not shallow) and has the commit",
         )
+
+
+def _is_ours(store: Store, base_ref: str, commit: str) -> bool:
+    """Whether the base is a commit of a run's own branch in our repository."""
+    branch = f"refs/heads/{base_ref}"
+    if not base_ref.startswith(f"{OURS}/") or resolve(store, branch) is None:
+        return False
+    return resolve(store, commit) is not None and is_ancestor(store, commit, branch)
 
 
 def checked_protocol(url: str) -> str:

@@ -32,45 +32,8 @@ class SqlMemory:
 
     def facts(self, project_id: str, repository: str) -> Facts:
         """All that is known of the project's issues."""
-        of_project = (
-            runs.c.project_id == projection.storable(project_id),
-            runs.c.repository == projection.storable(repository),
-        )
-        sighted = (
-            select(issues, runs.c.number, runs.c.updated_at)
-            .join(runs, runs.c.run_id == issues.c.run_id)
-            .where(*of_project)
-        )
-        settled = select(runs.c.number, runs.c.run_id, runs.c.resolved_issues).where(
-            *of_project, runs.c.resolved_issues != "[]"
-        )
-        cleaned = (
-            select(runs.c.number, runs.c.run_id, phases.c.cleans)
-            .join(runs, runs.c.run_id == phases.c.run_id)
-            .where(*of_project, phases.c.cleans != "", phases.c.state == PhaseState.COMPLETE.value)
-        )
-        given = (
-            select(resolutions)
-            .where(
-                resolutions.c.project_id == projection.storable(project_id),
-                resolutions.c.repository == projection.storable(repository),
-            )
-            .order_by(resolutions.c.number)
-        )
         with self._reading(whole=True) as connection:
-            return Facts(
-                [_sighting(row) for row in connection.execute(sighted)],
-                [
-                    Settled(row.number, row.run_id, key)
-                    for row in connection.execute(settled)
-                    for key in json.loads(row.resolved_issues)
-                ],
-                [Cleaned(*row) for row in connection.execute(cleaned)],
-                [
-                    Resolution(row.issue_key, row.occurrence_count, row.by, row.reason, row.at)
-                    for row in connection.execute(given)
-                ],
-            )
+            return facts_in(connection, project_id, repository)
 
     def resolve(self, project_id: str, repository: str, resolution: Resolution) -> None:
         """Keep somebody's word that an issue is no more; durable on return."""
@@ -85,6 +48,48 @@ class SqlMemory:
         }
         with self._writing("resolve an issue in") as connection:
             connection.execute(insert(resolutions).values(**row))
+
+
+def facts_in(connection: Connection, project_id: str, repository: str) -> Facts:
+    """All that a database knows of a project's issues, as an open read or write sees it."""
+    of_project = (
+        runs.c.project_id == projection.storable(project_id),
+        runs.c.repository == projection.storable(repository),
+    )
+    sighted = (
+        select(issues, runs.c.number, runs.c.updated_at)
+        .join(runs, runs.c.run_id == issues.c.run_id)
+        .where(*of_project)
+    )
+    settled = select(runs.c.number, runs.c.run_id, runs.c.resolved_issues).where(
+        *of_project, runs.c.resolved_issues != "[]"
+    )
+    cleaned = (
+        select(runs.c.number, runs.c.run_id, phases.c.cleans)
+        .join(runs, runs.c.run_id == phases.c.run_id)
+        .where(*of_project, phases.c.cleans != "", phases.c.state == PhaseState.COMPLETE.value)
+    )
+    given = (
+        select(resolutions)
+        .where(
+            resolutions.c.project_id == projection.storable(project_id),
+            resolutions.c.repository == projection.storable(repository),
+        )
+        .order_by(resolutions.c.number)
+    )
+    return Facts(
+        [_sighting(row) for row in connection.execute(sighted)],
+        [
+            Settled(row.number, row.run_id, key)
+            for row in connection.execute(settled)
+            for key in json.loads(row.resolved_issues)
+        ],
+        [Cleaned(*row) for row in connection.execute(cleaned)],
+        [
+            Resolution(row.issue_key, row.occurrence_count, row.by, row.reason, row.at)
+            for row in connection.execute(given)
+        ],
+    )
 
 
 def _sighting(row: Row[Any]) -> Sighting:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, bindparam, delete, insert, select, update
@@ -28,9 +27,10 @@ from autopack.adapters.store.tables import (
     runs,
     tiers,
 )
+from autopack.adapters.store.transaction import SqlTransaction, check_version, insert_run
 from autopack.adapters.store.verify import event_row, problems
 from autopack.app.ports import Recorded, Request, Transaction
-from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
+from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import Happened
 from autopack.core.ids import id_problem
 from autopack.core.names import printable
@@ -44,18 +44,6 @@ _SET_PHASES = update(phases).where(
 )
 
 
-@dataclass(frozen=True)
-class SqlTransaction:
-    """An open write: who shares the database may write through its connection, not commit it."""
-
-    connection: Connection
-    callbacks: list[Callable[[], None]]
-
-    def on_commit(self, callback: Callable[[], None]) -> None:
-        """Have it called once the write is durable; never when it is rolled back."""
-        self.callbacks.append(callback)
-
-
 class SqlStore:
     """Runs, events and requests in the tables of one database."""
 
@@ -66,19 +54,13 @@ class SqlStore:
 
     def create(self, run: Run, happened: Happened) -> None:
         """Record a new run with its first event; OperatorFault when the id is taken."""
-        _check_version(run, 0)
-        row = projection.run_row(run, happened.at, happened.at)
+        check_version(run, 0)
         with self._write("record a run in") as connection:
             try:
-                connection.execute(insert(runs).values(**row))
+                insert_run(connection, run, happened)
             except IntegrityError as error:
                 what = f"there is a run {run.run_id} already"
                 raise OperatorFault(what, "choose another id") from error
-            connection.execute(
-                insert(events).values(**event_row(run.run_id, 1, happened, codec.GENESIS))
-            )
-            connection.execute(insert(tiers), projection.tier_rows(run))
-            connection.execute(insert(phases), projection.phase_rows(run))
 
     def load(self, run_id: str) -> Run:
         """The run as its last event left it; OperatorFault when unknown."""
@@ -102,7 +84,7 @@ class SqlStore:
         False, and nothing written, when the stored version is not `expected_version`. `within`
         must write through the transaction only: the store itself is locked meanwhile.
         """
-        _check_version(run, expected_version)
+        check_version(run, expected_version)
         row = projection.run_row(run, 0, happened.at)
         del row["created_at"]
         tier_rows, phase_rows = projection.tier_rows(run), projection.phase_rows(run)
@@ -157,6 +139,14 @@ class SqlStore:
     def open_ids(self) -> list[str]:
         """Ids of the runs that have not ended, newest first; reads no record."""
         query = select(runs.c.run_id).where(runs.c.ended.is_(False)).order_by(runs.c.number.desc())
+        with self._read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def continued(self, run_id: str) -> list[str]:
+        """Ids of the runs whose predecessor that run is, oldest first; reads no record."""
+        if id_problem(run_id):
+            return []
+        query = select(runs.c.run_id).where(runs.c.predecessor == run_id).order_by(runs.c.number)
         with self._read() as connection:
             return list(connection.execute(query).scalars())
 
@@ -279,13 +269,6 @@ class SqlStore:
 def _keyed(row: projection.Row, key: str) -> projection.Row:
     values = {name: value for name, value in row.items() if name not in ("run_id", key)}
     return {"of_run": row["run_id"], "of_id": row[key], **values}
-
-
-def _check_version(run: Run, expected_version: int) -> None:
-    if run.version != expected_version + 1:
-        raise OwnFault(
-            f"run {run.run_id} at version {run.version} cannot follow version {expected_version}"
-        )
 
 
 def _check_id(run_id: str) -> None:
