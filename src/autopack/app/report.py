@@ -219,7 +219,9 @@ class RunView:
 
     @property
     def all_landed(self) -> bool:
-        """Every phase has landed, here or in a run before: a failed one has nothing to retry."""
+        """Every phase of the plan has landed, here or before: a failed run has nothing to retry."""
+        if self.series and self.series.rest:
+            return False
         return len(self.snapshots) + self.landed_before == len(self.phases)
 
     @property

@@ -64,7 +64,7 @@ def successor(
     token_cap = token_cap or run.spec.token_cap
     tiers = (*run.spec.tiers, *run.spec.rest_tiers)
     problems += never_fit(waiting, tiers, token_cap, run.spec.safety_profile)
-    if not left:
+    if not left and not rest:  # else it succeeds at once, and the next part begins
         problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
     if problems:
         raise OperatorFault("\n".join(problems), "nothing was started")
