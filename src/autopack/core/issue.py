@@ -127,7 +127,23 @@ class SeverityUpgrade:
 
 
 def _matches(pattern: str, key: str) -> bool:
-    return bool(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), key))
+    """Whether a pattern with stars is the whole key; each part is looked for once, from the left.
+
+    No expression that goes back: agents choose keys, and one must not cost more than its length.
+    """
+    first, *parts = pattern.split("*")
+    if not parts:
+        return pattern == key
+    *between, last = parts
+    if len(key) < len(first) + len(last) or not key.startswith(first) or not key.endswith(last):
+        return False
+    at, end = len(first), len(key) - len(last)
+    for part in between:
+        at = key.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def problem_of(report: IssueReport) -> str:

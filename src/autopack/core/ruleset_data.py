@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from autopack.core.builtin import BUILT_IN
-from autopack.core.ids import id_problem
 from autopack.core.issue import SeverityUpgrade
 from autopack.core.reader import Problem, Reader
 from autopack.core.ruleset import ANYTHING_ELSE, Alias, CategoryAgents, Ruleset
@@ -22,6 +21,7 @@ from autopack.core.ruleset_fields import (
     ALIAS,
     CATEGORY,
     DEBT,
+    DEFAULT_MODES,
     MODE,
     ROWS_MAX,
     SAFETY,
@@ -32,7 +32,6 @@ from autopack.core.ruleset_fields import (
     WORD_SAID,
     Fields,
 )
-from autopack.core.spec import Complexity
 from autopack.core.words import nearest, number_fault, visible
 
 BYTES_MAX: Final = 256_000
@@ -105,6 +104,8 @@ class _Reading:
         """What the table says over another ruleset; problems stay with the reader."""
         self._known(self.table, "", {*TOP, *TABLES, "$schema"})
         values = self._fields(self.table, "", TOP, unknown=False)
+        if not isinstance(self.table.get("$schema", ""), str):
+            self.reader.problem("$schema", "must be a string")
         if "version" not in self.table:
             self.reader.problem("version", "missing: number the versions of this file, from 1")
         self._check_project(values, project_id)
@@ -130,11 +131,7 @@ class _Reading:
 
     def _check_project(self, values: Mapping[str, object], project_id: str) -> None:
         given = values.get("project_id")
-        if not isinstance(given, str) or not given:
-            return
-        if problem := id_problem(given):
-            self.reader.problem("project_id", problem)
-        elif given != project_id:
+        if given and given != project_id:
             here = f"this project is {project_id}"
             self.reader.problem("project_id", f"{given} is another project, {here}: write that")
 
@@ -222,13 +219,7 @@ class _Reading:
         }
 
     def _default_modes(self) -> dict[str, str]:
-        given = self._object("default_modes")
-        names = {each.value for each in Complexity}
-        self._known(given, "default_modes", names)
-        return {
-            name: self.reader.text(given, f"default_modes.{name}")
-            for name in sorted(names & given.keys())
-        }
+        return self._fields(self._object("default_modes"), "default_modes", DEFAULT_MODES)
 
     def _risky(self, under: Ruleset) -> tuple[str, ...]:
         if "high_risk_categories" not in self.table:

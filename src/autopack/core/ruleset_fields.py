@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from autopack.core.builtin import BUILT_IN
+from autopack.core.ids import ID_PATTERN, id_problem
 from autopack.core.issue import IssueSeverity, IssueSource
 from autopack.core.reader import PATHS_MAX, Reader
 from autopack.core.spec import CiProfile, Complexity, OnPhaseFailure, RunScope, SafetyProfile
-from autopack.core.words import visible
 
 WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Names of categories, aliases and profiles: they become keys, columns and file names."""
@@ -23,9 +24,21 @@ ATTEMPTS_MAX: Final = 50
 TOKENS_MAX: Final = 10**12
 COUNT_MAX: Final = 1_000_000
 TOLERANCE_MAX: Final = 1_000.0
-PATTERN_CHARACTERS_MAX: Final = 128
+TEXT_CHARACTERS_MAX: Final = 128
 ROWS_MAX: Final = 500
 """Rows of one table: categories, aliases, upgrades."""
+STARS_MAX: Final = 8
+"""Stars of one pattern of issue keys."""
+TEXT: Final = re.compile(
+    r"[ -~\u00a0-\u00ac\u00ae-\u05ff\u0606-\u061b\u061d-\u06dc\u06de-\u070e\u0710-\u088f"
+    r"\u0892-\u08e1\u08e3-\u180d\u180f-\u200a\u2010-\u2027\u202f-\u205f\u2070-\ud7ff"
+    r"\uf900-\ufefe\uff00-\uffef]*"
+)
+"""One line that drives no terminal and hides nothing, said as every reader of a schema can test it:
+no control or format character, no surrogate, nothing private and nothing beyond U+FFFF."""
+GLOB: Final = re.compile(rf"(?:[A-Za-z0-9._-]*\*){{0,{STARS_MAX}}}[A-Za-z0-9._-]*")
+_END: Final = r"(?![\s\S])"
+"""The very end in every dialect: `$` lets a last line break pass in some."""
 
 
 class Kind(Protocol):
@@ -46,6 +59,10 @@ class Whole:
     """What it means, where the name does not say it."""
 
     def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        name = key.rpartition(".")[2]
+        value = parent.get(name)
+        if isinstance(value, float) and value.is_integer():  # in JSON 1.0 and 1e6 are integers
+            parent = {name: int(value)}
         return reader.whole(parent, key, self.most, self.least)
 
     def schema(self) -> dict[str, object]:
@@ -101,24 +118,48 @@ class Word:
         return None
 
     def schema(self) -> dict[str, object]:
-        pattern = f"^{WORD.pattern}$"
-        return {"type": "string", "pattern": f"^$|{pattern}" if self.empty else pattern}
+        pattern = _whole(WORD)
+        return {"type": "string", "pattern": f"^{_END}|{pattern}" if self.empty else pattern}
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """What an upgrade matches with; empty matches everything."""
+class Text:
+    """A text that becomes no name of a file or ref. `form`, `said`: what it must be wholly."""
+
+    form: re.Pattern[str] = TEXT
+    said: str = "plain text on one line"
 
     def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
         value = reader.text(parent, key)
-        if len(value) > PATTERN_CHARACTERS_MAX or visible(value) != value:
-            most = f"at most {PATTERN_CHARACTERS_MAX} characters"
-            reader.problem(key, f"write {most} of plain text on one line")
+        if len(value) > TEXT_CHARACTERS_MAX or not self.form.fullmatch(value):
+            reader.problem(key, f"write at most {TEXT_CHARACTERS_MAX} characters of {self.said}")
             return None
         return value
 
     def schema(self) -> dict[str, object]:
-        return {"type": "string", "maxLength": PATTERN_CHARACTERS_MAX}
+        return {"type": "string", "maxLength": TEXT_CHARACTERS_MAX, "pattern": _whole(self.form)}
+
+
+@dataclass(frozen=True)
+class ProjectId:
+    """The id of a project; empty in the built-in ruleset, which is nobody's."""
+
+    def take(self, reader: Reader, parent: Mapping[str, object], key: str) -> object:
+        value = reader.text(parent, key)
+        problem = id_problem(value) if value else ""
+        if problem:
+            reader.problem(key, problem)
+            return None
+        return value
+
+    def schema(self) -> dict[str, object]:
+        no_ref = rf"^(?!.*\.\.)(?!.*\.(?:lock)?{_END})"
+        return {"type": "string", "pattern": f"^{_END}|{no_ref}{_whole(ID_PATTERN)}"}
+
+
+def _whole(form: re.Pattern[str]) -> str:
+    """A pattern that only a whole text matches, as JSON Schema searches."""
+    return f"^{form.pattern}{_END}"
 
 
 Fields = Mapping[str, Kind]
@@ -129,7 +170,7 @@ AGED: Final = (
 
 TOP: Final[Fields] = {
     "version": Whole(2**31),
-    "project_id": Pattern(),  # ids of projects have a rule of their own
+    "project_id": ProjectId(),
     "default_safety_profile": Choice(SafetyProfile),
     "default_run_scope": Choice(RunScope),
     "default_category": Word(empty=False),
@@ -170,13 +211,14 @@ MODE: Final[Fields] = {
     "single_tier_preferred": Flag(),
 }
 ALIAS: Final[Fields] = {"category": Word(empty=False), "auditor_profile": Word()}
-AGENTS: Final[Fields] = {"builder": Pattern(), "auditor": Pattern()}
+AGENTS: Final[Fields] = {"builder": Text(), "auditor": Text()}
 UPGRADE: Final[Fields] = {
-    "issue_key": Pattern(),
-    "category": Pattern(),
+    "issue_key": Text(GLOB, f"A-Z a-z 0-9 . _ - and at most {STARS_MAX} stars"),
+    "category": Text(),
     "task_category": Word(),
     "source": Choice(IssueSource),
 }
+DEFAULT_MODES: Final[Fields] = {each.value: Word(empty=False) for each in Complexity}
 DEBT: Final[Fields] = {
     "enabled": Flag(),
     "phases_max": Whole(COUNT_MAX),
@@ -204,11 +246,11 @@ def ruleset_schema() -> dict[str, object]:
         "category_defaults": {**rows, "additionalProperties": _row(CATEGORY)},
         "high_risk_categories": {"type": "array", "items": word, "maxItems": PATHS_MAX},
         "aliases": {**rows, "additionalProperties": {**_row(ALIAS), "required": ["category"]}},
-        "builder_modes": {**rows, "additionalProperties": _row(MODE)},
-        "default_modes": _closed(dict.fromkeys(Complexity, word)),
+        "builder_modes": _closed(dict.fromkeys(BUILT_IN.builder_modes, _row(MODE))),
+        "default_modes": _row(DEFAULT_MODES),
         "severity_upgrades": {
             "type": "array",
-            "items": {**_row(UPGRADE), "minProperties": 1},
+            "items": {**_row(UPGRADE), "anyOf": [_says(name) for name in UPGRADE]},
             "maxItems": ROWS_MAX,
         },
         "agents": {**rows, "additionalProperties": _row(AGENTS)},
@@ -229,3 +271,8 @@ def _row(fields: Fields) -> dict[str, object]:
 
 def _closed(properties: Mapping[str, object]) -> dict[str, object]:
     return {"type": "object", "properties": dict(properties), "additionalProperties": False}
+
+
+def _says(name: str) -> dict[str, object]:
+    """A row that gives a field and does not leave it empty."""
+    return {"required": [name], "properties": {name: {"not": {"const": ""}}}}
