@@ -133,11 +133,20 @@ def write_backlog(loaded: Loaded, store: SqlStore, project: tuple[str, str], agi
 
 
 def ruleset(
-    loaded: Loaded, repository: Path, store: SqlStore | None, file: Path | None, project_id: str
+    loaded: Loaded,
+    repository: Path,
+    store: SqlStore | None,
+    file: Path | None,
+    project_id: str,
+    *,
+    reading: bool = False,
 ) -> Current:
-    """The ruleset of a project; `file`: one to take instead of that beside its runs."""
+    """The ruleset of a project; `file`: one to take instead of that beside its runs.
+
+    `reading`: nothing is started by it, so that a wrong one refuses nothing.
+    """
     from autopack.adapters.files.ruleset_file import read_ruleset, ruleset_path
-    from autopack.app.rulesets import RulesetFile, current, from_file
+    from autopack.app.rulesets import RulesetFile, current, from_file, tolerated
 
     if file is not None:
         return from_file(RulesetFile(str(file), partial(read_ruleset, file)), project_id)
@@ -145,7 +154,8 @@ def ruleset(
     path = ruleset_path(repository, Path(runs_dir) if runs_dir else None, project_id)
     kept = None if store is None else store.rulesets()
     given = RulesetFile(str(path), partial(read_ruleset, path))
-    return current(given, project_id, str(repository), kept)
+    holding = tolerated if reading else current
+    return holding(given, project_id, str(repository), kept)
 
 
 def keep_ruleset(store: SqlStore, spec: RunSpec, found: Current, clock: Clock) -> None:

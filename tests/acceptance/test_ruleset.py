@@ -144,6 +144,40 @@ def test_a_wrong_ruleset_gives_way_to_the_last_good_one(lab: Lab) -> None:
     assert lab.load("r2").spec.ruleset.startswith("3@")
 
 
+READING = [("issues", "list"), ("issues", "show", "doubt"), ("report", "backlog")]
+
+
+@pytest.mark.parametrize("good_before", [False, True])
+def test_who_reads_is_told_of_a_wrong_ruleset_and_goes_on(lab: Lab, good_before: bool) -> None:
+    """Nothing of it on standard output: neither in JSON nor in tables."""
+    if good_before:
+        rule(lab, {"version": 3, "safety_profiles": {"normal": {"aging_runs": 1}}})
+    done = lab.run(phase("F1", "do: write src/a.txt a", 'do: issues [{"issue_key": "doubt"}]'))
+    assert done.code == 0, done.err
+    path = rule(lab, '{"version": 4, "run_token_cap": -1}')
+    used = "the last good ruleset, 3@" if good_before else "the built-in ruleset is used instead"
+    plan = str(lab.plan(DOCS))
+    for words in (*READING, ("report", "forecast", plan)):
+        shown = lab.cli(*words, "--json")
+        assert shown.code == 0, (words, shown)
+        told = [json.loads(line) for line in shown.err.splitlines()]
+        assert {each["code"] for each in told} == {"warning"}
+        assert str(path) in told[0]["message"]
+        assert used in told[0]["message"]
+        assert "run_token_cap: must be a whole number" in told[1]["message"]
+        assert shown.data["schema_version"]
+        table = lab.cli(*words)
+        assert (table.code, f"warning: {path} is wrong" in table.err) == (0, True), table
+        assert "warning" not in table.out
+    doctor = lab.cli("doctor", "--json")
+    check = {each["check"]: each for each in doctor.data["checks"]}["ruleset"]
+    assert (check["status"], doctor.code) == (("warn", 0) if good_before else ("fail", 2))
+    dry = lab.cli("run", plan, "--dry-run", "--json")
+    if good_before:
+        assert json.loads(dry.err.splitlines()[0])["code"] == "warning"
+    assert dry.code == (0 if good_before else 2)
+
+
 BAD: list[tuple[str | dict[str, Any], str]] = [
     ({"default_safety_profile": "paranoid"}, "default_safety_profile: must be one of"),
     ({"run_token_cap": -1}, "run_token_cap: must be a whole number"),

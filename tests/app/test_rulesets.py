@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from autopack.adapters.files.ruleset_file import read_ruleset, ruleset_path
-from autopack.app.rulesets import BUILT_IN_CURRENT, RulesetFile, current, from_file
+from autopack.app.rulesets import BUILT_IN_CURRENT, RulesetFile, current, from_file, tolerated
+from autopack.core.builtin import BUILT_IN
 from autopack.core.errors import OperatorFault
 from autopack.core.ruleset_data import BYTES_MAX
 from autopack.testing.rulesets import MemoryRulesets
@@ -52,6 +53,16 @@ def test_a_wrong_file_without_a_last_good_one_is_refused(last: str | None) -> No
         current(file('{"version": 0, "x": 1}'), "lab", "/repo", memory)
     assert "version: must be" in told.value.what
     assert "x: unknown key" in told.value.what
+
+
+def test_who_only_reads_goes_on_with_the_built_in_one_and_is_told() -> None:
+    wrong = file('{"version": 0, "x": 1}')
+    found = tolerated(wrong, "lab", "/repo", None)
+    assert (found.ruleset, found.text, found.label) == (BUILT_IN, "", "")
+    assert found.warnings[0].startswith("the-file.json is wrong and was never good; the built-in")
+    assert any("x: unknown key" in warning for warning in found.warnings)
+    assert tolerated(wrong, "lab", "/repo", kept(GOOD)).ruleset.run_token_cap == 77
+    assert tolerated(file(None), "lab", "/repo", None) is BUILT_IN_CURRENT
 
 
 def test_a_named_file_has_no_last_good_one() -> None:

@@ -40,7 +40,7 @@ def test_all_well(world: World) -> None:
     found = checks(world, exit_code=0)
     assert {check["status"] for check in found.values()} == {"ok"}
     assert list(found) == [
-        "python", "settings", "git", "sandbox", "store", "disk", "agents", "repository",
+        "python", "settings", "git", "sandbox", "store", "disk", "agents", "repository", "ruleset",
     ]  # fmt: skip
     assert contents(world.root) == before
 
@@ -64,6 +64,40 @@ def test_an_agent_that_is_not_installed(world: World) -> None:
                                'command = ["no-such-agent", "x"]'))  # fmt: skip
     agents = checks(world, exit_code=3)["agents"]
     assert "agents.recorded.command: no-such-agent is not found" in agents["message"]
+
+
+def rule(world: World, text: str) -> None:
+    folder = world.repo / ".autonomous_runs"
+    folder.mkdir(exist_ok=True)
+    (folder / "project_ruleset_toy.json").write_text(text)
+
+
+@pytest.mark.usefixtures("_sandbox")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ("{}", "version: missing"),
+        ('{"version": 1, "run_token_cup": 1}', "did you mean 'run_token_cap'?"),
+        ('{"version": 1, "agents": {"docs": {"builder": "recordd"}}}',
+         "agents.docs.builder 'recordd': no [agents.recordd]; did you mean 'recorded'?"),
+    ],
+)  # fmt: skip
+def test_a_ruleset_with_which_runs_would_be_refused(world: World, text: str, said: str) -> None:
+    world.toy()
+    rule(world, text)
+    found = checks(world, exit_code=2)
+    assert found["ruleset"]["status"] == "fail"
+    assert said in found["ruleset"]["message"]
+    assert found["ruleset"]["fix"]
+    assert {found[name]["status"] for name in found.keys() - {"ruleset"}} <= {"ok", "warn"}
+
+
+@pytest.mark.usefixtures("_sandbox")
+def test_a_ruleset_that_holds(world: World) -> None:
+    world.toy()
+    rule(world, '{"version": 4}')
+    assert checks(world, exit_code=0)["ruleset"]["message"].startswith("4@")
 
 
 def test_an_agent_that_nobody_chose_is_a_warning(world: World) -> None:

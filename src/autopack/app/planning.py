@@ -5,7 +5,7 @@ The same for a plan that somebody wrote and for one that an agent drafted. Write
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +19,7 @@ from autopack.core.debt import debt_of, room_in
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
 from autopack.core.plan_draft import PlanDraft
 from autopack.core.reader import FILE_NAME
+from autopack.core.ruleset import Ruleset
 from autopack.core.spec import PhaseSpec, RunSpec
 from autopack.core.strategy import category_rule
 from autopack.core.words import nearest, plain
@@ -120,11 +121,26 @@ def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:
         named += [("builder", phase.builder, whose), ("auditor", phase.auditor, whose)]
     for role, name, whose in dict.fromkeys(named):
         if name and name not in machine.agents:
-            meant = nearest(name, machine.agents)
-            hint = f"did you mean {meant!r}?" if meant else f"agents: {known}"
-            problems.append(f"{role} {name!r}{whose}: no [agents.{name}]; {hint}")
+            problems.append(_no_agent(f"{role} {name!r}{whose}", name, machine.agents))
     audited = [each.phase_id for each in phases if not each.auto_apply and not each.auditor]
     if audited and not machine.auditor:
         listed = ", ".join(audited)
         problems.append(f"no auditor, which these phases need to land: {listed} (--auditor NAME)")
     return problems
+
+
+def strangers(ruleset: Ruleset, agents: Collection[str]) -> tuple[str, ...]:
+    """Agents that a ruleset names for a category, and that are not configured."""
+    return tuple(
+        _no_agent(f"agents.{category}.{role} {name!r}", name, agents)
+        for category, named in ruleset.agents.items()
+        for role, name in (("builder", named.builder), ("auditor", named.auditor))
+        if name and name not in agents
+    )
+
+
+def _no_agent(who: str, name: str, agents: Collection[str]) -> str:
+    meant = nearest(name, agents)
+    known = ", ".join(sorted(agents)) or "none is configured"
+    hint = f"did you mean {meant!r}?" if meant else f"agents: {known}"
+    return f"{who}: no [agents.{name}]; {hint}"

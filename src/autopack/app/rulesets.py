@@ -78,6 +78,28 @@ def from_file(file: RulesetFile, project_id: str) -> Current:
 
 def current(file: RulesetFile, project_id: str, repository: str, kept: Rulesets | None) -> Current:
     """The ruleset that holds now; OperatorFault when its file is wrong and none was ever good."""
+    found = _holding(file, project_id, repository, kept)
+    if isinstance(found, Current):
+        return found
+    hint = "correct it, or move it away to have the built-in ruleset; nothing was started"
+    raise OperatorFault("\n".join(found), hint)
+
+
+def tolerated(
+    file: RulesetFile, project_id: str, repository: str, kept: Rulesets | None
+) -> Current:
+    """The same for who only reads: the built-in one, and why, where the file would be refused."""
+    found = _holding(file, project_id, repository, kept)
+    if isinstance(found, Current):
+        return found
+    used = f"{file.place} is wrong and was never good; the built-in ruleset is used instead"
+    return Current(warnings=(used, *found))
+
+
+def _holding(
+    file: RulesetFile, project_id: str, repository: str, kept: Rulesets | None
+) -> Current | tuple[str, ...]:
+    """The ruleset that holds now, or the problems of a file in whose place there is no other."""
     text, problems = _read(file)
     if text is None and not problems:
         return BUILT_IN_CURRENT
@@ -87,7 +109,7 @@ def current(file: RulesetFile, project_id: str, repository: str, kept: Rulesets 
     good = kept.last(project_id, repository) if kept is not None else None
     last = parse_ruleset(good, "last good", project_id) if good is not None else None
     if not isinstance(last, Ruleset):
-        raise _refused(problems)
+        return problems
     used = f"{file.place} is wrong; the last good ruleset, {last.label}, is used instead"
     return Current(last, LAST_GOOD_ORIGIN, (used, *problems))
 
@@ -108,8 +130,3 @@ def _parsed(
     if isinstance(found, Ruleset):
         return found, ()
     return None, tuple(str(problem) for problem in found)
-
-
-def _refused(problems: tuple[str, ...]) -> OperatorFault:
-    hint = "correct it, or move it away to have the built-in ruleset; nothing was started"
-    return OperatorFault("\n".join(problems), hint)

@@ -18,6 +18,7 @@ from autopack.cli.options import Json, Repo
 from autopack.core.errors import Fault
 
 if TYPE_CHECKING:
+    from autopack.core.project import Project
     from autopack.settings import Loaded
 
 PYTHON_MIN: Final = (3, 11)
@@ -81,13 +82,17 @@ def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
         return
     yield _check("git", lambda: _git(loaded))
     yield _check("sandbox", lambda: _sandbox(loaded))
-    yield _check("store", lambda: _store(loaded))
+    store = _check("store", lambda: _store(loaded))
+    yield store
     yield _disk(loaded)
     for name in loaded.settings.notify:
         yield _notify(loaded, name)
     if wrong is None:
         yield from _all_agents(loaded, folder)
     yield _check("repository", lambda: _repository(loaded, folder))
+    project = _project(loaded, folder)
+    if project is not None and store.status != "fail":
+        yield _check("ruleset", lambda: _ruleset(loaded, *project))
     if tests:
         yield _check("tests", lambda: _tests(loaded, folder))
 
@@ -187,16 +192,22 @@ def _all_agents(loaded: Loaded, folder: Path) -> Iterator[Result]:
         yield _other_agent(loaded, name, prepares=prepares)
 
 
-def _prepares(loaded: Loaded, folder: Path) -> bool:
-    """Whether runs from here make an environment; what hinders them is another check's."""
+def _project(loaded: Loaded, folder: Path) -> tuple[Project, Path] | None:
+    """The project that runs from here have, and its top; what hinders them is another check's."""
     from autopack import wiring
     from autopack.app.start import find_base, read_project
 
     try:
         source = wiring.checkout(loaded, folder)
-        return read_project(source, *find_base(source, "")).environment is not None
+        return read_project(source, *find_base(source, "")), source.top
     except Fault:
-        return False
+        return None
+
+
+def _prepares(loaded: Loaded, folder: Path) -> bool:
+    """Whether runs from here make an environment."""
+    found = _project(loaded, folder)
+    return found is not None and found[0].environment is not None
 
 
 def _agents(loaded: Loaded, *, prepares: bool) -> Result:
@@ -252,6 +263,25 @@ def _repository(loaded: Loaded, folder: Path) -> Result:
         return Result("repository", "warn", f"{what}; changed files are not committed",
                       f"commit what runs shall see on {base}")  # fmt: skip
     return Result("repository", "ok", what)
+
+
+def _ruleset(loaded: Loaded, project: Project, top: Path) -> Result:
+    """The ruleset that the next run would have, and the agents that it names."""
+    from autopack import housekeeping, wiring
+    from autopack.app.planning import strangers
+    from autopack.app.rulesets import BUILT_IN_ORIGIN
+    from autopack.core.reader import FILE_NAME
+
+    with wiring.reading(loaded) as store:
+        found = housekeeping.ruleset(loaded, top, store, None, project.project_id)
+    if strange := strangers(found.ruleset, loaded.settings.agents):
+        fix = f"add what it names to {FILE_NAME}, or correct it in {found.origin}"
+        return Result("ruleset", "fail", "\n".join((*found.warnings, *strange)), fix)
+    if found.warnings:
+        return Result("ruleset", "warn", "\n".join(found.warnings), "correct the file")
+    if found.origin == BUILT_IN_ORIGIN:
+        return Result("ruleset", "ok", "the built-in one")
+    return Result("ruleset", "ok", f"{found.ruleset.label}, {found.origin}")
 
 
 def _tests(loaded: Loaded, folder: Path) -> Result:

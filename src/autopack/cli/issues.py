@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -12,9 +10,7 @@ from cyclopts import App, Parameter
 from autopack.cli.options import Json, Repo, RunId
 
 if TYPE_CHECKING:
-    from autopack.core.backlog import BacklogIssue, Facts
-    from autopack.core.spec import Aging
-    from autopack.settings import Loaded
+    from autopack.core.backlog import Facts
 
 app = App(name="issues", help="What is known to be wrong, over all runs of this project.")
 Key = Annotated[str, Parameter(name="KEY", help="The issue's key")]
@@ -36,9 +32,10 @@ def list_issues(
     """List the backlog of this project, the worst and oldest first."""
     from autopack.adapters.files.backlog import record
     from autopack.cli import render
+    from autopack.cli.backlog import remembered
     from autopack.core.backlog import IssueStatus
 
-    here = _here(repo, as_json=json)
+    here = remembered(repo, as_json=json)
     project, found = here.project, here.entries
     shown = [e for e in found if all or e.status is not IssueStatus.RESOLVED]
     if json:
@@ -65,8 +62,9 @@ def show(key: Key, /, *, repo: Repo = None, json: Json = False) -> None:
     from autopack.adapters.files.backlog import record
     from autopack.app.memory import find
     from autopack.cli import render
+    from autopack.cli.backlog import remembered
 
-    here = _here(repo, as_json=json)
+    here = remembered(repo, as_json=json)
     project = here.project
     entry, history = find(here.entries, project[0], key), _history(here.facts, key)
     if json:
@@ -163,8 +161,9 @@ def resolve_issue(
     from autopack import housekeeping, wiring
     from autopack.app.memory import resolve
     from autopack.cli import render, view
+    from autopack.cli.backlog import remembered
 
-    here = _here(repo, as_json=json)
+    here = remembered(repo, as_json=json)
     loaded, project = here.loaded, here.project
     with wiring.writing(loaded) as store:
         who, now = view.who(loaded), wiring.clock(loaded).now()
@@ -174,35 +173,6 @@ def resolve_issue(
         render.data({"project_id": project[0], "issue_key": key, "resolved_by": who})
     else:
         render.out(f"{key}: resolved; it was seen {entry.occurrence_count} times")
-
-
-@dataclass(frozen=True)
-class _Here:
-    """The project that stands here, what is known of its issues, and its backlog."""
-
-    loaded: Loaded
-    project: tuple[str, str]
-    aging: Aging
-    facts: Facts
-    entries: tuple[BacklogIssue, ...]
-
-
-def _here(repo: Path | None, *, as_json: bool) -> _Here:
-    from autopack import housekeeping, wiring
-    from autopack.app.start import find_base, read_project
-    from autopack.cli import view
-    from autopack.core.backlog import Facts, backlog
-    from autopack.core.strategy import aging_of
-
-    loaded = view.here(as_json=as_json, folder=repo)
-    source = wiring.checkout(loaded, repo or Path.cwd())
-    settled = read_project(source, *find_base(source, ""))
-    project = (settled.project_id, str(source.top))
-    with wiring.reading(loaded) as store:
-        rules = housekeeping.ruleset(loaded, source.top, store, None, settled.project_id).ruleset
-        aging = aging_of(settled.run.safety_profile or rules.default_safety_profile, rules)
-        facts = store.memory().facts(*project) if store is not None else Facts()
-    return _Here(loaded, project, aging, facts, backlog(facts, aging))
 
 
 def _history(facts: Facts, key: str) -> list[dict[str, Any]]:

@@ -67,8 +67,7 @@ def start(
     """Check everything, then record the run, see to a supervisor and watch."""
     _refuse_command(path)
     loaded, source, ready = checked(path, repo, wish, flags)
-    if not how.as_json:
-        render.note(*(f"warning: {warning}" for warning in ready.warnings))
+    render.warn(ready.warnings, as_json=how.as_json)
     _check_world(loaded, ready.spec, source, as_json=how.as_json)
     if how.dry_run:
         print_dry_run(ready, foreseen(loaded, ready), as_json=how.as_json)
@@ -82,10 +81,13 @@ def checked(
     wish: Wish,
     flags: Mapping[str, str | None],
     ruleset: Path | None = None,
+    *,
+    reading: bool = False,
 ) -> tuple[Loaded, Source, Ready]:
     """The run that a plan would become, with the settings and the repository it is for.
 
-    `ruleset`: a file to compile it with, instead of the project's.
+    `ruleset`: a file to compile it with, instead of the project's. `reading`: the run is only told
+    of, so that a wrong ruleset refuses nothing.
     """
     folder = repo or Path.cwd()
     loaded = load(folder, os.environ, flags)
@@ -93,7 +95,8 @@ def checked(
     loaded.folders.check_outside(source.top)
     draft = wiring.plan(path)
     with wiring.reading(loaded) as store:
-        rulesets = partial(housekeeping.ruleset, loaded, source.top, store, ruleset)
+        rulesets = partial(housekeeping.ruleset, loaded, source.top, store, ruleset,
+                           reading=reading)  # fmt: skip
         remembered = store.memory().facts if store is not None else nothing_known
         ready = new_run(_wish(wish, loaded), machine(loaded), source, draft,
                         wiring.KnownRuns(store), rulesets, remembered)  # fmt: skip
@@ -256,8 +259,7 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
         for builder, auditor in dict.fromkeys(((spec.builder, spec.auditor), *own))
         for doubt in staffing.check_agents(loaded, builder, auditor, prepares=prepares)
     )
-    if not as_json:
-        render.note(*(f"warning: {doubt}" for doubt in doubts))
+    render.warn(tuple(doubts), as_json=as_json)
 
 
 def _begin(loaded: Loaded, spec: RunSpec, how: How, ruleset: Current | None = None) -> int:

@@ -72,22 +72,12 @@ def report_tiers(run: RunId, /, *, json: Json = False, markdown: Markdown = Fals
 @app.command(name="backlog")
 def report_backlog(*, repo: Repo = None, json: Json = False, markdown: Markdown = False) -> None:
     """The backlog of this project in short: how much is open, what ages, what comes back."""
-    from autopack import wiring
     from autopack.app.backlog_summary import backlog_summary
-    from autopack.app.past import Choice, past_runs
-    from autopack.app.start import find_base, read_project
-    from autopack.cli import view
+    from autopack.cli.backlog import remembered
     from autopack.cli.sheets import backlog_sheet
-    from autopack.core.backlog import NORMAL, Facts, backlog
 
-    loaded = view.here(as_json=json)
-    source = wiring.checkout(loaded, repo or Path.cwd())
-    project_id, top = read_project(source, *find_base(source, "")).project_id, str(source.top)
-    with wiring.reading(loaded) as store:
-        facts = store.memory().facts(project_id, top) if store else Facts()
-        newest = past_runs(store, Choice(project_id, top), 1) if store else []
-    aging = newest[0].spec.aging if newest else NORMAL
-    summary = backlog_summary(project_id, backlog(facts, aging))
+    here = remembered(repo, as_json=json)
+    summary = backlog_summary(here.project[0], here.entries)
     _tell(asdict(summary), backlog_sheet(summary), as_json=json, as_markdown=markdown)
 
 
@@ -138,10 +128,11 @@ def report_forecast(
 ) -> None:
     """What PLAN will cost in tokens and minutes, told from this project's past runs."""
     from autopack.app.start import Wish
-    from autopack.cli import launch
+    from autopack.cli import launch, render
     from autopack.cli.sheets import forecast_sheet
 
-    loaded, _, ready = launch.checked(plan, repo, Wish(name=plan.stem), {})
+    loaded, _, ready = launch.checked(plan, repo, Wish(name=plan.stem), {}, reading=True)
+    render.warn(ready.ruleset.warnings, as_json=json)
     forecast = launch.foreseen(loaded, ready)
     record = {"project_id": ready.spec.project_id, "plan": plan.stem, "forecast": asdict(forecast)}
     _tell(record, forecast_sheet(plan.stem, forecast), as_json=json, as_markdown=markdown)
