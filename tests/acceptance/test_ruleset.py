@@ -181,6 +181,20 @@ def test_who_reads_is_told_of_a_wrong_ruleset_and_goes_on(lab: Lab, good_before:
 BAD: list[tuple[str | dict[str, Any], str]] = [
     ({"default_safety_profile": "paranoid"}, "default_safety_profile: must be one of"),
     ({"run_token_cap": -1}, "run_token_cap: must be a whole number"),
+    (
+        {"safety_profiles": {"normal": {"minor_tolerance": -0.5}}},
+        "minor_tolerance: must be a number",
+    ),
+    (
+        {"builder_modes": {"tweak_light": {"strict": 1}}},
+        "tweak_light.strict: must be true or false",
+    ),
+    ({"category_defaults": {"docs": {"severity": []}}}, "docs.severity: must be one of"),
+    ({"category_defaults": {"docs": {"auditor_profile": "../x"}}}, "docs.auditor_profile: write 1"),
+    ({"severity_upgrades": [{"issue_key": "x" * 129}]}, "issue_key: write at most 128"),
+    ({"high_risk_categories": "docs"}, "high_risk_categories: must be a list"),
+    ({"debt": {"incident_token_cap": -1}}, "debt.incident_token_cap: must be a whole number"),
+    ({"default_run_scope": "everything"}, "default_run_scope: must be one of"),
     ({"category_defaults": {"../../etc": {}}}, "category_defaults.../../etc: a bad name"),
     ({"project_id": "../lab"}, "project_id: ids are"),
     ({"run_token_cup": 1}, "did you mean 'run_token_cap'?"),

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from autopack.core.backlog import BacklogIssue, Facts, IssueStatus, Resolution, backlog
 from autopack.core.errors import OperatorFault
+from autopack.core.issue import DESCRIPTION_CHARACTERS_MAX, key_problem
 from autopack.core.spec import Aging
-from autopack.core.words import nearest
+from autopack.core.words import nearest, plain
 
 
 class Memory(Protocol):
@@ -27,7 +28,9 @@ class Memory(Protocol):
 
 
 def find(entries: Iterable[BacklogIssue], project_id: str, key: str) -> BacklogIssue:
-    """The entry of a key; OperatorFault, with the nearest key, when there is none."""
+    """The entry of a key; OperatorFault, perhaps with the nearest key, when there is none."""
+    if problem := key_problem(key):
+        raise OperatorFault(problem, "`autopack issues list --all` shows the keys")
     by_key = {entry.issue_key: entry for entry in entries}
     if key in by_key:
         return by_key[key]
@@ -40,6 +43,10 @@ def resolve(
     memory: Memory, project: tuple[str, str], key: str, *, by: str, reason: str, at: int
 ) -> BacklogIssue:
     """Resolve an issue of the backlog; OperatorFault when there is none or it is resolved."""
+    reason = plain(reason, len(reason) + 4)
+    if len(reason) > DESCRIPTION_CHARACTERS_MAX:
+        what = f"the reason: at most {DESCRIPTION_CHARACTERS_MAX:,} characters"
+        raise OperatorFault(what, "nothing was resolved")
     entry = find(backlog(memory.facts(*project)), project[0], key)
     if entry.status is IssueStatus.RESOLVED:
         what = f"issue {key} was resolved already, by {entry.resolved_by}"

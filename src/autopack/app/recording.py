@@ -15,6 +15,7 @@ from autopack.core import intake
 from autopack.core.errors import OperatorFault
 from autopack.core.event import IssueRecorded
 from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
+from autopack.core.reported import made_plain, problem_of
 from autopack.core.run import Run
 
 KIND: Final = "record_issue"
@@ -30,8 +31,8 @@ def body_of(run: Run, phase_id: str, report: IssueReport, recording: str) -> str
     if recording and not NAME.fullmatch(recording):
         what = "the recording's key: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with no sign"
         raise OperatorFault(what, "nothing was recorded")
-    made = recording and recording in run.recordings
-    why = intake.problem(run, IssueRecorded(phase_id, report, ""))
+    made, report = recording and recording in run.recordings, made_plain(report)
+    why = problem_of(report) or intake.problem(run, IssueRecorded(phase_id, report, ""))
     if why and not made:
         raise OperatorFault(why, "nothing was recorded")
     return json.dumps({

@@ -19,6 +19,8 @@ REFUSALS: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 )
 """What the machine says when it is full, closed or broken: not a defect of ours."""
+CROOKED: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
+"""What it says of a path that can be none."""
 
 
 def answer(fault: BaseException, *, as_json: bool) -> int:
@@ -33,6 +35,9 @@ def answer(fault: BaseException, *, as_json: bool) -> int:
         case OSError() if fault.errno in REFUSALS:
             hint = "free or open what the message names"
             code, message, exit_code = EnvironmentFault.code, str(fault), EnvironmentFault.exit_code
+        case OSError() if fault.errno in CROOKED:
+            hint = "no file or folder can have that path"
+            code, message, exit_code = OperatorFault.code, str(fault), OperatorFault.exit_code
         case _:
             hint = f"a defect of Autopack; please report it {_kept(fault)}"
             message = f"unexpected: {type(fault).__name__}: {fault}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -16,6 +17,8 @@ from typing import Any, Final
 from autopack.core.words import visible
 
 SCHEMA_VERSION: Final = 1
+WORD_CHARACTERS_MAX: Final = 600
+"""Of one word of an error: paths are shorter, mostly."""
 
 
 def data(record: Mapping[str, Any]) -> None:
@@ -66,7 +69,8 @@ def warn(warnings: Sequence[str], *, as_json: bool) -> None:
 
 
 def fault(code: str, message: str, hint: str, *, as_json: bool) -> None:
-    """What went wrong, for people or programs."""
+    """What went wrong, for people or programs; a word that somebody made enormous is shortened."""
+    message, hint = _shortened(message), _shortened(hint)
     if as_json:
         print(json.dumps({"code": code, "message": message, "hint": hint}), file=sys.stderr)
         return
@@ -74,6 +78,12 @@ def fault(code: str, message: str, hint: str, *, as_json: bool) -> None:
     note(f"autopack: {first}", *(f"  {line}" for line in rest))
     if hint:
         note(*(f"  hint: {line}" for line in hint.splitlines()))
+
+
+def _shortened(text: str) -> str:
+    """The text with the head and the end of each word that is no word."""
+    most, half = WORD_CHARACTERS_MAX, WORD_CHARACTERS_MAX // 4
+    return re.sub(rf"\S{{{most},}}", lambda word: f"{word[0][:half]}…{word[0][-half:]}", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -146,13 +146,18 @@ def _matches(pattern: str, key: str) -> bool:
     return True
 
 
+def key_problem(key: str) -> str:
+    """Why a text is no issue's key; empty when it may be one."""
+    if KEY_PATTERN.fullmatch(key) and ".." not in key:
+        return ""
+    said = "1 to 128 of A-Z a-z 0-9 . _ -, beginning with a letter or digit, without '..'"
+    return f"issue_key: {said}"
+
+
 def problem_of(report: IssueReport) -> str:
-    """Why a report cannot be taken; empty when it can."""
-    if not KEY_PATTERN.fullmatch(report.issue_key) or ".." in report.issue_key:
-        return (
-            "issue_key: 1 to 128 of A-Z a-z 0-9 . _ -, beginning with a letter or digit,"
-            " without '..'"
-        )
+    """Why the machine cannot take a report; empty when it can."""
+    if problem := key_problem(report.issue_key):
+        return problem
     if len(report.category) > CATEGORY_CHARACTERS_MAX:
         return f"category: at most {CATEGORY_CHARACTERS_MAX} characters"
     if len(report.description) > DESCRIPTION_CHARACTERS_MAX:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from autopack.core import issue
 from autopack.core.event import Recommendation
 from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
-from autopack.core.project import path_problem
+from autopack.core.reported import made_plain, problem_of
 from autopack.core.words import number_fault, plain
 from autopack.process.folders import Unreadable, read_left
 
@@ -138,29 +137,18 @@ def _issue(where: str, value: object, source: IssueSource) -> IssueReport:
         raise AnswerRefused(f"{where}: texts must be strings, evidence_refs a list of them")
     if not isinstance(expected_fail, bool):
         raise AnswerRefused(f"{where}: expected_fail must be true or false")
-    report = IssueReport(
+    report = made_plain(IssueReport(
         texts[0],
         IssueSource(named),
-        _line(texts[1]),
+        texts[1],
         IssueSeverity(severity) if severity else None,
         expected_fail,
-        tuple(dict.fromkeys(_line(ref) for ref in refs)),
-        plain(texts[2], len(texts[2]) + 4),
-    )
-    problem = issue.problem_of(report) or _path_problem(report)
-    if problem:
+        tuple(refs),
+        texts[2],
+    ))  # fmt: skip
+    if problem := problem_of(report):
         raise AnswerRefused(f"{where}: {problem}")
     return report
-
-
-def _path_problem(report: IssueReport) -> str:
-    """Evidence may name what it likes, but a path is one of the repository."""
-    found = (path_problem(path) for path in issue.paths_of(report.evidence_refs))
-    return next((f"evidence_refs: {problem}" for problem in found if problem), "")
-
-
-def _line(text: str) -> str:
-    return " ".join(plain(text, len(text) + 4).split())
 
 
 def _object(path: Path) -> dict[str, object]:

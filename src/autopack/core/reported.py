@@ -1,0 +1,42 @@
+"""An issue as somebody outside reports it, an agent or a person: made plain, or refused.
+
+One rule for all of them. Stricter than what the machine takes, so that old logs can be walked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from autopack.core import issue
+from autopack.core.project import path_problem
+from autopack.core.words import plain
+
+if TYPE_CHECKING:
+    from autopack.core.issue import IssueReport
+
+
+def made_plain(report: IssueReport) -> IssueReport:
+    """The report without control and bidi characters; all but its description on one line."""
+    return replace(
+        report,
+        category=one_line(report.category),
+        evidence_refs=tuple(dict.fromkeys(map(one_line, report.evidence_refs))),
+        description=plain(report.description, len(report.description) + 4),
+    )
+
+
+def problem_of(report: IssueReport) -> str:
+    """Why a report is refused; empty when it is taken.
+
+    Evidence may name what it likes, but a path is one of the repository.
+    """
+    if why := issue.problem_of(report):
+        return why
+    found = (path_problem(path) for path in issue.paths_of(report.evidence_refs))
+    return next((f"evidence_refs: {problem}" for problem in found if problem), "")
+
+
+def one_line(text: str) -> str:
+    """Text on one line, without control and bidi characters."""
+    return " ".join(plain(text, len(text) + 4).split())
