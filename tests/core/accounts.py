@@ -69,7 +69,7 @@ class Accounts:
         for old, new in zip(before.phases, after.phases, strict=True):
             if old.step not in FINAL_STEPS and new.step is Step.FAILED:
                 seen |= {self._issue(new.phase_id, report) for report in _left_red(new)}
-        self.resolved -= seen
+        self.resolved -= seen.union(*self.issues.values())
         self.agree(after)
 
     def _tested(self, before: Run, asked: Test, event: CandidateTested) -> None:
@@ -119,8 +119,9 @@ class Accounts:
             assert (tier.minor_issues, tier.major_issues) == (minor, major), (
                 f"issues of tier {spec.tier_id}: {minor} minor and {major} major were told of"
             )
-            unclean = over or self._passed(spec)
-            assert tier.cap_hit == self._passed(spec), f"tier cap of {spec.tier_id}"
+            hit = self._passed(spec) or _stopped_by(run, spec)
+            unclean = over or hit
+            assert tier.cap_hit == hit, f"tier cap of {spec.tier_id}"
             assert (tier.cleanliness.value == "not_clean") == unclean, (
                 f"cleanliness of tier {spec.tier_id}"
             )
@@ -171,16 +172,16 @@ class Accounts:
         over = sum(self.tokens[name] for name in mine) > tier.token_cap
         return over or sum(self.ci_runs[name] for name in mine) > tier.ci_run_cap
 
-    def _counts(self, *of: TierSpec, without: frozenset[str] = frozenset()) -> tuple[int, int]:
+    def _counts(self, *of: TierSpec) -> tuple[int, int]:
         worst: dict[str, bool] = {}
         for name in (name for tier in of for name in self._mine(tier)):
             for key, major in self.issues.get(name, {}).items():
                 worst[key] = major or worst.get(key, False)
-        counted = [major for key, major in worst.items() if key not in without]
+        counted = list(worst.values())
         return counted.count(False), counted.count(True)
 
     def _debt(self, excess: bool) -> str:
-        minor, major = self._counts(*self.spec.tiers, without=frozenset(self.resolved))
+        minor, major = self._counts(*self.spec.tiers)
         most = self.spec.minor_issues_max
         if excess or (most is not None and minor > most):
             return "excess_minor_issues"
@@ -190,6 +191,15 @@ class Accounts:
         """Unclean by its caps, which nobody can pass after the run's end."""
         ran = any(run.phase(name).step is not Step.SKIPPED for name in self._mine(tier))
         return ran and self._passed(tier)
+
+
+def _stopped_by(run: Run, tier: TierSpec) -> bool:
+    """A phase of the tier could not start or be tested, because of the tier's caps."""
+    told = f"tier {tier.tier_id} has "
+    return any(
+        phase.failure is not None and phase.failure.reason.startswith(told)
+        for phase in run.phases if phase.spec.tier_id == tier.tier_id
+    )  # fmt: skip
 
 
 def _over(tier: TierSpec, minor: int, major: int) -> bool:

@@ -118,6 +118,7 @@ def _keeps_tiers(before: Run, run: Run) -> None:
         spec, mine = tier.spec, [p for p in run.phases if p.spec.tier_id == tier.spec.tier_id]
         over = sum(p.tokens_spent for p in mine) > spec.token_cap
         over |= sum(p.ci_runs_used for p in mine) > spec.ci_run_cap
+        over |= any(p.failure and p.failure.tier_cap for p in mine)
         assert (spec.tier_id in run.tier_caps_hit) == over
         keys = {issue.issue_key for phase in mine for issue in phase.issues}
         assert tier.minor_issues + tier.major_issues == len(keys)

@@ -17,6 +17,8 @@ from autopack.core.event import (
     CandidateChecked,
     CandidateTested,
     CiVerdict,
+    CommandFailed,
+    Delivered,
     EnvironmentPrepared,
     Event,
     GateVerdict,
@@ -33,8 +35,8 @@ from autopack.core.issue import (
     KnownIssue,
     SeverityUpgrade,
 )
-from autopack.core.run import Candidate, Cause, Evidence, Finding, Run, Stage, Step
-from autopack.core.spec import RunSpec, SafetyProfile
+from autopack.core.run import Candidate, Cause, Evidence, Finding, Run, RunState, Stage, Step
+from autopack.core.spec import OnPhaseFailure, RunSpec, SafetyProfile
 from autopack.core.tier import Cleanliness, DebtStatus, debt_status, tiers
 from tests.core.walk import phase_spec, run_spec
 
@@ -220,6 +222,52 @@ def test_a_run_is_over_its_own_tolerance() -> None:
     assert debt_status(story.run) is DebtStatus.EXCESS_MINOR_ISSUES
 
 
+def test_where_safety_is_critical_nothing_more_starts_in_a_tier_that_is_not_clean() -> None:
+    phases = (phase_spec("P1"), phase_spec("P2", "T1", 2), phase_spec("P3", "T2", 3))
+    story = Story(tolerant(run_spec(*phases), 0, critical=True))
+    story.submit("P1", report("one"))
+    story.answer(CandidateTested("P1", CiVerdict.PASS))
+    run = story.answer(SnapshotLanded("P1", "commit P1", "tag"))
+    assert [phase.step for phase in run.phases] == [Step.COMPLETE, Step.SKIPPED, Step.SKIPPED]
+    assert run.failure is not None
+    assert "T1 is not clean" in run.failure.reason
+
+
+CHORE = replace(phase_spec("P2", "T2", 2), cleans="old")
+
+
+def test_a_cleanup_that_fails_does_not_fail_the_run() -> None:
+    phases = (phase_spec("P1"), CHORE, replace(phase_spec("P3", "T2", 3), cleans="older"))
+    story = Story(replace(run_spec(*phases), on_phase_failure=OnPhaseFailure.STOP))
+    story.land("P1")
+    story.fail_red("P2", Finding("test", "boom", test="t::x"))
+    story.land("P3")
+    story.answer(Delivered(story.run.tip))
+    assert story.run.state is RunState.DONE_SUCCESS
+    assert story.run.phase("P2").step is Step.FAILED
+
+
+def test_a_cleanup_that_the_environment_fails_is_the_environment_s_failure() -> None:
+    story = Story(run_spec(phase_spec("P1"), CHORE))
+    story.land("P1")
+    while story.run.phase("P2").step is not Step.FAILED:
+        story.answer(CommandFailed("disk full"))
+    assert story.run.failure is not None
+    assert story.run.failure.cause is Cause.ENVIRONMENT
+
+
+def test_a_cleanup_starts_only_where_tokens_are_left() -> None:
+    spec, need = run_spec(phase_spec("P1"), CHORE), CHORE.incident_token_cap
+    story = Story(replace(spec, token_cap=need + 1))
+    story.land("P1")
+    assert story.run.phase("P2").step is Step.BUILDING, "P1 used one token"
+    short = Story(replace(spec, token_cap=need))
+    short.land("P1")
+    skipped = short.run.phase("P2")
+    assert (skipped.step, short.run.failure) == (Step.SKIPPED, None)
+    assert "only where tokens are left" in skipped.skipped_because
+
+
 def test_where_safety_is_critical_a_tier_that_is_not_clean_stops_the_run() -> None:
     story = Story(tolerant(SPEC, 0, critical=True))
     story.record("P1", report())
@@ -270,6 +318,23 @@ def test_a_known_issue_is_resolved_when_all_its_tests_were_green_in_what_landed(
     assert list(story.run.resolved) == ["both", "one"]
     story.record("P1", report("one"))
     assert list(story.run.resolved) == ["both"], "it was seen again"
+
+
+def test_a_run_resolves_nothing_that_it_saw_itself() -> None:
+    story = Story(replace(SPEC, known_issues=(known("one", "test:a"), known("two", "test:a"))))
+    story.record("P2", report("one"))
+    story.land("P1", passed=("a",))
+    assert list(story.run.resolved) == ["two"]
+    assert debt_status(story.run) is DebtStatus.HAS_MINOR_ISSUES
+
+
+def test_what_is_seen_again_is_open_also_when_it_is_one_too_many() -> None:
+    story = Story(replace(SPEC, known_issues=(known("one", "test:a"),)))
+    story.land("P1", passed=("a",))
+    many = [report(f"issue_{number}") for number in range(issue.PHASE_ISSUES_MAX)]
+    assert list(story.run.resolved) == ["one"]
+    story.submit("P2", *many, report("one"))
+    assert story.run.resolved == ()
 
 
 def test_green_in_what_did_not_land_resolves_nothing() -> None:

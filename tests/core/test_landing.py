@@ -261,6 +261,7 @@ def test_the_cap_of_ci_runs_counts_each_work_once() -> None:
     failure = queue.run.failure
     assert failure is not None
     assert (failure.cause, failure.phase_id) == (Cause.BUDGET_EXHAUSTED, "P2")
+    assert queue.run.tier_caps_hit == ("T1",), "it was not passed, and it ended the phase"
 
 
 def test_a_cached_verdict_leaves_the_cap_to_who_waits() -> None:

@@ -42,7 +42,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Settled:
-    """A run that found an issue's tests green in what it landed, and did not see it again."""
+    """A run that found an issue's tests green in what it landed, and did not see the issue."""
 
     run_number: int
     run_id: str
@@ -164,7 +164,7 @@ def _resolved_by(
     last: int, occurrences: int, settled: list[Settled], given: list[Resolution]
 ) -> str:
     """Who resolved it since it was last seen; empty when nobody did."""
-    later = [each for each in settled if each.run_number >= last]
+    later = [each for each in settled if each.run_number > last]
     if later:
         return max(later, key=lambda each: each.run_number).run_id
     holding = [each for each in given if each.occurrence_count >= occurrences]

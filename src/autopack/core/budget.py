@@ -37,6 +37,8 @@ class Room(StrEnum):
 class Decision:
     room: Room
     reason: str = ""
+    tier_cap: bool = False
+    """It is the tier that has no room."""
 
 
 def room_to_start(run: Run, phase: Phase) -> Decision:
@@ -59,7 +61,7 @@ def _room_in_tier(run: Run, phase: Phase, need: int) -> Decision:
     if need <= free:
         return Decision(Room.YES)
     reason = _short("tier", tier.tier_id, need, free, tier.token_cap)
-    return Decision(Room.WAIT if reserved else Room.NO, reason)
+    return Decision(Room.WAIT if reserved else Room.NO, reason, tier_cap=True)
 
 
 def _short(what: str, name: str, need: int, free: int, cap: int) -> str:
@@ -129,12 +131,14 @@ def ci_runs_reserved(run: Run, tier: TierSpec) -> int:
 
 
 def tier_caps_hit(run: Run) -> tuple[str, ...]:
-    """Tiers that have used more tokens or CI runs than their cap."""
+    """Tiers that have used more tokens or CI runs than their cap, or were stopped by it."""
     hit = []
     for tier in run.spec.tiers:
         mine = [phase for phase in run.phases if phase.spec.tier_id == tier.tier_id]
         over_tokens = sum(phase.tokens_spent for phase in mine) > tier.token_cap
-        if over_tokens or sum(phase.ci_runs_used for phase in mine) > tier.ci_run_cap:
+        over_ci_runs = sum(phase.ci_runs_used for phase in mine) > tier.ci_run_cap
+        stopped = any(phase.failure is not None and phase.failure.tier_cap for phase in mine)
+        if over_tokens or over_ci_runs or stopped:
             hit.append(tier.tier_id)
     return tuple(hit)
 

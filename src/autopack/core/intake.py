@@ -58,6 +58,8 @@ def recorded(run: Run, event: IssueRecorded, _asked: object) -> Run:
 def take(run: Run, event: Event) -> Run:
     """The run after the event's issues were taken."""
     for report in _reports(event):
+        unsolved = tuple(key for key in run.resolved if key != report.issue_key)
+        run = replace(run, resolved=unsolved)  # also when it is one too many to be kept
         run = _put(run, _taken(run, run.phase(getattr(event, "phase_id", "")), report))
     if isinstance(event, CandidateTested):
         run = _put(run, replace(run.phase(event.phase_id), passed=event.passed))
@@ -81,7 +83,7 @@ def failed(run: Run, phase: Phase) -> Phase:
 
 
 def settled(before: Run, run: Run) -> Run:
-    """The run after an event, all of it: what was seen again is not resolved."""
+    """The run after an event, all of it: what it saw itself, it does not resolve."""
     seen = {
         found.issue_key
         for old, new in zip(before.phases, run.phases, strict=True)
@@ -153,10 +155,11 @@ def _issue(run: Run, phase: Phase, report: IssueReport) -> Issue:
 
 
 def _resolved(run: Run, phase: Phase) -> Run:
-    """Known issues all of whose tests were green in what landed."""
+    """Known issues all of whose tests were green in what landed, and that the run never saw."""
     green = set(phase.passed)
+    seen = {found.issue_key for each in run.phases for found in each.issues}
     keys = {known.issue_key for known in run.spec.known_issues if known.tests
-            and green.issuperset(known.tests)}  # fmt: skip
+            and green.issuperset(known.tests) and known.issue_key not in seen}  # fmt: skip
     return replace(run, resolved=tuple(sorted(keys | set(run.resolved))))
 
 

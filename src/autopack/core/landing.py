@@ -110,7 +110,7 @@ def _test(run: Run, phase: Phase, candidate: Candidate) -> Run:
         if budget.ci_runs_reserved(run, tier):
             return run
         reason = f"tier {tier.tier_id} has used its {tier.ci_run_cap} CI runs"
-        return progress.fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason))
+        return progress.fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason, tier_cap=True))
     test = Test(phase.phase_id, candidate, phase.spec.ci_profile)
     return progress.issue(progress.put(run, replace(phase, step=Step.TESTING)), test)
 

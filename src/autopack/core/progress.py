@@ -375,10 +375,14 @@ def _retry(run: Run, phase: Phase, asked: Pending, reason: str) -> Run:
 
 
 def fail(run: Run, phase: Phase, failure: Failure) -> Run:
-    """The phase has failed; the run stops where its setting or the cause says so."""
+    """The phase has failed, and with it the run, unless it is a cleanup; it may stop there."""
     failure = replace(failure, phase_id=phase.phase_id)
     phase = budget.release(replace(phase, step=Step.FAILED, failure=failure))
-    run = replace(put(run, intake.failed(run, phase)), failure=run.failure or failure)
+    run = put(run, intake.failed(run, phase))
+    run = replace(run, tier_caps_hit=budget.tier_caps_hit(run))  # one may be what failed it
+    if phase.spec.cleans and failure.cause is not Cause.ENVIRONMENT:
+        return run
+    run = replace(run, failure=run.failure or failure)
     stops = run.spec.on_phase_failure is OnPhaseFailure.STOP
     return stop(run, failure) if stops or failure.cause is Cause.ENVIRONMENT else run
 
@@ -390,7 +394,6 @@ def stopped(run: Run, event: Event, asked: Pending) -> Run:
         phase = budget.settle(phase, event.tokens)
     if isinstance(event, AttemptEnded | AuditEnded):
         phase = replace(phase, candidate=event.candidate or phase.candidate)
-    cause = run.failure.cause if run.failure else Cause.REQUIRES_HUMAN_REVIEW
-    why = run.failure.reason if run.failure else "the run stopped"
-    failure = Failure(cause, f"stopped: {why}", phase.phase_id)
+    ended = run.failure or Failure(Cause.REQUIRES_HUMAN_REVIEW, "the run stopped")
+    failure = Failure(ended.cause, f"stopped: {ended.reason}", phase.phase_id)
     return put(run, budget.release(replace(phase, step=Step.FAILED, failure=failure)))

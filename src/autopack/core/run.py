@@ -156,6 +156,8 @@ class Failure:
     cause: Cause
     reason: str
     phase_id: str = ""
+    tier_cap: bool = False
+    """A cap of the phase's tier let it not go on."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ class Run:
     recordings: tuple[str, ...] = ()
     """Keys of issue recordings that were made: the same one counts once."""
     resolved: tuple[str, ...] = ()
-    """Known issues whose tests were green in what landed, and that were not seen again."""
+    """Known issues whose tests were green in what landed, and that no phase of the run saw."""
     issues_version: int = 0
     """The version in which issues or what is resolved changed last."""
 

@@ -13,6 +13,8 @@ from autopack.core.run import FINAL_STEPS, Cause, Failure, Phase, Run, Stage, St
 from autopack.core.spec import SafetyProfile
 from autopack.core.tier import Cleanliness, Tier, tiers
 
+RESTING = FINAL_STEPS | {Step.QUEUED}
+
 
 def schedule(run: Run) -> Run:
     """The run after everything that can start has started."""
@@ -30,14 +32,21 @@ def schedule(run: Run) -> Run:
 
 
 def _judge_tiers(run: Run) -> Run:
-    """Where safety is critical a tier that has ended must be clean, or the run stops there."""
-    if run.spec.safety_profile is not SafetyProfile.SAFETY_CRITICAL:
+    """Where safety is critical a tier must be clean, or the run stops there.
+
+    What is under way in it is finished first: it may land.
+    """
+    tier = _unclean(run)
+    if tier is None or any(phase.step not in RESTING for phase in tier.phases):
         return run
-    for tier in tiers(run):
-        ended = all(phase.step in FINAL_STEPS for phase in tier.phases)
-        if ended and tier.cleanliness is Cleanliness.NOT_CLEAN:
-            return progress.stop(run, _not_clean(tier))
-    return run
+    return progress.stop(run, _not_clean(tier))
+
+
+def _unclean(run: Run) -> Tier | None:
+    """A tier that the run may not go on with: no later event can make it clean."""
+    if run.spec.safety_profile is not SafetyProfile.SAFETY_CRITICAL:
+        return None
+    return next((t for t in tiers(run) if t.cleanliness is Cleanliness.NOT_CLEAN), None)
 
 
 def _not_clean(tier: Tier) -> Failure:
@@ -72,14 +81,22 @@ def _lost_need(run: Run, phase: Phase) -> str:
 
 def _start_ready(run: Run) -> Run:
     """Start ready phases of the current tier by index, at most `parallel_max` under way."""
+    if _unclean(run) is not None:
+        return run
     for phase in _ready(run):
         if _under_way(run) >= run.spec.parallel_max:
             break
         decision = budget.room_to_start(run, phase)
         if decision.room is budget.Room.WAIT:
             break
+        if decision.room is budget.Room.NO and phase.spec.cleans:
+            because = f"a cleanup only where tokens are left: {decision.reason}"
+            run = progress.put(run, replace(phase, step=Step.SKIPPED, skipped_because=because))
+            continue
         if decision.room is budget.Room.NO:
-            failure = Failure(Cause.BUDGET_EXHAUSTED, decision.reason)
+            failure = Failure(
+                Cause.BUDGET_EXHAUSTED, decision.reason, tier_cap=decision.tier_cap
+            )
             run = progress.fail(run, phase, failure)
             return progress.stop(run, failure)
         run = progress.start_attempt(run, budget.reserve(phase))
@@ -100,8 +117,7 @@ def _ready(run: Run) -> list[Phase]:
 
 
 def _under_way(run: Run) -> int:
-    idle = FINAL_STEPS | {Step.QUEUED}
-    return sum(phase.step not in idle for phase in run.phases)
+    return sum(phase.step not in RESTING for phase in run.phases)
 
 
 def _wind_down(run: Run) -> Run:

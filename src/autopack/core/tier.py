@@ -91,12 +91,7 @@ def _tier(run: Run, spec: TierSpec) -> Tier:
 
 def debt_status(run: Run) -> DebtStatus:
     """Whether open issues remain, and whether they are more than the run may leave."""
-    minor, major = issue.counts(
-        found
-        for phase in run.phases
-        for found in phase.issues
-        if found.issue_key not in run.resolved
-    )
+    minor, major = issue.counts(found for phase in run.phases for found in phase.issues)
     most = run.spec.minor_issues_max
     if any(tier.over_tolerance for tier in tiers(run)) or (most is not None and minor > most):
         return DebtStatus.EXCESS_MINOR_ISSUES
