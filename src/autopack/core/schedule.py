@@ -94,9 +94,7 @@ def _start_ready(run: Run) -> Run:
             run = progress.put(run, replace(phase, step=Step.SKIPPED, skipped_because=because))
             continue
         if decision.room is budget.Room.NO:
-            failure = Failure(
-                Cause.BUDGET_EXHAUSTED, decision.reason, tier_cap=decision.tier_cap
-            )
+            failure = Failure(Cause.BUDGET_EXHAUSTED, decision.reason, tier_cap=decision.tier_cap)
             run = progress.fail(run, phase, failure)
             return progress.stop(run, failure)
         run = progress.start_attempt(run, budget.reserve(phase))
