@@ -88,6 +88,38 @@ def test_a_builder_on_the_command_line_works_on_every_phase(lab: Lab) -> None:
     assert lab.load().spec.agents == ("worker",)
 
 
+def test_an_agent_that_audits_itself_is_told_of(lab: Lab) -> None:
+    """By the ruleset or by flags; before a run and when it starts."""
+    rule(lab, {"agents": {"docs": {"auditor": "worker"}}})
+    said = "worker is builder and auditor of F1.1: it audits its own work"
+    plan = lab.plan((DOCS, TESTS))
+    assert said in lab.cli("run", plan, "--dry-run").err
+    assert said in lab.cli("strategy", "dry-run", plan).err
+    assert said in lab.run((DOCS, TESTS), options=("--detach",)).err
+    both = lab.cli("run", plan, "--dry-run", "--json", "--builder", "second", "--auditor", "second")
+    (told,) = [json.loads(line) for line in both.err.splitlines() if "audits its own" in line]
+    assert told["message"].startswith("second is builder and auditor of F1.1, F1.2: ")
+    assert "own work" not in lab.cli("run", plan, "--dry-run", "--auditor", "second").err
+
+
+def test_dry_runs_show_the_profile_and_the_ci_of_each_phase(lab: Lab) -> None:
+    plan = lab.plan((DOCS, phase("F1.2", "do: write src/b.txt b", complexity="high")))
+    usual = lab.cli("run", plan, "--dry-run").out
+    assert "safety profile normal, run scope multi_tier" in usual
+    rows = {line.split()[0]: line for line in usual.splitlines() if line.startswith("  F1.")}
+    assert " normal " in rows["F1.1"]
+    assert " strict " in rows["F1.2"]
+    careful = ("--safety-profile", "safety_critical", "--json")
+    dry = lab.cli("run", plan, "--dry-run", *careful).data
+    assert (dry["safety_profile"], dry["run_scope"]) == ("safety_critical", "single_tier")
+    assert {p["ci_profile"] for w in dry["dry_run"]["waves"] for p in w["phases"]} == {"strict"}
+    strategy = lab.cli("strategy", "dry-run", plan, *careful).data["strategy"]
+    assert strategy["safety_profile"] == "safety_critical"
+    assert strategy["aging"] == {"runs": 2, "tiers": 1}
+    wrong = lab.cli("strategy", "dry-run", plan, "--safety-profile", "paranoid")
+    assert wrong.code == 2
+
+
 def test_an_agent_that_is_not_there_is_refused_with_whose_it_is(lab: Lab) -> None:
     rule(lab, {"agents": {"docs": {"builder": "secnd", "auditor": "nobody"}}})
     done = lab.run((DOCS,))

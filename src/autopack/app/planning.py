@@ -27,6 +27,9 @@ from autopack.core.words import nearest, plain
 TITLE_CHARACTERS_MAX: Final = 200
 """Of the name that a plan gives itself."""
 
+SELF_AUDITS_TOLD: Final = 10
+"""Phases that a warning names."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -91,7 +94,7 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     frozen = replace(spec, tiers=plan.tiers, phases=plan.phases, title=title)
     frozen = ruled(frozen, ground.found)
     frozen = replace(frozen, known_issues=backlog.known_issues(ground.entries))
-    audits = () if machine.auditor else unauditable(plan)
+    audits = (*(() if machine.auditor else unauditable(plan)), *self_audits(frozen))
     return Planned(
         series.first_part(frozen), plan, (*debt.notes, *map(str, plan.warnings), *audits)
     )
@@ -127,6 +130,21 @@ def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:
         listed = ", ".join(audited)
         problems.append(f"no auditor, which these phases need to land: {listed} (--auditor NAME)")
     return problems
+
+
+def self_audits(spec: RunSpec) -> tuple[str, ...]:
+    """A warning for each agent that would audit what it built, with the phases."""
+    own: dict[str, list[str]] = {}
+    for phase in spec.phases:
+        builder = spec.builder_of(phase.phase_id)
+        if builder and builder == spec.auditor_of(phase.phase_id):
+            own.setdefault(builder, []).append(phase.phase_id)
+    return tuple(
+        f"{agent} is builder and auditor of {', '.join(phases[:SELF_AUDITS_TOLD])}"
+        + (f" and {more} more" if (more := len(phases) - SELF_AUDITS_TOLD) > 0 else "")
+        + ": it audits its own work; name another auditor"
+        for agent, phases in own.items()
+    )
 
 
 def strangers(ruleset: Ruleset, agents: Collection[str]) -> tuple[str, ...]:

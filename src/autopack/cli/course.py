@@ -22,7 +22,8 @@ def print_dry_run(ready: Ready, forecast: Forecast, *, as_json: bool) -> None:
     course = dry_run(ready.plan)
     if as_json:
         runs = series.planned(ready.spec.run_id, len(course.parts))
-        told = {"dry_run": asdict(course), "forecast": asdict(forecast)}
+        held = {"safety_profile": ready.spec.safety_profile, "run_scope": ready.spec.run_scope}
+        told = {**held, "dry_run": asdict(course), "forecast": asdict(forecast)}
         render.data({"run_id": runs[0], "runs": list(runs), **told})
         return
     render.out(*_course(ready.spec, course))
@@ -35,9 +36,13 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
     size = f"{count(course.phases, 'phase')} in {count(course.tiers, 'tier')}"
     runs = series.planned(spec.run_id, len(course.parts))
     many = f", {count(len(runs), 'run')} one after another" if len(runs) > 1 else ""
-    lines = [f"{spec.run_id}: {size}{many} on {where}"]
+    lines = [
+        f"{spec.run_id}: {size}{many} on {where}",
+        f"safety profile {spec.safety_profile}, run scope {spec.run_scope}",
+    ]
     begins = {part.tiers[0]: part for part in course.parts} if len(runs) > 1 else {}
-    header = ("", "PHASE", "CATEGORY", "COMPLEXITY", "ATTEMPTS", "TOKENS", "NEEDS", "SCOPE")
+    header = ("", "PHASE", "CATEGORY", "COMPLEXITY", "CI", "ATTEMPTS", "TOKENS", "NEEDS",
+              "SCOPE")  # fmt: skip
     for tier_id, tier_name in dict.fromkeys(
         (wave.tier_id, wave.tier_name) for wave in course.waves
     ):
@@ -45,7 +50,7 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
             lines += ["", _heading(begins[tier_id], runs)]
         lines += ["", f"{tier_id} {tier_name}"]
         rows = [
-            ("", phase.phase_id, phase.category, phase.complexity,
+            ("", phase.phase_id, phase.category, phase.complexity, phase.ci_profile,
              str(phase.builder_attempts_max), f"{phase.incident_token_cap:,}",
              " ".join(phase.needs), " ".join(phase.scope))
             for wave in course.waves

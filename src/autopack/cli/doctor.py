@@ -230,7 +230,10 @@ def _agents(loaded: Loaded, *, prepares: bool) -> Result:
     if not settings.auditor:
         what = f"builder {settings.builder}, no auditor: phases that need one are refused"
         return Result("agents", "ok", what)
-    return Result("agents", "ok", f"builder {settings.builder}, auditor {settings.auditor}")
+    told = f"builder {settings.builder}, auditor {settings.auditor}"
+    if settings.auditor == settings.builder:
+        return Result("agents", "warn", f"{told}: it audits its own work", "name another auditor")
+    return Result("agents", "ok", told)
 
 
 def _other_agent(loaded: Loaded, name: str, *, prepares: bool) -> Result:

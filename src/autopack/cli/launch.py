@@ -14,7 +14,7 @@ from typing import Final
 
 from autopack import housekeeping, staffing, wiring
 from autopack.app.estimate import forecast_of
-from autopack.app.planning import Machine
+from autopack.app.planning import Machine, self_audits
 from autopack.app.ports import Store
 from autopack.app.report import run_view
 from autopack.app.retry import (
@@ -135,6 +135,7 @@ def retry(
     if spec.part > 1 and not source.is_ancestor(run.spec.base_commit, spec.base_commit):
         lacks = f"{spec.base_ref} does not hold what {run_id} began on, the work of earlier parts"
         render.warn([lacks], as_json=how.as_json)
+    render.warn(self_audits(whole(spec)), as_json=how.as_json)
     _check_world(loaded, spec, source, as_json=how.as_json)
     return _begin(loaded, spec, how)
 

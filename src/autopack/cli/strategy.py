@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from autopack.app.sentences import count
 from autopack.cli.options import Json, Repo, RunId
+from autopack.core.spec import SafetyProfile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ def dry_run(
     /,
     *,
     ruleset: RulesetFile = None,
+    safety_profile: SafetyProfile | None = None,
     repo: Repo = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +56,7 @@ def dry_run(
     from autopack.cli import launch, render
     from autopack.core.series import planned, whole
 
-    wish = Wish(name=plan.stem)
+    wish = Wish(name=plan.stem, safety_profile=safety_profile)
     _, _, ready = launch.checked(plan, repo, wish, {}, ruleset)
     strategy, changed = strategy_of(whole(ready.spec)), None
     names, parts = planned(ready.spec.run_id, len(ready.plan.parts)), ready.plan.parts
