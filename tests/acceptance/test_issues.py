@@ -117,7 +117,7 @@ def test_an_auditors_issue_is_the_auditors(lab: Lab) -> None:
     assert run["debt_status"] == "excess_minor_issues"
     assert ", not clean, 1 major issue" in lab.cli("run", "view", "r").out
     summary = lab.project / ".autonomous_runs/r/run_summary.md"
-    assert "- major issues: 1\n- debt: excess_minor_issues\n" in summary.read_text()
+    assert "- debt: excess issues (tier T1: 1 major of 0)\n" in summary.read_text()
 
 
 def test_a_test_that_stays_red_is_an_issue_and_resolves_when_it_is_green(lab: Lab) -> None:

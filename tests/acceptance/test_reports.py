@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.lab import EPOCH, Lab, phase
+from tests.acceptance.terminal import Terminal
+from tests.lab import CI, EPOCH, FILES, Lab, phase
+from tests.repos import user_repository
 
 GOOD = phase("P1", "do: write src/a.txt one", "do: tokens 400", category="docs")
 LATE = phase("P2", "do 1: tokens 300", "do 2: write src/b.txt two", "do 2: tokens 500")
@@ -14,6 +19,7 @@ RUN = {
     "active_minutes", "ci_runs_used", "completed_at", "debt_status", "failure_cause",
     "failure_reason", "major_issues_count", "max_duration_minutes", "max_minor_issues_total",
     "minor_issues_count", "parked_minutes", "phase_count", "phase_states", "project_id", "run_id",
+    "excess_issues",
     "run_scope", "safety_profile", "started_at", "state", "tier_count", "token_cap",
     "token_utilization", "tokens_used",
 }  # fmt: skip
@@ -64,7 +70,7 @@ def test_reports_of_a_run_that_failed_in_part(lab: Lab) -> None:
     ]
 
     budget = lab.cli("report", "budget", "--json").data
-    assert set(budget) == {"schema_version", "runs_looked_at", "total_budget_failures",
+    assert set(budget) == {"schema_version", "project_id", "runs_looked_at", "total_budget_failures",
                            "average_token_utilization", "limits", "failures", "slices"}  # fmt: skip
     assert budget["limits"] == [{"limit": "max_builder_attempts", "runs": 1, "phases": 1}]
     assert budget["failures"][0]["tiers_responsible"] == ["T2"]
@@ -128,3 +134,61 @@ def test_a_run_ended_when_it_ended(lab: Lab) -> None:
     }  # fmt: skip
     (listed,) = lab.cli("report", "runs", "--json").data["runs"]
     assert listed["completed_at"] == EPOCH
+
+
+@pytest.mark.slow
+def test_reports_are_of_the_project_one_stands_in(lab: Lab) -> None:
+    lab.make().run(GOOD)
+    toml = (lab.project / "autopack.toml").read_text().replace('id = "lab"', 'id = "other"')
+    other = lab.root / "other"
+    user_repository(other, {**FILES, "autopack.toml": toml, "ci.py": CI})
+    assert lab.cli("run", lab.plan(GOOD), "--run-id", "o", cwd=other).code == 0
+
+    def told(*options: str, cwd: Path = lab.project) -> tuple[str | None, list[str], int]:
+        runs = lab.cli("report", "runs", "--json", *options, cwd=cwd).data
+        budget = lab.cli("report", "budget", "--json", *options, cwd=cwd).data
+        assert budget["project_id"] == runs["project_id"]
+        return runs["project_id"], [r["run_id"] for r in runs["runs"]], budget["runs_looked_at"]
+
+    assert told() == ("lab", ["r"], 1)
+    assert told(cwd=other) == told("--project", "other") == ("other", ["o"], 1)
+    assert told("--all-projects") == told(cwd=lab.root / "home") == (None, ["o", "r"], 2)
+    shown = lab.cli("report", "runs").out
+    assert shown.startswith("project lab of this folder: 1 run\n")
+    assert "  RUN  PROJECT  STATE" in shown
+    for report in ("runs", "budget"):
+        refused = lab.cli("report", report, "--project", "othr")
+        assert refused.code == 2
+        assert "did you mean other?" in refused.err
+        assert lab.cli("report", report, "--project", "lab", "--all-projects").code == 2
+
+
+@pytest.mark.slow
+def test_a_report_has_one_form(lab: Lab) -> None:
+    lab.make().run(GOOD)
+    for report in (["runs"], ["tiers", "r"], ["backlog"], ["budget"], ["run", "r"],
+                   ["forecast", str(lab.plan(GOOD))]):  # fmt: skip
+        refused = lab.cli("report", *report, "--json", "--markdown")
+        assert (refused.code, refused.out) == (2, "")
+        assert json.loads(refused.err)["hint"] == "leave one out"
+
+
+@pytest.mark.slow
+def test_reports_fit_a_terminal(lab: Lab) -> None:
+    doubt = json.dumps([{"issue_key": "one__" + "x" * 60, "severity": "major"}])
+    lab.make().run(GOOD + f"do: issues {doubt}\n")
+    lab.variables["COLUMNS"] = "80"
+    for command in ("report runs", "report run r", "report tiers r", "report budget",
+                    "report backlog", "issues list"):  # fmt: skip
+        with Terminal(lab, *command.split()) as terminal:
+            assert terminal.wait() == 0
+            lines = terminal.read().replace("\r", "").splitlines()
+            assert lines
+            assert max(map(len, lines)) <= 80, terminal.shown
+    assert "excess issues (tier T1: 1 major of 0)" in lab.cli("report", "run", "r").out
+    assert "  1 major issue, debt: excess issues (tier T1: 1 major of 0)\n" in (
+        lab.cli("run", "view", "r").out
+    )
+    listed = lab.cli("issues", "list").out
+    assert "SEVERITY  COUNTS AS" in listed
+    assert "seen 1 time in" in lab.cli("issues", "record", "r", "P1", "another").out

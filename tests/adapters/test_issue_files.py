@@ -125,7 +125,7 @@ def test_summaries_tell_counts_cleanliness_and_debt() -> None:
     view = run_view(run_with(P1=(issue("a"), issue("b"), issue("old", MAJOR))))
     summary = run_summary(view)
     assert "- minor issues: 2 of 9 tolerated\n- major issues: 1\n" in summary
-    assert "- debt: excess_minor_issues\n" in summary
+    assert "- debt: excess issues (tier T1: 2 minor of 1; tier T1: 1 major of 0)\n" in summary
     tier = tier_summary(view.tiers[0])
     assert "- cleanliness: not_clean\n" in tier
     assert "- minor issues: 2 of 1 tolerated\n- major issues: 1 of 0 tolerated\n" in tier
@@ -139,7 +139,8 @@ def test_summaries_tell_counts_cleanliness_and_debt() -> None:
 def test_run_view_tells_them_as_text_and_json() -> None:
     run = replace(run_with(P1=(issue("a"),), P2=(issue("b", MAJOR, 2),)), resolved=("old",))
     shown = "\n".join(lines(run_view(run), None))
-    assert "  1 minor and 1 major issue, debt: excess minor issues\n  resolved: old\n" in shown
+    assert "  1 minor and 1 major issue, debt: excess issues (tier T1: 1 major of 0)\n" in shown
+    assert "  resolved: old\n" in shown
     assert "T1 T1: IN_PROGRESS, not clean, 1 minor and 1 major issue" in shown
     assert shown.index("  b  major  seen 2 times  in P2") < shown.index("  a  minor  seen 1 time ")
     told = wire.detail(run_view(run))

@@ -18,6 +18,8 @@ class DebtIssue:
 
     issue_key: str
     base_severity: str
+    effective_severity: str
+    """What it counts as in later strategies."""
     status: str
     age_in_runs: int
     age_in_tiers: int
@@ -73,6 +75,7 @@ def _top(entries: Sequence[BacklogIssue]) -> tuple[DebtIssue, ...]:
         DebtIssue(
             issue_key=entry.issue_key,
             base_severity=entry.base_severity.value,
+            effective_severity=entry.effective_severity.value,
             status=entry.status.value,
             age_in_runs=entry.age_in_runs,
             age_in_tiers=entry.age_in_tiers,

@@ -12,6 +12,7 @@ from autopack.app.sentences import count
 from autopack.core import issue, tier
 from autopack.core.issue import Issue
 from autopack.core.run import FINAL_STEPS, Phase, Run
+from autopack.core.tier import Excess
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class RunIssuesView:
     major_issue_count: int
     minor_issues_max: int | None
     debt_status: str
+    excess: tuple[Excess, ...]
     resolved: tuple[str, ...]
 
 
@@ -103,8 +105,19 @@ def run_issues(run: Run) -> RunIssuesView:
         major_issue_count=major,
         minor_issues_max=run.spec.minor_issues_max,
         debt_status=tier.debt_status(run).value,
+        excess=tier.excess(run),
         resolved=run.resolved,
     )
+
+
+def debt(status: str, excess: Iterable[Excess]) -> str:
+    """A debt status in words, as `excess issues (tier T1: 1 major of 0)`: what is over is told."""
+    over = [
+        f"{f'tier {each.tier_id}' if each.tier_id else 'run'}: {each.count} {each.severity}"
+        f" of {each.tolerated}"
+        for each in excess
+    ]
+    return f"excess issues ({'; '.join(over)})" if over else status.replace("_", " ")
 
 
 def counted(minor: int, major: int) -> str:

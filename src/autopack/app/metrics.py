@@ -14,7 +14,7 @@ from autopack.app.finish import ended_at
 from autopack.app.ports import Store
 from autopack.core import issue, series
 from autopack.core.run import Phase, Run
-from autopack.core.tier import Cleanliness, Tier, debt_status, tiers
+from autopack.core.tier import Cleanliness, Excess, Tier, debt_status, excess, tiers
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class RunMetrics:
     phase_states: dict[str, int]
     tier_count: int
     debt_status: str
+    excess_issues: tuple[Excess, ...]
+    """What is over the tolerances of its tiers and its own."""
     failure_cause: str
     failure_reason: str
     started_at: int | None
@@ -102,6 +104,7 @@ def run_metrics(run: Run, store: Store | None = None) -> RunMetrics:
         phase_states=states(run.phases),
         tier_count=len(run.spec.tiers),
         debt_status=debt_status(run).value,
+        excess_issues=excess(run),
         failure_cause=run.failure.cause.value if run.failure else "",
         failure_reason=run.failure.reason if run.failure else "",
         started_at=first[0].happened.at if first else None,

@@ -26,6 +26,7 @@ class BudgetFailure:
     """A run that a budget ended; `limit` by the name of its setting."""
 
     run_id: str
+    project_id: str
     state: str
     limit: str
     phase_id: str
@@ -98,6 +99,7 @@ def _failure(run: Run) -> BudgetFailure | None:
     minor, _ = issue.counts(found for phase in run.phases for found in phase.issues)
     return BudgetFailure(
         run_id=run.run_id,
+        project_id=run.spec.project_id,
         state=run.state.value,
         limit=limit_of(run.failure).value,
         phase_id=run.failure.phase_id,

@@ -42,6 +42,11 @@ def past_runs(store: Store, choice: Choice, limit: int) -> list[Run]:
     return found
 
 
+def project_ids(store: Store) -> list[str]:
+    """Ids of the projects that the newest `LOOKED_AT_MAX` runs are of, sorted."""
+    return sorted({run.spec.project_id for run in _newest(store)})
+
+
 def _newest(store: Store) -> Iterator[Run]:
     after, looked = "", 0
     while looked < LOOKED_AT_MAX:

@@ -27,7 +27,7 @@ def print_dry_run(ready: Ready, forecast: Forecast, *, as_json: bool) -> None:
         render.data({"run_id": runs[0], "runs": list(runs), **told})
         return
     render.out(*_course(ready.spec, course))
-    render.out("", *sheet.text(forecast_sheet(ready.spec.run_id, forecast)), "")
+    render.out("", *sheet.text(forecast_sheet(ready.spec.run_id, forecast), render.width()), "")
     render.out(f"nothing was started; next: {_again()}")
 
 
@@ -57,7 +57,7 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
             if wave.tier_id == tier_id
             for phase in wave.phases
         ]  # fmt: skip
-        lines += render.table(header, rows)
+        lines += render.table(header, rows, render.width())
     tries = ", ".join(
         (
             count(course.builder_attempts_max, "attempt"),

@@ -47,13 +47,13 @@ def list_issues(
         more = f" ({hidden} resolved: --all)" if hidden else ""
         render.note(f"project {project[0]} has no open issue{more}")
         return
-    header = ("ISSUE", "STATUS", "SEVERITY", "RUNS", "TIERS", "SEEN", "LAST RUN")
+    header = ("ISSUE", "STATUS", "SEVERITY", "COUNTS AS", "RUNS", "TIERS", "SEEN", "LAST RUN")
     rows = [
-        (e.issue_key, e.status.value, e.effective_severity.value, str(e.age_in_runs),
-         str(e.age_in_tiers), str(e.occurrence_count), e.last_seen_run_id)
+        (e.issue_key, e.status.value, e.base_severity.value, e.effective_severity.value,
+         str(e.age_in_runs), str(e.age_in_tiers), str(e.occurrence_count), e.last_seen_run_id)
         for e in shown
     ]  # fmt: skip
-    render.out(*render.table(header, rows))
+    render.out(*render.table(header, rows, render.width()))
 
 
 @app.command(name="show")
@@ -61,22 +61,25 @@ def show(key: Key, /, *, repo: Repo = None, json: Json = False) -> None:
     """Show one issue with its whole history: where it was seen, who resolved it."""
     from autopack.adapters.files.backlog import record
     from autopack.app.memory import find
+    from autopack.app.sentences import count
     from autopack.cli import render
     from autopack.cli.backlog import remembered
 
     here = remembered(repo, as_json=json)
     project = here.project
     entry, history = find(here.entries, project[0], key), _history(here.facts, key)
+    counts_as = entry.effective_severity
     if json:
         told = {"issue_key": key, **record(entry), "history": history}
         render.data({"project_id": project[0], "issue": told})
         return
     render.out(
-        f"{key}: {entry.status.value}, {entry.effective_severity.value}"
+        f"{key}: {entry.status.value}, {entry.base_severity.value}"
+        + (f", counts as {counts_as.value}" if counts_as is not entry.base_severity else "")
         + (f", resolved by {entry.resolved_by}" if entry.resolved_by else ""),
         f"  category: {entry.category or '(none)'}",
-        f"  seen: {entry.occurrence_count} times in {entry.age_in_runs} runs,"
-        f" {entry.age_in_tiers} tiers",
+        f"  seen: {count(entry.occurrence_count, 'time')} in {count(entry.age_in_runs, 'run')},"
+        f" {count(entry.age_in_tiers, 'tier')}",
         *(f"  evidence: {ref}" for ref in entry.evidence_refs),
         *(f"  | {line}" for line in entry.description.splitlines()),
     )
@@ -84,8 +87,8 @@ def show(key: Key, /, *, repo: Repo = None, json: Json = False) -> None:
         render.out(f"  a cleanup landed in {entry.cleaned_in}; confirm it:",
                    f"  next: autopack issues resolve {key}")  # fmt: skip
     header = ("", "WHEN", "WHAT", "WHERE")
-    render.out(*render.table(header, [("", each["at"], each["what"], each["where"])
-                                      for each in history]))  # fmt: skip
+    rows = [("", each["at"], each["what"], each["where"]) for each in history]
+    render.out(*render.table(header, rows, render.width()))
 
 
 @app.command(name="record")
@@ -114,6 +117,7 @@ def record_issue(  # noqa: PLR0913  every option of an issue, by name only
     """Record an issue of a phase, also of a run that has ended; nothing is started again by it."""
     from autopack import wiring
     from autopack.app import recording
+    from autopack.app.sentences import count
     from autopack.cli import render, view
     from autopack.cli.watch import carried_out
     from autopack.core.errors import OperatorFault
@@ -144,8 +148,8 @@ def record_issue(  # noqa: PLR0913  every option of an issue, by name only
                      "effective_severity": now.effective_severity.value,
                      "occurrence_count": now.occurrence_count})  # fmt: skip
         return
-    render.out(f"{key}: {now.effective_severity.value}, seen {now.occurrence_count} times in"
-               f" {phase} of {run}")  # fmt: skip
+    seen = count(now.occurrence_count, "time")
+    render.out(f"{key}: counts as {now.effective_severity.value}, seen {seen} in {phase} of {run}")
 
 
 @app.command(name="resolve")
@@ -160,6 +164,7 @@ def resolve_issue(
     """Say that an issue is no more; it opens again, with its history, when it is seen again."""
     from autopack import housekeeping, wiring
     from autopack.app.memory import resolve
+    from autopack.app.sentences import count
     from autopack.cli import render, view
     from autopack.cli.backlog import remembered
 
@@ -172,15 +177,17 @@ def resolve_issue(
     if json:
         render.data({"project_id": project[0], "issue_key": key, "resolved_by": who})
     else:
-        render.out(f"{key}: resolved; it was seen {entry.occurrence_count} times")
+        render.out(f"{key}: resolved; it was seen {count(entry.occurrence_count, 'time')}")
 
 
 def _history(facts: Facts, key: str) -> list[dict[str, Any]]:
     """Everything that happened to an issue, oldest run first."""
     seen = sorted((s for s in facts.sightings if s.issue.issue_key == key),
                   key=lambda s: (s.run_number, s.tier_id, s.phase_id))  # fmt: skip
+    from autopack.app.sentences import count
+
     told = [
-        (s.run_number, 0, _date(s.at), f"seen {s.issue.occurrence_count} times",
+        (s.run_number, 0, _date(s.at), f"seen {count(s.issue.occurrence_count, 'time')}",
          f"{s.run_id}/{s.tier_id}/{s.phase_id}")
         for s in seen
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -86,11 +87,35 @@ def _shortened(text: str) -> str:
     return re.sub(rf"\S{{{most},}}", lambda word: f"{word[0][:half]}…{word[0][-half:]}", text)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Left-aligned columns two blanks apart."""
+def width() -> int | None:
+    """Columns of the terminal that reads us; None: it is a file or a program, without any edge."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None
+) -> list[str]:
+    """Left-aligned columns two blanks apart; wider than `width`, in parts one below the other.
+
+    Each part begins with the first column that has a name, so that its rows can be told apart.
+    """
     lines = [list(header), *([visible(cell) for cell in row] for row in rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
+    told: list[str] = []
+    for part in _parts(header, widths, width):
+        told += [""] if told else []
+        told += ["  ".join(line[n].ljust(widths[n]) for n in part).rstrip() for line in lines]
+    return told
+
+
+def _parts(header: Sequence[str], widths: Sequence[int], width: int | None) -> list[list[int]]:
+    """The columns of each part, by number; a part has at least one that is its own."""
+    first = next((n for n, name in enumerate(header) if name), len(header))
+    lead = list(range(min(first + 1, len(header))))
+    parts = [[*lead]]
+    for n in range(len(lead), len(header)):
+        taken = sum(widths[each] + 2 for each in parts[-1])
+        if width is not None and taken + widths[n] > width and len(parts[-1]) > len(lead):
+            parts.append([*lead])
+        parts[-1].append(n)
+    return parts

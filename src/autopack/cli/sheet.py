@@ -34,8 +34,8 @@ class Sheet:
     notes: Sequence[str] = field(default=())
 
 
-def text(sheet: Sheet) -> Iterator[str]:
-    """Lines for a terminal."""
+def text(sheet: Sheet, width: int | None = None) -> Iterator[str]:
+    """Lines for a terminal of so many columns, or without an edge."""
     yield _short(sheet.title)
     for name, value in sheet.facts:
         yield f"  {name}: {_line(value)}"
@@ -48,11 +48,23 @@ def text(sheet: Sheet) -> Iterator[str]:
         if not grid.rows:
             yield f"  {grid.empty}"
             continue
-        rows = [("", *(_short(cell) for cell in row)) for row in grid.rows]
-        yield from render.table(("", *(name.upper() for name in grid.header)), rows)
+        yield from _table(grid, width)
     if sheet.notes:
         yield ""
         yield from (_line(note) for note in sheet.notes)
+
+
+def _table(grid: Grid, width: int | None) -> list[str]:
+    """A grid, two blanks in; its first column and any other fit beside each other."""
+    first = other = CELL_CHARACTERS_MAX
+    if width is not None:
+        first = min(first, width // 2)
+        widest = max(len(_short(line[0], first)) for line in (grid.header, *grid.rows))
+        other = min(other, width - widest - 4)
+    rows = [
+        ("", _short(row[0], first), *(_short(cell, other) for cell in row[1:])) for row in grid.rows
+    ]
+    return render.table(("", *(name.upper() for name in grid.header)), rows, width)
 
 
 def markdown(sheet: Sheet) -> Iterator[str]:
@@ -90,7 +102,6 @@ def _line(value: str) -> str:
     return " ".join(value.split())
 
 
-def _short(value: str) -> str:
+def _short(value: str, most: int = CELL_CHARACTERS_MAX) -> str:
     line = _line(value)
-    most = CELL_CHARACTERS_MAX
     return line if len(line) <= most else f"{line[: most - 1]}…"

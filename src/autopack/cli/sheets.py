@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from autopack.app.backlog_summary import BacklogSummary, DebtIssue
+from autopack.app.issues_view import debt
 from autopack.app.metrics import RunMetrics, TierMetrics
 from autopack.app.overruns import BudgetAnalysis
 from autopack.app.review import PhaseReview, RunReview
@@ -17,18 +18,21 @@ from autopack.cli.sheet import Grid, Sheet
 from autopack.core.forecast import Basis, Forecast, SliceForecast, Spread
 
 
-def runs_sheet(runs: Sequence[RunMetrics]) -> Sheet:
-    """`report runs`."""
-    header = ("run", "state", "tokens", "of cap", "minutes", "of", "phases", "CI runs", "issues",
-              "debt")  # fmt: skip
+def runs_sheet(runs: Sequence[RunMetrics], whose: str) -> Sheet:
+    """`report runs`; `whose`: of which projects."""
+    header = ("run", "project", "state", "tokens", "of cap", "minutes", "at most", "phases",
+              "CI runs", "issues", "debt")  # fmt: skip
     rows = [
-        (run.run_id, run.state, f"{run.tokens_used:,}", _percent(run.token_utilization),
-         f"{run.active_minutes:.1f}", f"{run.max_duration_minutes:g}", _states(run.phase_states),
+        (run.run_id, run.project_id, run.state, f"{run.tokens_used:,}",
+         _percent(run.token_utilization), f"{run.active_minutes:.1f}",
+         f"{run.max_duration_minutes:g}", _states(run.phase_states),
          str(run.ci_runs_used), _issues(run.minor_issues_count, run.major_issues_count),
-         run.debt_status)
+         debt(run.debt_status, run.excess_issues))
         for run in runs
     ]  # fmt: skip
-    return Sheet(count(len(runs), "run"), grids=(Grid("", header, rows, "no such run"),))
+    return Sheet(
+        f"{whose}: {count(len(runs), 'run')}", grids=(Grid("", header, rows, "no such run"),)
+    )
 
 
 def tiers_sheet(run_id: str, tiers: Sequence[TierMetrics]) -> Sheet:
@@ -37,8 +41,9 @@ def tiers_sheet(run_id: str, tiers: Sequence[TierMetrics]) -> Sheet:
 
 
 def _tiers(tiers: Sequence[TierMetrics]) -> Grid:
-    header = ("tier", "name", "state", "phases", "tokens", "cap", "CI runs", "cap", "minor",
-              "tolerated", "major", "tolerated", "cleanliness", "passed limits")  # fmt: skip
+    header = ("tier", "name", "state", "phases", "tokens", "token cap", "CI runs", "CI run cap",
+              "minor", "minor tolerated", "major", "major tolerated", "cleanliness",
+              "passed limits")  # fmt: skip
     rows = [
         (t.tier_id, t.name, t.state, _states(t.phase_states), f"{t.tokens_used:,}",
          f"{t.token_cap:,}", str(t.ci_runs_used), str(t.ci_run_cap), str(t.minor_issues_count),
@@ -54,8 +59,9 @@ def backlog_sheet(backlog: BacklogSummary) -> Sheet:
     return Sheet(
         f"backlog of project {backlog.project_id}: {count(backlog.total_issues, 'issue')}",
         (
-            ("open", str(backlog.open_count)),
-            ("needs cleanup", str(backlog.needs_cleanup_count)),
+            ("not resolved", str(backlog.open_count + backlog.needs_cleanup_count)),
+            ("of these open", str(backlog.open_count)),
+            ("of these in need of cleanup, counting as major", str(backlog.needs_cleanup_count)),
             ("resolved", str(backlog.resolved_count)),
             ("came back after they were resolved", str(backlog.reopened_count)),
         ),
@@ -68,21 +74,23 @@ def backlog_sheet(backlog: BacklogSummary) -> Sheet:
 
 
 def _debts(title: str, issues: Sequence[DebtIssue]) -> Grid:
-    header = ("issue", "severity", "status", "runs", "tiers", "seen", "first run", "last run")
+    header = ("issue", "status", "severity", "counts as", "runs", "tiers", "seen", "first run",
+              "last run")  # fmt: skip
     rows = [
-        (i.issue_key, i.base_severity, i.status, str(i.age_in_runs), str(i.age_in_tiers),
-         str(i.occurrence_count), i.first_seen_run_id, i.last_seen_run_id)
+        (i.issue_key, i.status, i.base_severity, i.effective_severity, str(i.age_in_runs),
+         str(i.age_in_tiers), str(i.occurrence_count), i.first_seen_run_id, i.last_seen_run_id)
         for i in issues
     ]  # fmt: skip
     return Grid(title, header, rows)
 
 
-def budget_sheet(budget: BudgetAnalysis) -> Sheet:
-    """`report budget`."""
+def budget_sheet(budget: BudgetAnalysis, whose: str) -> Sheet:
+    """`report budget`; `whose`: of which projects."""
     limits = [(each.limit, str(each.runs), str(each.phases)) for each in budget.limits]
     failures = [
-        (f.run_id, f.limit, f.phase_id or "-", f"{f.tokens_used:,}", _percent(f.token_utilization),
-         " ".join(f.tiers_responsible) or "-", "yes" if f.auditor_helped else "no", f.reason)
+        (f.run_id, f.project_id, f.limit, f.phase_id or "-", f"{f.tokens_used:,}",
+         _percent(f.token_utilization), " ".join(f.tiers_responsible) or "-",
+         "yes" if f.auditor_helped else "no", f.reason)
         for f in budget.failures
     ]  # fmt: skip
     slices = [
@@ -91,7 +99,7 @@ def budget_sheet(budget: BudgetAnalysis) -> Sheet:
         for s in budget.slices
     ]  # fmt: skip
     return Sheet(
-        f"budgets of {count(budget.runs_looked_at, 'run')}",
+        f"{whose}: budgets of {count(budget.runs_looked_at, 'run')}",
         (
             ("runs that a budget ended", str(budget.total_budget_failures)),
             ("tokens used of the runs' caps, on average",
@@ -100,7 +108,8 @@ def budget_sheet(budget: BudgetAnalysis) -> Sheet:
         (
             Grid("What ended runs and phases", ("limit", "runs", "phases"), limits, "nothing"),
             Grid("Runs that a budget ended",
-                 ("run", "limit", "phase", "tokens", "of cap", "tiers", "auditor helped", "why"),
+                 ("run", "project", "limit", "phase", "tokens", "of cap", "tiers",
+                  "auditor helped", "why"),
                  failures),
             Grid("By kind of work",
                  ("category", "complexity", "phases", "landed", "failed", "attempts", "tokens",
@@ -130,7 +139,7 @@ def run_sheet(review: RunReview) -> Sheet:
         ("parked minutes", f"{run.parked_minutes:.1f}"),
         ("CI runs", str(run.ci_runs_used)),
         ("issues", f"{_issues(issues.minor_count, issues.major_count)} (minor: at most {most})"),
-        ("debt", run.debt_status),
+        ("debt", debt(run.debt_status, run.excess_issues)),
         ("ended by", review.limit),
         ("because", run.failure_reason),
     ]
@@ -143,7 +152,7 @@ def run_sheet(review: RunReview) -> Sheet:
 
 def _phases(phases: Sequence[PhaseReview]) -> Grid:
     header = ("phase", "name", "category", "complexity", "state", "attempts", "audits", "CI runs",
-              "tokens", "cap", "wasted", "minutes", "issues", "ended by")  # fmt: skip
+              "tokens", "token cap", "wasted", "minutes", "issues", "ended by")  # fmt: skip
     rows = [
         (p.phase_id, p.name, p.task_category, p.complexity, p.state,
          f"{p.builder_attempts} of {p.max_builder_attempts}",
@@ -175,8 +184,8 @@ def forecast_sheet(name: str, forecast: Forecast) -> Sheet:
          *_spread(s.tokens, s), *_spread(s.minutes, s, digits=1))
         for s in forecast.slices
     ]  # fmt: skip
-    header = ("category", "complexity", "mode", "phases", "told from", "samples", "tokens", "p90",
-              "minutes", "p90")  # fmt: skip
+    header = ("category", "complexity", "mode", "phases", "told from", "samples", "tokens",
+              "tokens p90", "minutes", "minutes p90")  # fmt: skip
     notes = []
     if forecast.tokens:
         of = "" if not forecast.phases_without_data else f" of {known} of {forecast.phases} phases"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autopack import housekeeping, wiring
-from autopack.app.issues_view import counted
+from autopack.app.issues_view import counted, debt
 from autopack.app.report import log_of, run_view
 from autopack.app.sentences import count
 from autopack.app.series import next_run
@@ -69,7 +69,7 @@ def list_runs(*, active: bool, limit: int, as_json: bool) -> None:
         header = (*header[:2], "PART", *header[2:])
         parts = [f"{s.part}/{s.parts} of {s.series}" if (s := run.series) else "" for run in runs]
         rows = [(*row[:2], part, *row[2:]) for row, part in zip(rows, parts, strict=True)]
-    render.out(*render.table(header, rows))
+    render.out(*render.table(header, rows, render.width()))
     _tell_idle(loaded, [run.run_id for run in runs if not run.ended])
 
 
@@ -239,7 +239,7 @@ def _head(run: RunView) -> Iterator[str]:
         yield "  sandbox = none: agents and CI see this machine and its network"
     issues = run.issues
     if found := counted(issues.minor_issue_count, issues.major_issue_count):
-        yield f"  {found}, debt: {issues.debt_status.replace('_', ' ')}"
+        yield f"  {found}, debt: {debt(issues.debt_status, issues.excess)}"
     if issues.resolved:
         yield f"  resolved: {', '.join(issues.resolved)}"
     if run.failure:

@@ -42,6 +42,16 @@ class DebtStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class Excess:
+    """More distinct issues of a severity than a tier, or the run (empty `tier_id`), may have."""
+
+    tier_id: str
+    severity: str
+    count: int
+    tolerated: int
+
+
+@dataclass(frozen=True)
 class Tier:
     """A tier seen through its phases; nothing of it is stored."""
 
@@ -56,12 +66,19 @@ class Tier:
     @property
     def over_tolerance(self) -> bool:
         """It has more distinct issues than a clean tier may have."""
+        return bool(self.excess)
+
+    @property
+    def excess(self) -> tuple[Excess, ...]:
+        """What of its issues is more than a clean tier may have."""
         spec = self.spec
         if spec.minor_issues_max is None:
-            return False
-        return (
-            self.minor_issues > spec.minor_issues_max or self.major_issues > spec.major_issues_max
+            return ()
+        counted = (
+            Excess(spec.tier_id, "minor", self.minor_issues, spec.minor_issues_max),
+            Excess(spec.tier_id, "major", self.major_issues, spec.major_issues_max),
         )
+        return tuple(each for each in counted if each.count > each.tolerated)
 
     @property
     def cleanliness(self) -> Cleanliness:
@@ -91,11 +108,23 @@ def _tier(run: Run, spec: TierSpec) -> Tier:
 
 def debt_status(run: Run) -> DebtStatus:
     """Whether open issues remain, and whether they are more than the run may leave."""
-    minor, major = issue.counts(found for phase in run.phases for found in phase.issues)
-    most = run.spec.minor_issues_max
-    if any(tier.over_tolerance for tier in tiers(run)) or (most is not None and minor > most):
+    if excess(run):
         return DebtStatus.EXCESS_MINOR_ISSUES
-    return DebtStatus.HAS_MINOR_ISSUES if minor or major else DebtStatus.CLEAN
+    return DebtStatus.HAS_MINOR_ISSUES if any(_found(run)) else DebtStatus.CLEAN
+
+
+def excess(run: Run) -> tuple[Excess, ...]:
+    """What is over the tolerances of tiers and run; nothing in a run that stayed inside them."""
+    found = [each for tier in tiers(run) for each in tier.excess]
+    most = run.spec.minor_issues_max
+    if most is not None and (minor := _found(run)[0]) > most:
+        found.append(Excess("", "minor", minor, most))
+    return tuple(found)
+
+
+def _found(run: Run) -> tuple[int, int]:
+    """Distinct minor and major issues of all phases."""
+    return issue.counts(found for phase in run.phases for found in phase.issues)
 
 
 def _tier_state(steps: list[Step]) -> TierState:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from autopack.adapters.files.escape import block, file_part, inline
-from autopack.app.issues_view import PhaseIssuesView
+from autopack.app.issues_view import PhaseIssuesView, debt
 from autopack.app.report import (
     BudgetView,
     EntryView,
@@ -56,7 +56,7 @@ def run_summary(run: RunView) -> str:
             ("last change", when(run.changed_at)),
             ("minor issues", _of(run.issues.minor_issue_count, run.issues.minor_issues_max)),
             ("major issues", str(run.issues.major_issue_count)),
-            ("debt", run.issues.debt_status),
+            ("debt", debt(run.issues.debt_status, run.issues.excess)),
             ("resolved", ", ".join(run.issues.resolved)),
         ),
         *failure_lines(run.failure),
