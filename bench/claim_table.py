@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, String, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from autopack.adapters.store.store import SqlTransaction
+from autopack.adapters.store.transaction import SqlTransaction
 
 metadata = MetaData()
 commands = Table(

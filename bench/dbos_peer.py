@@ -15,7 +15,7 @@ import dbos
 from sqlalchemy import URL, Engine, create_engine, event
 
 from autopack.adapters.store.postgresql import PostgresqlDatabase
-from autopack.adapters.store.store import SqlTransaction
+from autopack.adapters.store.transaction import SqlTransaction
 
 NAME = "autopack"
 QUEUE = "autopack_commands"

@@ -174,3 +174,12 @@ def test_retry_and_cancel_say_why_they_cannot(lab: Lab) -> None:
     ended = lab.cli("run", "cancel", "r", "--json")
     assert ended.code == 2
     assert "run r has ended: DONE_FAILED_REQUIRES_HUMAN_REVIEW" in ended.err
+
+
+def test_a_cap_too_small_for_all_is_refused_with_one_that_is_enough(lab: Lab) -> None:
+    plan = lab.make().plan(tuple(phase(f"F{n}", "do: write src/a.txt a") for n in (1, 2)))
+    refused = lab.cli("run", plan, "--token-cap", "10")
+    assert refused.code == 2
+    assert "--token-cap 300000 is the least" in refused.err
+    assert "600000 lets all start" in refused.err
+    assert lab.cli("run", plan, "--token-cap", "600000", "--dry-run").code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,28 @@ def test_a_cap_below_a_phase_is_known_before_the_start(
     phases = [replace(phase, incident_token_cap=cap) for phase, cap in pairs]
     found = budget.never_fit(phases, spec.tiers, run_cap, profile)
     assert [line.partition(":")[0] for line in found] == told
+
+
+@given(st.lists(st.integers(2, 5000), min_size=2, max_size=5))
+def test_the_cap_that_is_said_to_let_all_start_does(caps: list[int]) -> None:
+    """Each phase takes its whole cap: the least that is told lets only some start."""
+    specs = [replace(phase_spec(f"P{n}", phase_index=n), incident_token_cap=cap)
+             for n, cap in enumerate(caps, 1)]  # fmt: skip
+    tiers, profile = SPEC.tiers, SafetyProfile.NORMAL
+    (said,) = budget.never_fit(specs, tiers, min(caps) - 1, profile)
+    least, enough = (int(word) for word in re.findall(r"(\d+) (?:is|lets)", said))
+    assert (least, enough) == (max(caps), sum(caps))
+    *before, last = [Phase(spec) for spec in specs]
+    spent = [replace(p, step=Step.COMPLETE, tokens_spent=p.spec.incident_token_cap) for p in before]
+    for cap, room in ((enough, Room.YES), (enough - 1, Room.NO)):
+        spec = replace(run_spec(*specs), token_cap=cap)
+        assert budget.room_to_start(run_of(*spent, last, spec=spec), last).room is room
+    assert not budget.never_fit(specs, tiers, least, profile)
+
+
+def test_one_phase_alone_needs_its_own_cap_only() -> None:
+    (said,) = budget.never_fit(SPEC.phases[:1], SPEC.tiers, 1, SafetyProfile.NORMAL)
+    assert said.endswith("; --token-cap 1000 or more lets it start")
 
 
 @pytest.mark.parametrize(

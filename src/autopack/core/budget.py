@@ -77,10 +77,10 @@ def never_fit(
     if large and len(large) == len(phases):
         least = min(phase.incident_token_cap for phase in large)
         what = f"no phase can start: it may need {least:,} tokens, the run has {run_cap:,}"
-        return [f"{what}; --token-cap {most} or more lets all start"]
+        return [f"{what}; {_enough(most, phases)}"]
     told = [
         f"phase {phase.phase_id} can never start: it may need {phase.incident_token_cap:,} tokens,"
-        f" the run has {run_cap:,}; --token-cap {most} or more lets all start"
+        f" the run has {run_cap:,}; {_enough(most, phases)}"
         for phase in large
     ]
     if safety is SafetyProfile.SAFETY_CRITICAL:
@@ -92,6 +92,17 @@ def never_fit(
             if phase.incident_token_cap > cap_of[phase.tier_id]
         ]
     return told
+
+
+def _enough(least: int, phases: Sequence[PhaseSpec]) -> str:
+    """Which cap helps: each phase reserves its own whole cap of what those before it left."""
+    total = sum(phase.incident_token_cap for phase in phases)
+    if total == least:
+        return f"--token-cap {least} or more lets it start"
+    return (
+        f"--token-cap {least} is the least, and enough if the others take little;"
+        f" {total} lets all start, whatever each takes of its own cap"
+    )
 
 
 def reserve(phase: Phase) -> Phase:
