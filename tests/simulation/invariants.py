@@ -18,7 +18,8 @@ from autopack.core.event import (
     Outcome,
 )
 from autopack.core.ids import candidate_ref
-from autopack.core.run import Run, Step
+from autopack.core.run import Run, Stage, Step
+from autopack.core.spec import RunSpec
 from autopack.testing import MemoryRepository, UserRepository
 from tests.core.accounts import Accounts
 from tests.core.promises import keeps_promises
@@ -51,6 +52,8 @@ class Watch:
     answered: set[tuple[str, int]] = field(default_factory=set)
     green: set[tuple[str, str]] = field(default_factory=set)
     """Run and commit of every candidate that CI passed."""
+    specs: list[RunSpec] = field(default_factory=list)
+    """Of all runs, also of those that went on after a part of their series."""
     refs: dict[str, str] = field(default_factory=dict)
     tags: dict[str, object] = field(default_factory=dict)
 
@@ -75,6 +78,32 @@ class Watch:
             need("internal error" not in event.reason, event.reason)
         if isinstance(event, AttemptEnded) and event.outcome is Outcome.SUBMITTED:
             self._is_work(run, event)
+        if run.stage is Stage.DONE and before.stage is not Stage.DONE:
+            self._handed_over(run)
+
+    def _handed_over(self, run: Run) -> None:
+        """A part that succeeded went on in one run, on its tip, with what comes next; no other."""
+        self._followers(run)
+        for run_id in self.store.continued(run.run_id):
+            after = self.store.load(run_id)
+            spec, before = after.spec, run.spec
+            need(spec.base_commit == run.tip, f"{run_id} does not begin at the tip of {run.run_id}")
+            need(spec.part == before.part + 1, f"{run_id} is part {spec.part}")
+            need((after.version, spec.landed) == (1, ()), f"{run_id} is no new run")
+            rest = [phase.phase_id for phase in before.rest_phases]
+            told = [phase.phase_id for phase in (*spec.phases, *spec.rest_phases)]
+            need(told == rest, f"{run_id} and what follows it do {told}, left were {rest}")
+            need(len(spec.phases) <= spec.phases_max, f"{run_id} has too many phases")
+            self.acknowledged[run_id] = after
+            self.accounts[run_id] = Accounts(spec, SURPLUS_MAX)
+            self.specs.append(spec)
+
+    def _followers(self, run: Run) -> None:
+        """At every moment: one run goes on after a part that succeeded, none after any other."""
+        well = run.stage is Stage.DONE and run.failure is None
+        wanted = 1 if well and run.spec.rest_phases else 0
+        found = self.store.continued(run.run_id)
+        need(len(found) == wanted, f"{run.run_id} goes on in {found}: {run.state}")
 
     def _is_work(self, run: Run, event: AttemptEnded) -> None:
         """The candidate holds what a builder handed in as finished, on the parent that it says."""
@@ -105,6 +134,7 @@ class Watch:
             logged = self.store.events(run_id, after=run.version - 1)
             need(len(logged) == 1, f"{run_id} is at {run.version}, its log is not")
             self._branch(run)
+            self._followers(run)
         self._never_changes()
         for ref, to in self.foreign.items():
             need(self.user.refs.get(ref) == to, f"somebody else's {ref} was touched")

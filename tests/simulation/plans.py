@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from autopack.core.series import first_part
 from autopack.core.spec import (
     OnPhaseFailure,
     PhaseSpec,
+    RunScope,
     RunSpec,
     SafetyProfile,
 )
@@ -15,15 +17,15 @@ from tests.core.walk import AGED, KNOWN, UPGRADE, phase_spec, run_spec
 
 
 def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
-    """A run of 1 to 5 phases on that base."""
+    """A run of 1 to 5 phases on that base; of a third of the plans it is only the first part."""
     phases: list[PhaseSpec] = []
     count = rng.randint(1, 5)
-    first = rng.randint(1, count)
+    first, second = sorted(rng.randint(1, count) for _ in range(2))
     for index in range(1, count + 1):
         needs = tuple(p.phase_id for p in phases if rng.random() < 0.15)
         phases.append(
             replace(
-                phase_spec(f"P{index}", "T1" if index <= first else "T2", index),
+                phase_spec(f"P{index}", f"T{1 + (index > first) + (index > second)}", index),
                 scope=("/work/", "/shared.txt", "/AGENTS.md"),
                 needs=needs,
                 auto_apply=rng.random() < 0.8,
@@ -34,7 +36,7 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
         )
     run = run_spec(*phases)
     critical = rng.random() < 0.3
-    return replace(
+    whole = replace(
         run,
         run_id=run_id,
         repository="user",
@@ -43,7 +45,7 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
         safety_profile=SafetyProfile.SAFETY_CRITICAL if critical else SafetyProfile.NORMAL,
         on_phase_failure=rng.choice([*OnPhaseFailure]),
         parallel_max=rng.randint(1, 3),
-        token_cap=rng.choice([2500, 10**6, 10**6]),
+        token_cap=rng.choice([1300, 2500, 10**6]),
         tiers=tuple(
             replace(
                 t,
@@ -61,4 +63,16 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
         known_issues=rng.choice([(), (KNOWN,), (KNOWN, AGED)]),
         severity_upgrades=rng.choice([(), (UPGRADE,)]),
         minor_issues_max=rng.choice([None, 0, 2]),
+    )
+    return first_part(_scoped(rng, whole)) if rng.random() < 0.35 else whole
+
+
+def _scoped(rng: random.Random, spec: RunSpec) -> RunSpec:
+    """A plan that takes several runs, as long as it has several tiers."""
+    sizes = [sum(phase.tier_id == tier.tier_id for phase in spec.phases) for tier in spec.tiers]
+    return replace(
+        spec,
+        run_scope=rng.choice([*RunScope]),
+        phases_max=max(sizes),
+        minor_issues_per_phase=rng.choice([None, 0, 1]),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 from autopack.app.ports import Transaction
-from autopack.core.event import Happened
+from autopack.core import machine
+from autopack.core.event import Happened, RunCreated
 from autopack.core.run import Run
 from autopack.core.spec import RunSpec
-from autopack.testing import MemoryRepository, MemoryStore
+from autopack.testing import MemoryRepository, MemoryStore, MemoryTransaction
 from autopack.testing.repository import MemoryCommit, MemoryTag
 from tests.simulation.agents import SURPLUS_MAX
 from tests.simulation.world import Doubles
@@ -58,6 +60,46 @@ class WriteLost(MemoryStore):
         if self.load(run.run_id).version == expected_version and self._rng.random() < SELDOM:
             return True
         return super().save(run, happened, expected_version=expected_version, within=within)
+
+
+class PartLost(MemoryStore):
+    """The next part of a series is acknowledged with the end of the one before, and not written."""
+
+    def save(
+        self,
+        run: Run,
+        happened: Happened,
+        *,
+        expected_version: int,
+        within: Callable[[Transaction], None],
+    ) -> bool:
+        def forgetting(transaction: Transaction) -> None:
+            within(transaction)
+            cast("MemoryTransaction", transaction).made.clear()
+
+        return super().save(run, happened, expected_version=expected_version, within=forgetting)
+
+
+class PartTwice(MemoryStore):
+    """The next part is written once more, under another name."""
+
+    def save(
+        self,
+        run: Run,
+        happened: Happened,
+        *,
+        expected_version: int,
+        within: Callable[[Transaction], None],
+    ) -> bool:
+        def doubling(transaction: Transaction) -> None:
+            within(transaction)
+            for made, first in [*cast("MemoryTransaction", transaction).made]:
+                again = replace(made.spec, run_id=f"{made.run_id}-again")
+                transaction.create(
+                    machine.create(again).run, replace(first, event=RunCreated(again))
+                )
+
+        return super().save(run, happened, expected_version=expected_version, within=doubling)
 
 
 class CommitTwice(MemoryRepository):
@@ -122,6 +164,8 @@ def all_resolved(run: Run) -> Run:
 PLANTED: dict[str, Doubles] = {
     "event-lost": Doubles(store=EventLost),
     "write-lost": Doubles(store=WriteLost),
+    "part-lost": Doubles(store=lambda _rng: PartLost()),
+    "part-twice": Doubles(store=lambda _rng: PartTwice()),
     "commit-twice": Doubles(repository=lambda users: CommitTwice(users, checkouts=False)),
     "land-twice": Doubles(repository=lambda users: LandTwice(users, checkouts=False)),
     "overspent": Doubles(surplus=SURPLUS_MAX),
@@ -138,6 +182,8 @@ PLANTED: dict[str, Doubles] = {
     "all-resolved": Doubles(moves=all_resolved),
 }
 SAID: dict[str, str] = {
+    "part-lost": " goes on in ",
+    "part-twice": " goes on in ",
     "overspent": "phase cap: ",
     "phase-cap": " reserves ",
     "run-cap": "run cap: ",

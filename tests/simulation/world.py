@@ -51,7 +51,9 @@ CALM_STEPS_MAX = 3000
 """Steps within which every run ends once nothing goes wrong any more."""
 NESTED_MAX = 4
 TEN_YEARS = 10 * 365 * 86400
-STORE = ("load", "save", "runs", "open_ids", "events", "requests", "answered", "ask")
+STORE = (
+    "load", "save", "runs", "open_ids", "continued", "events", "requests", "answered", "ask",
+)  # fmt: skip
 REPOSITORY = (
     "prepare", "read", "paths", "clone", "discard", "capture", "apply", "keep_patch", "commit",
     "resolve", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "left", "set_aside",
@@ -101,6 +103,7 @@ class Simulation:
             draw_spec(self.rng, run_id, base)
             for run_id in ("r1", "r2")[: 2 if self.rng.random() < 0.2 else 1]
         ]
+        self.watch.specs = self.specs
         self.collided: set[str] = set()
         self.depth = 0
         self.steps = 0
