@@ -57,7 +57,14 @@ def planned(lab: Lab) -> list[str]:
     return [str(each) for each in done.data["dry_run"]["order"]]
 
 
+def filed_issues(lab: Lab, run_id: str) -> list[dict[str, object]]:
+    """The issues in the file of the run's first phase."""
+    file = lab.project / ".autonomous_runs" / run_id / "issues" / "phase_01_F1_issues.json"
+    return list(json.loads(file.read_text())["issues"])
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_an_issue_over_six_runs(lab: Lab) -> None:
     write(lab.tools, {
         f"verdicts/{DEBT}/1.toml": 'recommendation = "approve"\n', f"patches/{DEBT}/1.patch": PATCH
@@ -99,8 +106,19 @@ def test_an_issue_over_six_runs(lab: Lab) -> None:
     back = entry(lab)
     assert (back["status"], back["age_in_runs"], back["resolved_before"]) == ("needs_cleanup", 3, 1)
     assert (back["first_seen_run_id"], back["last_seen_run_id"]) == ("r1", "r5")
+    (filed,) = filed_issues(lab, "r5")
+    assert (filed["issue_key"], filed["first_seen_run"], filed["last_seen_run"]) == (
+        KEY,
+        "r1",
+        "r5",
+    )
 
     merged(lab, "r6", "do: write src/six.txt six")
     assert lab.load("r6").resolved == (KEY,)
-    assert entry(lab)["resolved_before"] == 1
+    assert (entry(lab)["status"], entry(lab)["resolved_before"]) == ("resolved", 1)
+
+    late = lab.cli("issues", "record", "r2", "F1", KEY, "--description", "still there")
+    assert late.code == 0, late.err
+    assert (entry(lab)["status"], entry(lab)["resolved_before"]) == ("needs_cleanup", 2)
+    assert entry(lab)["age_in_runs"] == 3
     lab.check_sound()

@@ -127,9 +127,10 @@ def test_what_is_owed_outlives_its_process(
 
 
 COLUMNS = {
-    "runs": "series ruleset debt_status resolved_issues minor_issues major_issues",
+    "runs": "series ruleset debt_status resolved_issues resolved_occurrences minor_issues"
+    " major_issues",
     "tiers": "minor_issues major_issues minor_issues_max major_issues_max",
-    "phases": "cleans issue_state issues_dropped",
+    "phases": "cleans issue_state issues_dropped occurrences_known",
     "requests": "body",
 }
 LATER = (

@@ -12,10 +12,31 @@ import pytest
 from autopack.adapters.store.open import open_store
 from autopack.app.ports import Store, Transaction
 from autopack.core import machine
-from autopack.core.backlog import Facts, backlog
+from autopack.core.backlog import Cleanup, Facts, Settled, backlog
 from autopack.core.errors import OperatorFault, OwnFault
-from autopack.core.event import BasePrepared, Happened, IssueRecorded, RunCreated
-from autopack.core.issue import IssueReport, IssueSource
+from autopack.core.event import (
+    AttemptEnded,
+    BasePrepared,
+    CandidateChecked,
+    CandidateTested,
+    CiVerdict,
+    EnvironmentPrepared,
+    Event,
+    GateVerdict,
+    Happened,
+    IssueRecorded,
+    Outcome,
+    RunCreated,
+    SnapshotLanded,
+)
+from autopack.core.issue import (
+    IssueReport,
+    IssueSeverity,
+    IssueSource,
+    KnownIssue,
+    SeverityUpgrade,
+)
+from autopack.core.run import Candidate, Run
 from autopack.testing import MemoryStore
 from tests.contracts.walks import AT, born, moved, run_spec, walk
 
@@ -279,6 +300,33 @@ class TestHandOver:
         numbers = {sighting.run_id: sighting.run_number for sighting in seen[1].sightings}
         assert numbers["older"] < numbers["r1"]
 
+    def test_it_knows_cleanups_and_what_was_resolved(self, store: Store) -> None:
+        """With how much was known of the issue, for whoever sees it later."""
+        for name, verdict in (("r1", CiVerdict.PASS), ("r2", CiVerdict.FAIL)):
+            for run, happened in cleaning(name, verdict):
+                if run.version == 1:
+                    store.create(run, happened)
+                else:
+                    assert store.save(
+                        run, happened, expected_version=run.version - 1, within=nothing
+                    )
+        seen: list[Facts] = []
+        record(store, "r3", events=3)
+        store.save(
+            *walk("r3")[3],
+            expected_version=3,
+            within=lambda transaction: seen.append(transaction.facts("p", "/repo")),
+        )
+        (facts,) = seen
+        numbers = {each.run_id: each.run_number for each in facts.cleanups}
+        assert sorted(facts.cleanups, key=lambda each: each.run_id) == [
+            Cleanup(numbers["r1"], "r1", "old", 7),
+            Cleanup(numbers["r2"], "r2", "old", 7, failed=True),
+        ]
+        assert facts.settled == [Settled(numbers["r1"], "r1", "old", 7)]
+        (rule, other) = sorted(facts.sightings, key=lambda each: each.issue.issue_key)
+        assert (rule.issue.upgraded, other.issue.upgraded) == (True, False)
+
     def test_who_continues_a_run_is_told_oldest_first(self, store: Store) -> None:
         record(store, events=1)
         for name, before in (("r1-r1", "r1"), ("other", ""), ("r1-2", "r1")):
@@ -287,6 +335,30 @@ class TestHandOver:
         assert store.continued("r1") == ["r1-r1", "r1-2"]
         assert store.continued("r1-2") == []
         assert store.continued("no id\0") == []
+
+
+def cleaning(name: str, verdict: CiVerdict) -> list[tuple[Run, Happened]]:
+    """A run whose only phase cleans a known issue, and lands or fails by that verdict."""
+    spec = run_spec(name, phases=1)
+    known = KnownIssue("old", IssueSeverity.MINOR, True, "r0", ("test:t",), "", 7)
+    phase = replace(spec.phases[0], cleans="old", builder_attempts_max=1)
+    rule = SeverityUpgrade(issue_key="bad_*")
+    spec = replace(spec, phases=(phase,), known_issues=(known,), severity_upgrades=(rule,))
+    made = Candidate("1", "c" * 40, "d" * 40, "0" * 40)
+    told = tuple(IssueReport(key, IssueSource.PROBE) for key in ("bad_one", "small"))
+    events: list[Event] = [
+        BasePrepared(),
+        EnvironmentPrepared("sha256:e"),
+        AttemptEnded("F1", 1, Outcome.SUBMITTED, 1, made, issues=told if name == "r1" else ()),
+        CandidateChecked("F1", GateVerdict.PASS),
+        CandidateTested("F1", verdict, passed=("t",)),
+    ]
+    if verdict is CiVerdict.PASS:
+        events.append(SnapshotLanded("F1", "c" * 40, "tag"))
+    steps = [(machine.create(spec).run, Happened(RunCreated(spec), AT))]
+    for event in events:
+        steps.append(moved(steps[-1][0], event))
+    return steps
 
 
 def needed(made: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,17 +14,20 @@ from hypothesis import strategies as st
 from autopack.core import issue
 from autopack.core.backlog import (
     BacklogIssue,
-    Cleaned,
+    Cleanup,
     Facts,
     IssueStatus,
     Resolution,
     Settled,
     Sighting,
     backlog,
+    first_seen_runs,
     known_issues,
+    remembered_in,
 )
 from autopack.core.issue import Issue, IssueSeverity, IssueSource
 from autopack.core.spec import Aging
+from tests.core.walk import phase_spec, run_spec
 
 NORMAL, CRITICAL = Aging(3, 2), Aging(2, 1)
 MINOR, MAJOR = IssueSeverity.MINOR, IssueSeverity.MAJOR
@@ -39,7 +43,7 @@ def seen(
 
 def entry(
     *sightings: Sighting, aging: Aging = NORMAL, settled: Sequence[Settled] = (),
-    given: Sequence[Resolution] = (), cleaned: Sequence[Cleaned] = (),
+    given: Sequence[Resolution] = (), cleaned: Sequence[Cleanup] = (),
 ) -> BacklogIssue:  # fmt: skip
     (found,) = backlog(Facts(sightings, settled, cleaned, given), aging)
     return found
@@ -102,8 +106,105 @@ def test_resolved_by_hand_it_returns_with_the_next_sighting() -> None:
 
 
 def test_a_cleanup_counts_until_the_issue_is_seen_again() -> None:
-    assert entry(seen(1), seen(2), cleaned=[Cleaned(3, "r3", "k")]).cleaned_in == "r3"
-    assert entry(seen(1), seen(4), cleaned=[Cleaned(3, "r3", "k")]).cleaned_in == ""
+    assert entry(seen(1), seen(2), cleaned=[Cleanup(3, "r3", "k")]).cleaned_in == "r3"
+    assert entry(seen(1), seen(4), cleaned=[Cleanup(3, "r3", "k")]).cleaned_in == ""
+
+
+def test_a_run_that_saw_it_resolves_nothing() -> None:
+    assert entry(seen(1), seen(2), settled=[Settled(2, "r2", "k")]).resolved_by == ""
+    assert entry(seen(1), seen(2), settled=[Settled(3, "r3", "k")]).resolved_by == "r3"
+
+
+def test_a_cleanup_of_the_run_that_saw_it_last_counts() -> None:
+    """Its phase came after what the run had seen, where no more was kept of it."""
+    assert entry(seen(1), seen(2), cleaned=[Cleanup(2, "r2", "k")]).cleaned_in == "r2"
+    assert entry(seen(1), seen(3), cleaned=[Cleanup(2, "r2", "k")]).cleaned_in == ""
+
+
+@pytest.mark.parametrize("later", [seen(1, times=2), seen(2, times=2), seen(1, "T9"), seen(3)])
+def test_a_later_sighting_in_whichever_run_reopens_it(later: Sighting) -> None:
+    """Recorded on an old run, on the one that settled it, or on one that overlaps with it."""
+    known = [each for each in (seen(1), seen(2)) if place(each) != place(later)]
+    done: list[dict[str, Any]] = [
+        {"settled": [Settled(3, "r3", "k", 2)]},
+        {"given": [Resolution("k", 2, "me", "", 7)]},
+    ]
+    for what in done:
+        assert entry(seen(1), seen(2), **what).status is IssueStatus.RESOLVED
+        again = entry(*known, later, **what)
+        assert again.status is not IssueStatus.RESOLVED
+        assert again.resolved_before == 1
+    cleaned = [Cleanup(3, "r3", "k", 2)]
+    assert entry(seen(1), seen(2), cleaned=cleaned).cleaned_in == "r3"
+    assert entry(*known, later, cleaned=cleaned).cleaned_in == ""
+
+
+def place(sighting: Sighting) -> tuple[int, str, str]:
+    return sighting.run_number, sighting.tier_id, sighting.phase_id
+
+
+def test_only_what_came_back_was_resolved_before() -> None:
+    twice = [Settled(2, "r2", "k", 1), Settled(3, "r3", "k", 1)]
+    assert entry(seen(1), settled=twice).resolved_before == 0
+    assert entry(seen(1), seen(4), settled=twice).resolved_before == 1, "it came back once"
+    word = [Resolution("k", 2, "me", "", 7)]
+    assert entry(seen(1), seen(4), settled=twice, given=word).resolved_before == 1
+    assert entry(seen(1), seen(4), seen(5), settled=twice, given=word).resolved_before == 2
+
+
+def test_failed_cleanups_count_since_it_was_resolved_or_cleaned() -> None:
+    def failed(*runs: tuple[int, int]) -> list[Cleanup]:
+        return [Cleanup(run, f"r{run}", "k", known, failed=True) for run, known in runs]
+
+    both = failed((4, 2), (3, 2))
+    found = entry(seen(1), seen(2), cleaned=both)
+    assert (found.cleanup_failed_in, found.cleanup_failures) == (("r3", "r4"), 2)
+    assert found.cleaned_in == ""
+    landed = Cleanup(5, "r5", "k", 2)
+    assert entry(seen(1), seen(2), cleaned=[*both, landed]).cleanup_failures == 0
+    assert entry(seen(1), seen(2), cleaned=both, settled=[Settled(5, "r5", "k", 2)]
+                 ).cleanup_failures == 0  # fmt: skip
+    word = Resolution("k", 2, "me", "", 7)
+    assert entry(seen(1), seen(2), seen(6), cleaned=both, given=[word]).cleanup_failures == 0
+    again = [*both, *failed((7, 3))]
+    found = entry(seen(1), seen(2), seen(6), cleaned=again, given=[word])
+    assert found.cleanup_failed_in == ("r7",)
+
+
+def test_an_upgraded_issue_counts_as_major_and_does_not_age() -> None:
+    """A severity upgrade is no age: the backlog and the run that saw it say the same."""
+    upgraded = [
+        replace(each, issue=replace(each.issue, effective_severity=MAJOR, upgraded=True))
+        for each in (seen(1), seen(2), seen(3))
+    ]
+    found = entry(*upgraded)
+    assert (found.status, found.base_severity) == (IssueStatus.OPEN, MINOR)
+    assert found.effective_severity is MAJOR
+    assert entry(upgraded[0], seen(2), seen(3)).status is IssueStatus.OPEN
+    (known,) = known_issues([found])
+    assert (known.severity, known.needs_cleanup) == (MAJOR, False)
+    aged = [
+        replace(each, issue=replace(each.issue, effective_severity=MAJOR))
+        for each in (seen(1), seen(2))
+    ]
+    assert entry(*aged).status is IssueStatus.NEEDS_CLEANUP
+
+
+def test_what_was_seen_before_keeps_its_history_also_when_it_is_not_open() -> None:
+    facts = Facts(
+        [*(seen(1, key=f"k{n}") for n in range(issue.KNOWN_ISSUES_MAX + 5)), seen(2, key="done"),
+         seen(3, key="k0")],
+        [Settled(3, "r3", "done", 1)],
+    )  # fmt: skip
+    spec = remembered_in(run_spec(phase_spec("P1")), backlog(facts))
+    first = first_seen_runs(spec)
+    assert first["done"] == "r2"
+    assert {run for key, run in first.items() if key != "done"} == {"r1"}
+    assert len(first) == issue.KNOWN_ISSUES_MAX + 6
+    assert sum(len(each.issue_keys) for each in spec.seen_before) == 6
+    more = [seen(1, key=f"k{n}") for n in range(issue.SEEN_BEFORE_MAX + 300)]
+    spec = remembered_in(spec, backlog(Facts(more)))
+    assert sum(len(each.issue_keys) for each in spec.seen_before) == issue.SEEN_BEFORE_MAX
 
 
 def test_what_a_run_starts_with_is_what_is_open_the_worst_first() -> None:

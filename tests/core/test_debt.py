@@ -9,7 +9,7 @@ import pytest
 
 from autopack.core.backlog import BacklogIssue, IssueStatus
 from autopack.core.builtin import BUILT_IN
-from autopack.core.debt import debt_of, pattern_of, room_in
+from autopack.core.debt import FAILURES_MAX, debt_of, pattern_of, room_in
 from autopack.core.issue import IssueSeverity
 from autopack.core.plan import CompiledPlan, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
@@ -44,6 +44,16 @@ def aged(key: str = "old", *refs: str, **changes: Any) -> BacklogIssue:
         cleaned_in="",
     )
     return replace(entry, **changes)
+
+
+def test_after_two_failed_cleanups_a_person_must_look() -> None:
+    once, twice = aged("a", cleanup_failed_in=("r4",)), aged("b", cleanup_failed_in=("r4", "r6"))
+    debt = debt_of([twice, once], POLICY, DRAFT, FILES.__contains__, room=9)
+    assert list((debt.cleans or {}).values()) == ["a"]
+    assert debt.notes == (
+        "issue b: its cleanup failed in r4 and r6: clean up by hand, or `autopack issues resolve b`",
+    )
+    assert FAILURES_MAX == 2
 
 
 def test_an_aged_issue_gets_a_phase_restricted_to_its_files() -> None:

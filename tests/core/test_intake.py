@@ -182,6 +182,7 @@ def test_an_upgrade_makes_it_count_as_major(rule: SeverityUpgrade, upgraded: boo
     story.record("P1", report("schema_x", category="schema"))
     (found,) = story.run.phase("P1").issues
     assert (found.severity, found.effective_severity) == (MINOR, MAJOR if upgraded else MINOR)
+    assert found.upgraded is upgraded
 
 
 def known(key: str, *refs: str, aged: bool = False) -> KnownIssue:
@@ -194,6 +195,55 @@ def test_an_aged_issue_counts_as_major() -> None:
     story.record("P1", report("young"))
     effective = {each.issue_key: each.effective_severity for each in story.run.phase("P1").issues}
     assert effective == {"old": MAJOR, "young": MINOR}
+
+
+def test_age_is_no_upgrade() -> None:
+    story = Story(replace(SPEC, known_issues=(known("old", aged=True),)))
+    story.record("P1", report("old"))
+    assert not story.run.phase("P1").issues[0].upgraded
+
+
+def cleaning(occurrences: int = 3) -> RunSpec:
+    """P1 cleans the issue `old`, which was seen so often when the run was created."""
+    first, second = SPEC.phases
+    old = replace(known("old"), occurrence_count=occurrences)
+    return replace(SPEC, phases=(replace(first, cleans="old"), second), known_issues=(old,))
+
+
+def test_a_cleanup_knows_the_sightings_until_it_landed() -> None:
+    story = Story(cleaning())
+    story.record("P2", report("old"))
+    story.record("P2", report("other"))
+    story.land("P1")
+    assert story.run.phase("P1").occurrences_known == 4
+    story.record("P1", report("old"))
+    story.land("P2")
+    assert [phase.occurrences_known for phase in story.run.phases] == [4, 0]
+
+
+def test_a_cleanup_that_failed_knows_them_too_unless_the_machine_failed() -> None:
+    story = Story(cleaning())
+    story.fail_red("P1")
+    assert story.run.phase("P1").occurrences_known == 3
+    story = Story(cleaning())
+    while story.run.phase("P1").step is not Step.FAILED:
+        story.answer(CommandFailed("the disk is full"))
+    assert story.run.phase("P1").occurrences_known == 0
+    assert Story(cleaning(0)).land("P1").phase("P1").occurrences_known == 0, "a run of before"
+
+
+def test_what_is_resolved_tells_how_often_it_was_known_to_be_seen() -> None:
+    old, older = known("old", "test:t"), known("older", "test:t")
+    story = Story(replace(SPEC, known_issues=(replace(old, occurrence_count=3), older)))
+    story.land("P1", passed=("t",))
+    assert story.run.resolved == ("old", "older")
+    assert intake.known_occurrences(story.run) == {"old": 3}
+
+
+def test_a_cap_that_was_hit_alone_makes_a_tier_unclean() -> None:
+    run = replace(Story(tolerant(SPEC, 1)).run, tier_caps_hit=("T1",))
+    assert [t.cleanliness for t in tiers(run)] == [Cleanliness.NOT_CLEAN, Cleanliness.CLEAN]
+    assert not tiers(run)[0].over_tolerance
 
 
 def test_a_tier_is_not_clean_over_its_tolerance() -> None:

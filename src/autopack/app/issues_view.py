@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autopack.app.sentences import count
-from autopack.core import issue, tier
+from autopack.core import backlog, issue, tier
 from autopack.core.issue import Issue
 from autopack.core.run import FINAL_STEPS, Phase, Run
 from autopack.core.tier import Excess
@@ -80,7 +80,7 @@ class RunIssuesView:
 def phase_issues(run: Run, phase: Phase) -> PhaseIssuesView:
     """The issues of one phase."""
     minor, major = issue.counts(phase.issues)
-    first_seen = {known.issue_key: known.first_seen_run for known in run.spec.known_issues}
+    first_seen = backlog.first_seen_runs(run.spec)
     return PhaseIssuesView(
         phase_id=phase.phase_id,
         tier_id=phase.spec.tier_id,

@@ -93,7 +93,7 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     title = plain(" ".join(draft.title.split()), TITLE_CHARACTERS_MAX)
     frozen = replace(spec, tiers=plan.tiers, phases=plan.phases, title=title)
     frozen = ruled(frozen, ground.found)
-    frozen = replace(frozen, known_issues=backlog.known_issues(ground.entries))
+    frozen = backlog.remembered_in(frozen, ground.entries)
     audits = (*(() if machine.auditor else unauditable(plan)), *self_audits(frozen))
     return Planned(
         series.first_part(frozen), plan, (*debt.notes, *map(str, plan.warnings), *audits)

@@ -68,7 +68,7 @@ def successor(
         problems.append(f"{run.run_id}: every phase has landed; nothing is left to run")
     if problems:
         raise OperatorFault("\n".join(problems), "nothing was started")
-    return replace(
+    made = replace(
         run.spec,
         run_id=run_id,
         repository=str(source.top),
@@ -82,10 +82,9 @@ def successor(
         token_cap=token_cap,
         predecessor=run.run_id,
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
-        known_issues=backlog.known_issues(
-            backlog.backlog(remembered(run.spec.project_id, str(source.top)), run.spec.aging)
-        ),
     )
+    facts = remembered(made.project_id, made.repository)
+    return backlog.remembered_in(made, backlog.backlog(facts, made.aging))
 
 
 def _renamed(phase: PhaseSpec, fixed: frozenset[str]) -> PhaseSpec:

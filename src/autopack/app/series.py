@@ -20,7 +20,7 @@ def hand_over(before: Run, after: Run, happened: Happened, within: Transaction) 
     if begun is None:
         return ""
     known = backlog.backlog(within.facts(begun.project_id, begun.repository), begun.aging)
-    spec = replace(begun, known_issues=backlog.known_issues(known))
+    spec = backlog.remembered_in(begun, known)
     for name in series.names(spec.series, spec.part):
         named = replace(spec, run_id=name)
         if within.create(machine.create(named).run, Happened(RunCreated(named), happened.at)):

@@ -191,8 +191,11 @@ def _history(facts: Facts, key: str) -> list[dict[str, Any]]:
          f"{s.run_id}/{s.tier_id}/{s.phase_id}")
         for s in seen
     ]  # fmt: skip
-    told += [(c.run_number, 1, "", "a cleanup landed", c.run_id) for c in facts.cleaned
-             if c.issue_key == key]  # fmt: skip
+    told += [
+        (c.run_number, 1, "", f"a cleanup {'failed' if c.failed else 'landed'}", c.run_id)
+        for c in facts.cleanups
+        if c.issue_key == key
+    ]
     told += [(s.run_number, 2, "", "its tests were green", s.run_id) for s in facts.settled
              if s.issue_key == key]  # fmt: skip
     rows = [{"at": at, "what": what, "where": where} for _, _, at, what, where in sorted(told)]

@@ -7,16 +7,18 @@ Age counts distinct runs and distinct (run, tier) pairs. Never reads a database.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from autopack.core import issue
-from autopack.core.issue import Issue, IssueSeverity, KnownIssue
+from autopack.core.issue import Issue, IssueSeverity, KnownIssue, SeenBefore
 from autopack.core.spec import Aging
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from autopack.core.spec import RunSpec
 
 NORMAL: Final = Aging()
 
@@ -47,15 +49,20 @@ class Settled:
     run_number: int
     run_id: str
     issue_key: str
+    occurrence_count: int = 0
+    """Known when the run was created; 0: it was not kept, and all of earlier runs were."""
 
 
 @dataclass(frozen=True)
-class Cleaned:
-    """A run that landed a debt-cleanup phase of an issue."""
+class Cleanup:
+    """A run whose debt-cleanup phase of an issue landed, or `failed`."""
 
     run_number: int
     run_id: str
     issue_key: str
+    occurrence_count: int = 0
+    """Known when the phase ended; 0: it was not kept, and all up to this run were."""
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Facts:
 
     sightings: Sequence[Sighting] = ()
     settled: Sequence[Settled] = ()
-    cleaned: Sequence[Cleaned] = ()
+    cleanups: Sequence[Cleanup] = ()
     resolutions: Sequence[Resolution] = ()
 
 
@@ -103,13 +110,21 @@ class BacklogIssue:
     resolved_before: int
     """How often it was resolved and came back."""
     cleaned_in: str
-    """The run that landed a cleanup of it and did not see it since; empty when there is none."""
+    """The run that landed a cleanup of it, not seen since; empty when there is none."""
+    upgraded: bool = False
+    """A severity upgrade made it major, where it was seen: so it does not age."""
+    cleanup_failed_in: tuple[str, ...] = ()
+    """Runs whose cleanup of it failed, oldest first, since it was resolved or cleaned last."""
 
     @property
     def effective_severity(self) -> IssueSeverity:
         """What it counts as in later strategies."""
         aged = self.status is IssueStatus.NEEDS_CLEANUP
-        return IssueSeverity.MAJOR if aged else self.base_severity
+        return IssueSeverity.MAJOR if aged or self.upgraded else self.base_severity
+
+    @property
+    def cleanup_failures(self) -> int:
+        return len(self.cleanup_failed_in)
 
 
 def backlog(facts: Facts, aging: Aging = NORMAL) -> tuple[BacklogIssue, ...]:
@@ -123,7 +138,7 @@ def backlog(facts: Facts, aging: Aging = NORMAL) -> tuple[BacklogIssue, ...]:
 
 def _rank(entry: BacklogIssue) -> tuple[object, ...]:
     statuses = (IssueStatus.NEEDS_CLEANUP, IssueStatus.OPEN, IssueStatus.RESOLVED)
-    minor = entry.base_severity is IssueSeverity.MINOR
+    minor = entry.effective_severity is IssueSeverity.MINOR
     return (statuses.index(entry.status), minor, -entry.age_in_runs, -entry.occurrence_count,
             entry.issue_key)  # fmt: skip
 
@@ -136,15 +151,14 @@ def _entry(key: str, found: list[Sighting], facts: Facts, aging: Aging) -> Backl
     whole, first, last = merged[0], order[0], order[-1]
     runs = {s.run_number for s in order}
     places = tuple(dict.fromkeys(f"{s.run_id}/{s.tier_id}" for s in order))
-    mine = [each for each in facts.resolutions if each.issue_key == key]
-    settled = [each for each in facts.settled if each.issue_key == key]
-    by = _resolved_by(last.run_number, whole.occurrence_count, settled, mine)
-    cleaned = [c for c in facts.cleaned if c.issue_key == key and c.run_number >= last.run_number]
+    past = _past(key, order, facts)
+    by = past.resolved_by(whole.occurrence_count)
+    counted = IssueSeverity.MAJOR if whole.upgraded else whole.severity
     return BacklogIssue(
         issue_key=key,
         category=whole.category,
         base_severity=whole.severity,
-        status=_status(by, whole.severity, len(runs), len(places), aging),
+        status=_status(by, counted, len(runs), len(places), aging),
         age_in_runs=len(runs),
         age_in_tiers=len(places),
         seen_in_tiers=places,
@@ -155,20 +169,75 @@ def _entry(key: str, found: list[Sighting], facts: Facts, aging: Aging) -> Backl
         evidence_refs=whole.evidence_refs,
         description=whole.description,
         resolved_by=by,
-        resolved_before=len(settled) + len(mine) - bool(by),
-        cleaned_in=max(cleaned, key=lambda c: c.run_number).run_id if cleaned else "",
+        resolved_before=past.resolved_before(whole.occurrence_count),
+        cleaned_in=past.cleaned_in(whole.occurrence_count),
+        upgraded=whole.upgraded,
+        cleanup_failed_in=past.cleanup_failed_in(),
     )
 
 
-def _resolved_by(
-    last: int, occurrences: int, settled: list[Settled], given: list[Resolution]
-) -> str:
-    """Who resolved it since it was last seen; empty when nobody did."""
-    later = [each for each in settled if each.run_number > last]
-    if later:
-        return max(later, key=lambda each: each.run_number).run_id
-    holding = [each for each in given if each.occurrence_count >= occurrences]
-    return max(holding, key=lambda each: each.at).by if holding else ""
+@dataclass(frozen=True)
+class _Past:
+    """What was done about one issue; each with the sightings it knew of.
+
+    Whatever was done holds until the issue is seen once more than was known then, in whichever
+    run: so the order in which sightings arrive changes nothing.
+    """
+
+    settled: Sequence[Settled]
+    given: Sequence[Resolution]
+    cleanups: Sequence[Cleanup]
+
+    def resolved_by(self, occurrences: int) -> str:
+        """Who resolved it since it was last seen; empty when nobody did."""
+        runs = [each for each in self.settled if each.occurrence_count >= occurrences]
+        if runs:
+            return max(runs, key=lambda each: each.run_number).run_id
+        words = [each for each in self.given if each.occurrence_count >= occurrences]
+        return max(words, key=lambda each: each.at).by if words else ""
+
+    def resolved_before(self, occurrences: int) -> int:
+        """How often it came back; several who resolved the same sightings did so once."""
+        return sum(known < occurrences for known in self._resolved())
+
+    def cleaned_in(self, occurrences: int) -> str:
+        landed = [c for c in self.cleanups if not c.failed and c.occurrence_count >= occurrences]
+        return max(landed, key=lambda each: each.run_number).run_id if landed else ""
+
+    def cleanup_failed_in(self) -> tuple[str, ...]:
+        landed = [each for each in self.cleanups if not each.failed]
+        since = max({*self._resolved(), *(each.occurrence_count for each in landed)}, default=0)
+        failed = [c for c in self.cleanups if c.failed and c.occurrence_count > since]
+        ordered = sorted(failed, key=lambda each: each.run_number)
+        return tuple(dict.fromkeys(each.run_id for each in ordered))
+
+    def _resolved(self) -> set[int]:
+        settled = {each.occurrence_count for each in self.settled}
+        return settled | {each.occurrence_count for each in self.given}
+
+
+def _past(key: str, order: Sequence[Sighting], facts: Facts) -> _Past:
+    """What was done about an issue; where it was not kept how much was known, by the runs' order.
+
+    A run that settles an issue has never seen it; one that cleans it may have, before.
+    """
+
+    def until(run_number: int) -> int:
+        return sum(s.issue.occurrence_count for s in order if s.run_number < run_number)
+
+    return _Past(
+        [
+            replace(each, occurrence_count=each.occurrence_count or until(each.run_number))
+            for each in facts.settled
+            if each.issue_key == key
+        ],
+        [each for each in facts.resolutions if each.issue_key == key],
+        [
+            replace(each, occurrence_count=each.occurrence_count or until(each.run_number + 1))
+            for each in facts.cleanups
+            if each.issue_key == key
+        ],
+    )
 
 
 def _status(by: str, severity: IssueSeverity, runs: int, tiers: int, aging: Aging) -> IssueStatus:
@@ -187,11 +256,32 @@ def known_issues(entries: Iterable[BacklogIssue]) -> tuple[KnownIssue, ...]:
     return tuple(
         KnownIssue(
             issue_key=entry.issue_key,
-            severity=entry.base_severity,
+            severity=IssueSeverity.MAJOR if entry.upgraded else entry.base_severity,
             needs_cleanup=entry.status is IssueStatus.NEEDS_CLEANUP,
             first_seen_run=entry.first_seen_run_id,
             evidence_refs=entry.evidence_refs,
             description=entry.description,
+            occurrence_count=entry.occurrence_count,
         )
         for entry in unsolved[: issue.KNOWN_ISSUES_MAX]
     )
+
+
+def remembered_in(spec: RunSpec, entries: Iterable[BacklogIssue]) -> RunSpec:
+    """The run with what the backlog says when it is created: what is open, what was seen before."""
+    entries = tuple(entries)
+    known = known_issues(entries)
+    listed = {each.issue_key for each in known}
+    others = [entry for entry in entries if entry.issue_key not in listed]
+    others.sort(key=lambda entry: (-entry.last_seen_at, entry.issue_key))
+    first: dict[str, list[str]] = defaultdict(list)
+    for entry in others[: issue.SEEN_BEFORE_MAX]:
+        first[entry.first_seen_run_id].append(entry.issue_key)
+    before = (SeenBefore(run_id, tuple(sorted(first[run_id]))) for run_id in sorted(first))
+    return replace(spec, known_issues=known, seen_before=tuple(before))
+
+
+def first_seen_runs(spec: RunSpec) -> dict[str, str]:
+    """Where the issues were first seen that a run knew of when it was created, by key."""
+    before = {key: seen.run_id for seen in spec.seen_before for key in seen.issue_keys}
+    return before | {known.issue_key: known.first_seen_run for known in spec.known_issues}

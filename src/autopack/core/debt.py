@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from autopack.core.ruleset import DebtPolicy
 
 TIER: Final = "debt"
+FAILURES_MAX: Final = 2
+"""Runs whose cleanup of an issue may fail before a person must do it."""
 DESCRIPTION_CHARACTERS_MAX: Final = 1_500
 """Of what is known, in a phase's task."""
 
@@ -117,6 +119,9 @@ def debt_of(
     cleans: dict[str, str] = {}
     notes: list[str] = []
     for entry in due:
+        if entry.cleanup_failures >= FAILURES_MAX:
+            notes.append(_given_up(entry))
+            continue
         named = issue.paths_of(entry.evidence_refs)
         files = [path for path in named if not path_problem(path) and is_there(path)]
         if not files:
@@ -130,6 +135,14 @@ def debt_of(
         else:
             notes.append(f"issue {entry.issue_key} needs cleanup and waits for another run")
     return Debt(tuple(phases), cleans, policy.incident_token_cap, tuple(notes))
+
+
+def _given_up(entry: BacklogIssue) -> str:
+    runs = " and ".join(entry.cleanup_failed_in[-FAILURES_MAX:])
+    return (
+        f"issue {entry.issue_key}: its cleanup failed in {runs}: clean up by hand,"
+        f" or `autopack issues resolve {entry.issue_key}`"
+    )
 
 
 def _phase(

@@ -20,6 +20,7 @@ from autopack.core.event import (
     SnapshotLanded,
 )
 from autopack.core.issue import Issue, IssueReport, IssueSeverity, IssueSource
+from autopack.core.run import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ def take(run: Run, event: Event) -> Run:
     if isinstance(event, CandidateTested):
         run = _put(run, replace(run.phase(event.phase_id), passed=event.passed))
     if isinstance(event, SnapshotLanded):
+        run = _put(run, _cleanup_ended(run, run.phase(event.phase_id)))
         run = _resolved(run, run.phase(event.phase_id))
     return run
 
@@ -79,7 +81,27 @@ def failed(run: Run, phase: Phase) -> Phase:
     """A phase that fails, with an issue for each test that was red in its last attempt."""
     for report in _left_red(phase):
         phase = _taken(run, phase, report)
-    return phase
+    return _cleanup_ended(_put(run, phase), phase)
+
+
+def known_occurrences(run: Run) -> dict[str, int]:
+    """How often each issue that the run resolved was known to be seen; a later sighting counts."""
+    known = {each.issue_key: each.occurrence_count for each in run.spec.known_issues}
+    return {key: known[key] for key in run.resolved if known.get(key)}
+
+
+def _cleanup_ended(run: Run, phase: Phase) -> Phase:
+    """A debt phase that ended knows of all sightings until then, its own run's included.
+
+    One that was not begun, or that a broken machine ended, tells nothing of its cleanup.
+    """
+    key = phase.spec.cleans
+    known = next((k.occurrence_count for k in run.spec.known_issues if k.issue_key == key), 0)
+    broken = phase.failure is not None and phase.failure.cause is Cause.ENVIRONMENT
+    if not key or not known or not phase.attempts_used or broken:
+        return phase
+    own = (each for other in run.phases for each in other.issues if each.issue_key == key)
+    return replace(phase, occurrences_known=known + sum(each.occurrence_count for each in own))
 
 
 def settled(before: Run, run: Run) -> Run:
@@ -138,19 +160,20 @@ def _issue(run: Run, phase: Phase, report: IssueReport) -> Issue:
     spec = run.spec
     severity = report.severity or phase.spec.issue_severity
     aged = any(k.needs_cleanup for k in spec.known_issues if k.issue_key == report.issue_key)
-    upgraded = aged or any(
+    upgraded = any(
         rule.matches(report, phase.spec.task_category) for rule in spec.severity_upgrades
     )
     return Issue(
         issue_key=report.issue_key,
         severity=severity,
-        effective_severity=IssueSeverity.MAJOR if upgraded else severity,
+        effective_severity=IssueSeverity.MAJOR if aged or upgraded else severity,
         source=report.source,
         category=report.category,
         expected_fail=report.expected_fail,
         occurrence_count=1,
         evidence_refs=tuple(sorted(set(report.evidence_refs))),
         description=report.description,
+        upgraded=upgraded,
     )
 
 

@@ -26,6 +26,8 @@ RECORDINGS_MAX: Final = 1_000
 """Recordings with a key of their own that one run takes."""
 KNOWN_ISSUES_MAX: Final = 200
 """Issues of the backlog that a run starts with: the worst and oldest."""
+SEEN_BEFORE_MAX: Final = 2_000
+"""Others of which a run knows where they were first seen: the last seen."""
 TEST: Final = "test:"
 """Begins a reference to a test by its id; `path:` one to a file, with a line after a colon."""
 PATH: Final = "path:"
@@ -83,6 +85,8 @@ class Issue:
     occurrence_count: int
     evidence_refs: tuple[str, ...]
     description: str
+    upgraded: bool = False
+    """A rule of the ruleset made it major: then it counts as such, and does not age."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class KnownIssue:
     first_seen_run: str
     evidence_refs: tuple[str, ...]
     description: str
+    occurrence_count: int = 0
+    """What was known then; 0: a run of before this was kept."""
 
     @property
     def tests(self) -> tuple[str, ...]:
@@ -105,6 +111,14 @@ class KnownIssue:
     def paths(self) -> tuple[str, ...]:
         """Files in its evidence, without line numbers."""
         return paths_of(self.evidence_refs)
+
+
+@dataclass(frozen=True)
+class SeenBefore:
+    """Issues that were first seen in an earlier run and were not open when a run was created."""
+
+    run_id: str
+    issue_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -194,6 +208,7 @@ def _merged(old: Issue, new: Issue) -> Issue:
         source=min(old.source, new.source),
         category=min(filter(None, (old.category, new.category)), default=""),
         expected_fail=old.expected_fail and new.expected_fail,
+        upgraded=old.upgraded or new.upgraded,
         occurrence_count=old.occurrence_count + new.occurrence_count,
         evidence_refs=tuple(refs),
         description=min(filter(None, (old.description, new.description)), default=""),

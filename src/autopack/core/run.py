@@ -195,6 +195,8 @@ class Phase:
     """By key."""
     issues_dropped: int = 0
     """Distinct ones beyond `PHASE_ISSUES_MAX`, at least."""
+    occurrences_known: int = 0
+    """Of the issue that it cleans, when its cleanup landed or failed; 0: neither."""
     passed: tuple[str, ...] = ()
     """Of the tests that known issues name, those that were green on the candidate."""
 

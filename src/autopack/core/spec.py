@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autopack.core.issue import IssueSeverity, KnownIssue, SeverityUpgrade
+from autopack.core.issue import IssueSeverity, KnownIssue, SeenBefore, SeverityUpgrade
 from autopack.core.survey import Survey
 
 
@@ -160,6 +160,8 @@ class RunSpec:
     severity_upgrades: tuple[SeverityUpgrade, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
     """What was open in the backlog when the run was created."""
+    seen_before: tuple[SeenBefore, ...] = ()
+    """Where other issues of the backlog were first seen, so that one returns with its history."""
     category_rules: tuple[CategoryRule, ...] = ()
     """The rows of the categories that its phases have."""
 

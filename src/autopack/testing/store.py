@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autopack.app.ports import Recorded, Request, Transaction
-from autopack.core import machine
-from autopack.core.backlog import Cleaned, Facts, Settled, Sighting
+from autopack.core import intake, machine
+from autopack.core.backlog import Cleanup, Facts, Settled, Sighting
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.event import Happened
 from autopack.core.names import printable
-from autopack.core.run import PhaseState, Run
+from autopack.core.run import Phase, PhaseState, Run
 
 
 @dataclass
@@ -56,14 +56,26 @@ class MemoryTransaction:
                 for phase in run.phases
                 for issue in phase.issues
             ],
-            [Settled(number, run.run_id, key) for number, run, _ in mine for key in run.resolved],
             [
-                Cleaned(number, run.run_id, phase.spec.cleans)
+                Settled(number, run.run_id, key, intake.known_occurrences(run).get(key, 0))
+                for number, run, _ in mine
+                for key in run.resolved
+            ],
+            [
+                Cleanup(
+                    *(number, run.run_id, phase.spec.cleans, phase.occurrences_known),
+                    failed=phase.state is PhaseState.FAILED,
+                )
                 for number, run, _ in mine
                 for phase in run.phases
-                if phase.spec.cleans and phase.state is PhaseState.COMPLETE
+                if phase.spec.cleans and _tried(phase)
             ],
         )
+
+
+def _tried(phase: Phase) -> bool:
+    failed = phase.state is PhaseState.FAILED and phase.occurrences_known > 0
+    return phase.state is PhaseState.COMPLETE or failed
 
 
 class MemoryStore:

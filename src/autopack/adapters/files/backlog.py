@@ -37,6 +37,8 @@ def record(entry: BacklogIssue) -> dict[str, Any]:
         "resolved_by": entry.resolved_by,
         "resolved_before": entry.resolved_before,
         "cleaned_in": entry.cleaned_in,
+        "cleanup_failed_in": list(entry.cleanup_failed_in),
+        "upgraded": entry.upgraded,
         "evidence_refs": list(entry.evidence_refs),
         "description": entry.description,
     }

@@ -6,15 +6,15 @@ Issues are projections of runs; resolutions by hand are rows of their own. Never
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, and_, insert, or_, select
 
 from autopack.adapters.store import projection
 from autopack.adapters.store.tables import issues, phases, resolutions, runs
-from autopack.core.backlog import Cleaned, Facts, Resolution, Settled, Sighting
+from autopack.core.backlog import Cleanup, Facts, Resolution, Settled, Sighting
 from autopack.core.issue import Issue, IssueSeverity, IssueSource
 from autopack.core.run import PhaseState
 
@@ -61,13 +61,24 @@ def facts_in(connection: Connection, project_id: str, repository: str) -> Facts:
         .join(runs, runs.c.run_id == issues.c.run_id)
         .where(*of_project)
     )
-    settled = select(runs.c.number, runs.c.run_id, runs.c.resolved_issues).where(
-        *of_project, runs.c.resolved_issues != "[]"
-    )
-    cleaned = (
-        select(runs.c.number, runs.c.run_id, phases.c.cleans)
+    settled = select(
+        runs.c.number, runs.c.run_id, runs.c.resolved_issues, runs.c.resolved_occurrences
+    ).where(*of_project, runs.c.resolved_issues != "[]")
+    landed, failed = PhaseState.COMPLETE.value, PhaseState.FAILED.value
+    cleanups = (
+        select(
+            *(runs.c.number, runs.c.run_id, phases.c.cleans, phases.c.occurrences_known),
+            phases.c.state == failed,
+        )
         .join(runs, runs.c.run_id == phases.c.run_id)
-        .where(*of_project, phases.c.cleans != "", phases.c.state == PhaseState.COMPLETE.value)
+        .where(
+            *of_project,
+            phases.c.cleans != "",
+            or_(
+                phases.c.state == landed,
+                and_(phases.c.state == failed, phases.c.occurrences_known > 0),
+            ),
+        )
     )
     given = (
         select(resolutions)
@@ -79,17 +90,19 @@ def facts_in(connection: Connection, project_id: str, repository: str) -> Facts:
     )
     return Facts(
         [_sighting(row) for row in connection.execute(sighted)],
-        [
-            Settled(row.number, row.run_id, key)
-            for row in connection.execute(settled)
-            for key in json.loads(row.resolved_issues)
-        ],
-        [Cleaned(*row) for row in connection.execute(cleaned)],
+        [each for row in connection.execute(settled) for each in _settled(*row)],
+        [Cleanup(*row) for row in connection.execute(cleanups)],
         [
             Resolution(row.issue_key, row.occurrence_count, row.by, row.reason, row.at)
             for row in connection.execute(given)
         ],
     )
+
+
+def _settled(number: int, run_id: str, resolved: str, occurrences: str) -> Iterator[Settled]:
+    known = json.loads(occurrences)
+    for key in json.loads(resolved):
+        yield Settled(number, run_id, key, known.get(key, 0))
 
 
 def _sighting(row: Row[Any]) -> Sighting:
@@ -103,5 +116,6 @@ def _sighting(row: Row[Any]) -> Sighting:
         occurrence_count=row.occurrence_count,
         evidence_refs=tuple(json.loads(row.evidence_refs)),
         description=row.description,
+        upgraded=row.upgraded,
     )
     return Sighting(row.number, row.run_id, row.tier_id, row.phase_id, row.updated_at, found)

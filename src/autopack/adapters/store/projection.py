@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from autopack.adapters.store.codec import canonical, encode_run
+from autopack.core.intake import known_occurrences
 from autopack.core.issue import Issue, counts, issue_state
 from autopack.core.run import Failure, Phase, Run
 from autopack.core.tier import Tier, debt_status, tiers
@@ -62,6 +63,7 @@ def run_row(run: Run, created_at: int, updated_at: int) -> Row:
         "debt_status": debt_status(run).value,
         **_counted(found for phase in run.phases for found in phase.issues),
         "resolved_issues": canonical(list(run.resolved)),
+        "resolved_occurrences": canonical(known_occurrences(run)),
     }
 
 
@@ -139,6 +141,7 @@ def _phase_row(phase: Phase) -> Row:
         "cleans": spec.cleans,
         "issue_state": issue_state(phase.issues).value,
         "issues_dropped": phase.issues_dropped,
+        "occurrences_known": phase.occurrences_known,
     }
 
 
@@ -162,6 +165,7 @@ def _issue_row(run_id: str, phase: Phase, each: Issue) -> Row:
         "occurrence_count": each.occurrence_count,
         "evidence_refs": canonical(list(each.evidence_refs)),
         "description": storable(each.description),
+        "upgraded": each.upgraded,
     }
 
 

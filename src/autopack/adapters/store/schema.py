@@ -13,7 +13,7 @@ from autopack.adapters.store.dialect import Dialect
 from autopack.adapters.store.tables import PREFIX, VERSION_TABLE
 from autopack.core.errors import OperatorFault
 
-VERSIONS = ("0001", "0002", "0003")
+VERSIONS = ("0001", "0002", "0003", "0004")
 """The revisions this Autopack knows, oldest first."""
 _version_table = table(VERSION_TABLE, column("version_num"))
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 PREFIX = "autopack_"
@@ -90,6 +91,7 @@ runs = Table(
     _later_count("minor_issues"),
     _later_count("major_issues"),
     _later_text("resolved_issues", "[]"),
+    _later_text("resolved_occurrences", "{}"),
     Index("autopack_runs_ended", "ended", "number"),
     Index("autopack_runs_project", "project_id", "repository", "number"),
     sqlite_autoincrement=True,
@@ -153,6 +155,7 @@ phases = Table(
     _later_text("cleans"),
     _later_text("issue_state", "no_issues"),
     _later_count("issues_dropped"),
+    _later_count("occurrences_known"),
 )
 
 issues = Table(
@@ -171,6 +174,7 @@ issues = Table(
     _count("occurrence_count"),
     _text("evidence_refs"),
     _text("description"),
+    Column("upgraded", Boolean, nullable=False, server_default=false()),
 )
 
 resolutions = Table(
