@@ -250,3 +250,15 @@ def test_refused_while_under_way_or_when_nothing_is_left() -> None:
     landed = replace(ended(), spec=replace(ended().spec, landed=("F1.2",)))
     with pytest.raises(OperatorFault, match="nothing is left"):
         successor(landed, FakeSource(), HERE, set())
+
+
+def test_a_failed_part_with_nothing_left_can_be_retried_for_what_comes_after_it() -> None:
+    """Its tier was not clean, say: the retry is somebody's word that the series may go on."""
+    run = ended()
+    done = replace(run, phases=tuple(replace(phase, step=Step.COMPLETE) for phase in run.phases))
+    with pytest.raises(OperatorFault, match="nothing is left"):
+        successor(done, FakeSource(), HERE, set())
+    split = ready(Wish("p", run_id="p", phases_max=2), tiers=2).spec
+    again = successor(replace(done, spec=split), FakeSource(), HERE, set())
+    assert again.landed == ("F1.1", "F1.2")
+    assert again.rest_tiers == split.rest_tiers

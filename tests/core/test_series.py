@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from autopack.core import machine, series
 from autopack.core.builtin import BUILT_IN
+from autopack.core.event import Delivered, Happened
 from autopack.core.ids import id_problem
+from autopack.core.notice import notices
 from autopack.core.plan import CompiledPlan, PlanOptions, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.run import Cause, Failure, Run, Snapshot, Stage
@@ -179,3 +181,15 @@ def test_the_worst_case_is_that_of_all_runs() -> None:
         assert plan.worst_case.tokens == tokens
         assert plan.worst_case.incident_tokens == 3 * of_phase
         assert len(plan.parts) == (3 if scope is SINGLE else 1)
+
+
+def test_a_notice_says_which_part_has_ended() -> None:
+    first = series.first_part(planned(1, 1, scope=SINGLE))
+    after = succeeded(first)
+    before = replace(after, stage=Stage.CLOSING)
+    (told,) = notices(before, Happened(Delivered("tip"), 0), after)
+    assert told.facts["series"] == {"id": "r", "part": 1, "parts": 2}
+    single = succeeded(planned(1))
+    closing = replace(single, stage=Stage.CLOSING)
+    (alone,) = notices(closing, Happened(Delivered("tip"), 0), single)
+    assert "series" not in alone.facts

@@ -19,6 +19,7 @@ from autopack.core import budget
 from autopack.core.command import Wait
 from autopack.core.event import Happened
 from autopack.core.run import Run, Stage, Step
+from autopack.core.series import parts_of
 from autopack.core.words import visible
 
 BUDGET_PERCENT: Final = 80
@@ -223,6 +224,9 @@ def _facts(kind: NoticeKind, run: Run) -> dict[str, object]:
         "seconds": {"active": round(run.active_seconds), "cap": spec.duration_seconds_max},
         "delivered": bool(run.snapshots) and not run.undelivered,
     }
+    if spec.series:
+        parts = parts_of(spec)
+        facts["series"] = {"id": spec.series, "part": spec.part, "parts": parts}
     if kind is NoticeKind.BUDGET_CI_RUNS:
         facts["ci_runs"] = {
             tier.tier_id: {"used": _ci_runs_used(run, tier.tier_id), "cap": tier.ci_run_cap}
