@@ -141,6 +141,21 @@ def test_a_test_that_stays_red_is_an_issue_and_resolves_when_it_is_green(lab: La
     lab.check_sound()
 
 
+def test_red_tests_beyond_those_that_are_named_are_told(lab: Lab) -> None:
+    case = "<testcase classname='lab' name='t%d'><failure message='no'/></testcase>"
+    ci = (
+        "import sys\nfrom pathlib import Path\n"
+        f"cases = ''.join({case!r} % n for n in range(25))\n"
+        "Path(sys.argv[1]).write_text(f'<testsuite>{cases}</testsuite>')\nsys.exit(1)\n"
+    )
+    lab.make(files={"ci.py": ci})
+    assert lab.run(phase("F1", WRITE)).code == 1
+    assert len(keys(lab)) == 20
+    told = (lab.project / ".autonomous_runs/r/phases/phase_01_F1.md").read_text()
+    assert "| and 5 more at least |" in told
+    lab.check_sound()
+
+
 def test_a_retry_knows_what_its_predecessor_left(lab: Lab) -> None:
     lab.make(files={"state/mode": "red\n"})
     assert lab.run(phase("F1", WRITE)).code == 1

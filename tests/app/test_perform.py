@@ -40,6 +40,7 @@ from autopack.core.event import (
     Outcome,
     Unparked,
 )
+from autopack.core.issue import IssueReport, IssueSource
 from autopack.core.policy import Rules
 from autopack.core.run import Candidate, Run
 from autopack.testing import (
@@ -274,10 +275,12 @@ def test_work_is_kept_though_its_agent_is_said_not_to_have_begun(
 ) -> None:
     files = {"work": b"done"} if told_of else {}
     bench = Bench(tmp_path)
-    bench.builder.default = Work(files, Built(Outcome.FAILED, 7, error="no fence"))
+    doubts = (IssueReport("odd", IssueSource.SELF_DOUBT),)
+    failed = Built(Outcome.FAILED, 7, error="no fence", issues=doubts)
+    bench.builder.default = Work(files, failed)
     told = bench.build()
     assert isinstance(told, CommandFailed)
-    assert told.tokens == 7
+    assert (told.tokens, told.issues) == (7, doubts), "what it said until then is not lost"
     aside = tmp_path / "quarantine" / "r" / "P1" / "attempt-1"
     assert told.reason == (f"no fence\nits clone is kept in {aside}" if told_of else "no fence")
     assert (aside / "work").exists() is told_of

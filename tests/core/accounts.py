@@ -45,6 +45,8 @@ class Accounts:
     issues: dict[str, dict[str, bool]] = field(default_factory=dict)
     """By phase: each key, and whether it counts as major."""
     resolved: set[str] = field(default_factory=set)
+    told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each phase was told of each key."""
 
     def take(self, before: Run, happened: Happened, after: Run) -> None:
         """Book one event, and compare; AssertionError names what differs."""
@@ -86,6 +88,7 @@ class Accounts:
         major = IssueSeverity.MAJOR in (report.severity or spec.issue_severity, self._raised(
             spec, report))  # fmt: skip
         mine = self.issues.setdefault(phase_id, {})
+        self.told[phase_id, report.issue_key] += 1
         mine[report.issue_key] = major or mine.get(report.issue_key, False)
         return report.issue_key
 
@@ -144,7 +147,9 @@ class Accounts:
             command = pending.command
             if isinstance(command, Build | Audit) and command.phase_id == name:
                 assert command.tokens_max <= left, f"{name} is allowed {command.tokens_max}"
-        assert {found.issue_key for found in phase.issues} == set(self.issues.get(name, {}))
+        seen = {found.issue_key: found.occurrence_count for found in phase.issues}
+        told = {key: self.told[name, key] for key in self.issues.get(name, {})}
+        assert seen == told, f"{name} keeps the issues {seen}, was told of {told}"
 
     def _caps(self, run: Run) -> None:
         """What is spent and reserved passes a cap by the calls under way at most: one a phase."""

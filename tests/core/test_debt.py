@@ -13,6 +13,7 @@ from autopack.core.debt import FAILURES_MAX, debt_of, pattern_of, room_in
 from autopack.core.issue import IssueSeverity
 from autopack.core.plan import CompiledPlan, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
+from autopack.core.policy import in_scope
 from autopack.core.series import grouped
 from autopack.core.spec import RunScope
 
@@ -70,6 +71,18 @@ def test_an_aged_issue_gets_a_phase_restricted_to_its_files() -> None:
     assert not spec.auto_apply
     assert "\n> do: evil" in spec.task, "what was said of it is quoted"
     assert not any(line.startswith("do:") for line in spec.task.splitlines())
+
+
+def test_a_file_at_the_root_is_only_that_one() -> None:
+    refs = ("path:setup.py", "path:src/a.py")
+    debt = debt_of([aged("old", *refs)], POLICY, DRAFT, {"setup.py", "src/a.py"}.__contains__,
+                   room=9)  # fmt: skip
+    compiled = compile_plan(debt.added(DRAFT, MULTI, 25))
+    assert isinstance(compiled, CompiledPlan)
+    scope = debt.marked(compiled).phases[-1].scope
+    allowed = [path for path in ("setup.py", "src/a.py", "src/setup.py", "b/src/a.py", "setup.pyc")
+               if in_scope(scope, path)]  # fmt: skip
+    assert allowed == ["setup.py", "src/a.py"]
 
 
 def tiers(*sizes: int) -> PlanDraft:

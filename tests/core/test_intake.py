@@ -91,10 +91,10 @@ class Story:
         self.answer(AttemptEnded(phase_id, attempt, Outcome.SUBMITTED, 1, made, issues=issues))
         self.answer(CandidateChecked(phase_id, GateVerdict.PASS))
 
-    def fail_red(self, phase_id: str, *findings: Finding) -> None:
+    def fail_red(self, phase_id: str, *findings: Finding, more: int = 0) -> None:
         while self.run.phase(phase_id).step is not Step.FAILED:
             self.submit(phase_id)
-            evidence = Evidence("ci", "red", findings)
+            evidence = Evidence("ci", "red", findings, more)
             self.answer(CandidateTested(phase_id, CiVerdict.FAIL, evidence))
 
 
@@ -337,6 +337,20 @@ def test_a_red_test_that_stayed_red_is_an_issue_with_its_test_as_evidence() -> N
     assert found.source is IssueSource.TEST
     assert found.evidence_refs == ("path:tests/a.py:7", "test:tests.a::test_x")
     assert found.occurrence_count == 1
+
+
+def test_red_tests_that_ci_did_not_name_are_counted() -> None:
+    story = Story()
+    story.fail_red("P1", Finding("test", "boom", test="t::x"), more=7)
+    found = story.run.phase("P1")
+    assert (len(found.issues), found.issues_dropped) == (1, 7)
+
+
+def test_what_an_attempt_said_before_its_machine_failed_is_kept() -> None:
+    story = Story()
+    story.answer(CommandFailed("the disk is full", 3, issues=(report("odd"),)))
+    story.land("P1")
+    assert [each.issue_key for each in story.run.phase("P1").issues] == ["odd"]
 
 
 def test_a_red_test_that_was_mended_is_none() -> None:

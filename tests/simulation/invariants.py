@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from autopack.app.ports import Store
@@ -10,7 +9,6 @@ from autopack.core import machine
 from autopack.core.command import Land, Test
 from autopack.core.event import (
     AttemptEnded,
-    AuditEnded,
     CandidateTested,
     CiVerdict,
     CommandFailed,
@@ -187,7 +185,6 @@ class Watch:
         known = {run.tip, *self._untold(run)}
         need(branch in known, f"{run_id} ended at another commit than its branch")
         self._landings(run)
-        self._issues(run, log)
 
     def _landings(self, run: Run) -> None:
         landed = [snapshot.phase_id for snapshot in run.snapshots]
@@ -210,19 +207,6 @@ class Watch:
             need(inside, f"{phase.phase_id} landed and is not in the branch")
             there = self._work_in(run, phase.phase_id, run.tip)
             need(there, f"{phase.phase_id} landed and its work is not in the branch")
-
-    def _issues(self, run: Run, log: list[Happened]) -> None:
-        """Each phase keeps what its events reported, as often, beside the tests it left red."""
-        told: Counter[tuple[str, str]] = Counter()
-        for event in (happened.event for happened in log):
-            if isinstance(event, AttemptEnded | AuditEnded):
-                told.update((event.phase_id, report.issue_key) for report in event.issues)
-        kept = {
-            (phase.phase_id, found.issue_key): found.occurrence_count
-            for phase in run.phases
-            for found in phase.issues
-        }
-        need(kept == told, f"{run.run_id} keeps the issues {kept}, was told of {dict(told)}")
 
     def delivered(self, run_id: str) -> None:
         """When nothing was in the way of a delivery."""

@@ -219,7 +219,8 @@ class Performer:
         aside = self._aside(run, build)
         if built.error:
             deliver = run.phase(build.phase_id).spec.deliver
-            return CommandFailed(aside.unbuilt(built, clone, deliver), built.tokens)
+            reason = aside.unbuilt(built, clone, deliver)
+            return CommandFailed(reason, built.tokens, built.issues)
         reason = ""
         for tried in range(CAPTURE_TRIES_MAX):
             if tried:
@@ -234,7 +235,7 @@ class Performer:
             return CommandFailed(aside.keep(built, clone, reason))
         if known is not None:
             return known
-        return CommandFailed(aside.keep(built, clone, reason), built.tokens)
+        return CommandFailed(aside.keep(built, clone, reason), built.tokens, built.issues)
 
     def _capture(self, run: Run, build: Build, built: Built, clone: Clone, at: int) -> AttemptEnded:
         repository, park = self._world.repository(run.spec), _park(run, build)
@@ -284,14 +285,14 @@ class Performer:
     def _audited(self, run: Run, audit: Audit, audited: Audited, at: int) -> Event:
         """An auditor's answer as its event, with its patch as a candidate."""
         if audited.error:
-            return CommandFailed(audited.error, audited.tokens)
+            return CommandFailed(audited.error, audited.tokens, audited.issues)
         candidate: Candidate | None = None
         if audited.patch is not None:
             repository = self._world.repository(run.spec)
             try:
                 made = apply.apply_audit_patch(repository, run.spec, audit, audited.patch, at)
             except Fault as fault:
-                return CommandFailed(str(fault), audited.tokens)
+                return CommandFailed(str(fault), audited.tokens, audited.issues)
             if isinstance(made, Evidence):
                 notes = f"{audited.notes}\nits patch was refused: {made.summary}".strip()
                 audited = replace(audited, recommendation=Recommendation.INVALID, notes=notes)

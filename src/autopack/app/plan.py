@@ -70,6 +70,9 @@ class DryRun:
     builder_attempts_max: int
     auditor_attempts_max: int
     ci_runs_max: int
+    """Each attempt and audit may need one; where a tier's cap binds, no more than that."""
+    ci_run_cap: int
+    """What the tiers' caps add up to: beyond its own a tier is not clean."""
     needs_auditor: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -97,6 +100,7 @@ def dry_run(plan: CompiledPlan) -> DryRun:
         builder_attempts_max=plan.worst_case.builder_attempts,
         auditor_attempts_max=plan.worst_case.auditor_attempts,
         ci_runs_max=plan.worst_case.ci_runs,
+        ci_run_cap=sum(tier.ci_run_cap for tier in plan.tiers),
         needs_auditor=plan.audited,
         warnings=tuple(str(warning) for warning in plan.warnings),
     )

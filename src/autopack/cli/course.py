@@ -74,6 +74,9 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
     if course.incident_tokens > course.tokens_max:
         whose = "a run's cap is less" if len(runs) > 1 else "the run's cap is less"
         lines.append(f"the phases' caps add up to {course.incident_tokens:,}: {whose}")
+    if course.ci_runs_max > course.ci_run_cap:
+        lines.append(f"the tiers' caps add up to {count(course.ci_run_cap, 'CI run')}: a tier that"
+                     " passes its own is not clean, and goes on")  # fmt: skip
     if course.needs_auditor:
         lines.append(f"land only with an auditor: {' '.join(course.needs_auditor)}")
     return lines

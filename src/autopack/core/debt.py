@@ -58,6 +58,7 @@ class Debt:
                 replace(
                     phase,
                     cleans=cleans[phase.phase_id],
+                    scope=tuple(map(_anchored, phase.scope)),
                     incident_token_cap=min(phase.incident_token_cap, self.incident_token_cap),
                 )
                 if phase.phase_id in cleans
@@ -173,9 +174,14 @@ def _task(entry: BacklogIssue) -> str:
 
 
 def pattern_of(path: str) -> str:
-    """A gitignore pattern for one file, whatever its name holds; one at the root matches below."""
+    """A gitignore pattern for one file, whatever its name holds, as a plan may write it."""
     escaped = re.sub(r"([\\*?\[\]!#])", r"\\\1", path)
     return re.sub(r" $", r"\\ ", escaped)
+
+
+def _anchored(pattern: str) -> str:
+    """The pattern for this one path: without a slash it would match below the root, too."""
+    return pattern if "/" in pattern else f"/{pattern}"
 
 
 def _free(name: str, taken: set[str]) -> str:

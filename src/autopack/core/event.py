@@ -179,6 +179,8 @@ class CommandFailed:
     reason: str
     tokens: int = 0
     """Used before it failed: they count, although nothing came of them."""
+    issues: tuple[IssueReport, ...] = ()
+    """What its agent had reported until then."""
     kind: Literal["command_failed"] = "command_failed"
 
 

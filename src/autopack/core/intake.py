@@ -16,6 +16,7 @@ from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
     CandidateTested,
+    CommandFailed,
     IssueRecorded,
     SnapshotLanded,
 )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autopack.core.event import Event
-    from autopack.core.run import Finding, Phase, Run
+    from autopack.core.run import Evidence, Finding, Phase, Run
 
 CATEGORY = "test_failure"
 """Of the issues that a phase leaves whose tests stayed red."""
@@ -56,12 +57,12 @@ def recorded(run: Run, event: IssueRecorded, _asked: object) -> Run:
     return replace(run, recordings=(*run.recordings, event.recording))
 
 
-def take(run: Run, event: Event) -> Run:
-    """The run after the event's issues were taken."""
+def take(run: Run, event: Event, asked: str = "") -> Run:
+    """The run after the event's issues were taken; `asked`: whose command it answers."""
     for report in _reports(event):
         unsolved = tuple(key for key in run.resolved if key != report.issue_key)
         run = replace(run, resolved=unsolved)  # also when it is one too many to be kept
-        run = _put(run, _taken(run, run.phase(getattr(event, "phase_id", "")), report))
+        run = _put(run, _taken(run, run.phase(getattr(event, "phase_id", asked)), report))
     if isinstance(event, CandidateTested):
         run = _put(run, replace(run.phase(event.phase_id), passed=event.passed))
     if isinstance(event, SnapshotLanded):
@@ -73,7 +74,7 @@ def take(run: Run, event: Event) -> Run:
 def _reports(event: Event) -> Iterator[IssueReport]:
     if isinstance(event, IssueRecorded):
         yield event.report
-    if isinstance(event, AttemptEnded | AuditEnded):
+    if isinstance(event, AttemptEnded | AuditEnded | CommandFailed):
         yield from (report for report in event.issues if not issue.problem_of(report))
 
 
@@ -81,6 +82,8 @@ def failed(run: Run, phase: Phase) -> Phase:
     """A phase that fails, with an issue for each test that was red in its last attempt."""
     for report in _left_red(phase):
         phase = _taken(run, phase, report)
+    more = evidence.more if (evidence := _last_red(phase)) else 0
+    phase = replace(phase, issues_dropped=phase.issues_dropped + more)
     return _cleanup_ended(_put(run, phase), phase)
 
 
@@ -120,12 +123,15 @@ def settled(before: Run, run: Run) -> Run:
 
 def _left_red(phase: Phase) -> Iterator[IssueReport]:
     """The tests that failed in the last attempt of a phase that failed."""
-    evidence = phase.doubt.evidence if phase.doubt else phase.evidence
-    if evidence is None or evidence.source != "ci":
-        return
-    for finding in evidence.findings:
+    evidence = _last_red(phase)
+    for finding in evidence.findings if evidence else ():
         if finding.test:
             yield _failed_test(finding)
+
+
+def _last_red(phase: Phase) -> Evidence | None:
+    evidence = phase.doubt.evidence if phase.doubt else phase.evidence
+    return evidence if evidence and evidence.source == "ci" else None
 
 
 def _failed_test(finding: Finding) -> IssueReport:

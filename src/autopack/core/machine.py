@@ -146,7 +146,7 @@ def advance(run: Run, happened: Happened) -> Advanced | Refusal:
         moved = replace(moved, pending=tuple(p for p in moved.pending if p is not pending))
     moved = rule.move(moved, event, pending)
     moved = replace(moved, tier_caps_hit=budget.tier_caps_hit(moved))
-    moved = intake.settled(run, schedule(intake.take(moved, event)))
+    moved = intake.settled(run, schedule(intake.take(moved, event, phase_id)))
     moved = replace(moved, version=run.version + 1)
     moved = _stamp(moved, run.commands_issued, happened.at)
     issued = tuple(p for p in moved.pending if p.number > run.commands_issued)

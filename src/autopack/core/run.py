@@ -138,6 +138,8 @@ class Evidence:
     """`builder`, `gate`, `ci`, `auditor` or `conflict`."""
     summary: str
     findings: tuple[Finding, ...] = ()
+    more: int = 0
+    """Red tests that are not among the findings."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ class Phase:
     issues: tuple[Issue, ...] = ()
     """By key."""
     issues_dropped: int = 0
-    """Distinct ones beyond `PHASE_ISSUES_MAX`, at least."""
+    """Distinct ones beyond `PHASE_ISSUES_MAX`, and red tests that CI did not name, at least."""
     occurrences_known: int = 0
     """Of the issue that it cleans, when its cleanup landed or failed; 0: neither."""
     passed: tuple[str, ...] = ()

@@ -79,6 +79,8 @@ class Judged:
     findings: tuple[Finding, ...] = ()
     passed: frozenset[str] = frozenset()
     """Ids of the tests that ran and were not red."""
+    more: int = 0
+    """Red tests that are not among the findings."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class LocalVerifier:
         except PrepareCancelled:
             return Tested(CiVerdict.CANCELLED)
         except PlaceTaken as fault:
-            return _red(CiVerdict.FAIL, fault.what)
+            return _red(Judged(CiVerdict.FAIL, fault.what))
         except (EnvironmentFault, OperatorFault) as fault:
             return Tested(CiVerdict.INFRA, error=str(fault))
         except OSError as fault:
@@ -130,7 +132,9 @@ class LocalVerifier:
                 )
             except PrepareFailed as fault:
                 if own:
-                    return _red(CiVerdict.FAIL, f"the candidate's environment: {fault.what}")
+                    return _red(
+                        Judged(CiVerdict.FAIL, f"the candidate's environment: {fault.what}")
+                    )
                 raise
             tested = self._commands(task, repository, commands, prepared, cancel)
         if tested.verdict is CiVerdict.PASS:
@@ -183,7 +187,7 @@ class LocalVerifier:
             if judged.verdict is not CiVerdict.PASS:
                 if judged.verdict is CiVerdict.CANCELLED:
                     return Tested(CiVerdict.CANCELLED)
-                return _red(judged.verdict, judged.summary, judged.findings, tests_run)
+                return _red(judged, tests_run)
         weak = all(command.report is Report.EXIT_CODE for command in commands)
         green = tuple(sorted(passed))
         return Tested(CiVerdict.PASS, tests_run=tests_run, weak=weak, passed=green)
@@ -247,7 +251,8 @@ def _judge_counts(name: str, finished: Finished, counts: Counts) -> Judged:
         summary = f"{name}: {counts.failed} of {max(counts.run, counts.failed)} tests failed"
         if not counts.findings:
             summary += f"\n{_tail(finished)}"
-        return Judged(CiVerdict.FAIL, summary, counts.run, counts.findings)
+        more = counts.failed - len(counts.findings) if counts.findings else 0
+        return Judged(CiVerdict.FAIL, summary, counts.run, counts.findings, more=more)
     if not counts.run:
         skipped = f" ({counts.skipped} skipped)" if counts.skipped else ""
         summary = f"{_exit(name, finished)}; no test ran{skipped}\n{_tail(finished)}"
@@ -286,7 +291,6 @@ def _tail(finished: Finished) -> str:
     return "\n".join(plain(part[-half:], half) for part in said if part.strip())
 
 
-def _red(
-    verdict: CiVerdict, summary: str, findings: tuple[Finding, ...] = (), tests_run: int = 0
-) -> Tested:
-    return Tested(verdict, Evidence("ci", summary.strip(), findings), tests_run)
+def _red(judged: Judged, tests_run: int = 0) -> Tested:
+    evidence = Evidence("ci", judged.summary.strip(), judged.findings, judged.more)
+    return Tested(judged.verdict, evidence, tests_run)
