@@ -199,10 +199,31 @@ def test_a_hostile_file_is_ignored_and_the_attempt_is_not(lab: Lab, said: str) -
     assert keys(lab) == []
     assert backlog(lab) == {}
     (log,) = (lab.root / "state" / "logs").rglob("agent.log")
-    assert "its issues file is ignored: " in log.read_text()
+    why = "its issues file is ignored: "
+    assert why in log.read_text()
+    (ended,) = lab.of_kind("attempt_ended")
+    assert (ended.evidence, ended.note.startswith(why), len(ended.note) < 2_001) == (
+        None,
+        True,
+        True,
+    )
+    assert f"F1  attempt 1 submitted: {why}" in lab.cli("run", "view", "r").out
+    assert why in lab.cli("events", "list", "r", "--json").out
+    (page,) = (lab.project / ".autonomous_runs/r/phases").glob("*F1*.md")
+    assert why in page.read_text()
     written = {path.name for path in (lab.project / ".autonomous_runs/r/issues").rglob("*")}
     assert written == {"phase_01_F1_issues.json", "run_issue_index.json"}
     lab.check_untouched()
+
+
+def test_half_a_surrogate_pair_is_kept_as_what_stands_for_it(lab: Lab) -> None:
+    lab.make()
+    said = 'issues [{"issue_key": "odd", "description": "\\ud800", "category": "a\\udfffb"}]'
+    done = lab.run(phase("F1", WRITE, f"do: {said}"))
+    assert done.code == 0, done.err
+    (found,) = lab.load().phases[0].issues
+    assert (found.description, found.category) == ("\ufffd", "a\ufffdb")
+    assert "notes on attempts" not in lab.cli("run", "view", "r").out
 
 
 def test_issues_survive_a_supervisor_and_their_files(lab: Lab) -> None:

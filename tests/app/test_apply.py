@@ -163,6 +163,7 @@ def test_a_crash_after_the_commit_loses_no_issue(world: World, outcome: Outcome)
     known = known_attempt(world.repository, world.spec, Build("F1.1", 1, world.base, 100), 1)
     assert known is not None
     assert (known.outcome, known.issues) == (outcome, issues)
+    assert known.note == ended.note == ("said" if outcome is Outcome.SUBMITTED else "")
     assert ended.candidate
     said = git(world.repository.folder, "log", "-1", "--format=%B", ended.candidate.commit)
     assert "Closes" not in said

@@ -35,6 +35,12 @@ def test_plain_text_is_bounded_and_has_no_controls(text: str, most: int) -> None
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", kept)
 
 
+def test_half_a_surrogate_pair_is_replaced() -> None:
+    assert plain("\ud800", 50) == "\ufffd"
+    assert plain("a\udcffb", 50) == "a\ufffdb"
+    plain("\ud83d \ude00", 50).encode()
+
+
 @pytest.mark.parametrize(
     ("message", "line", "said"),
     [

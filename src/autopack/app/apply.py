@@ -109,18 +109,22 @@ def _kept(
         evidence,
         float(trailers.get("Until", 0)),
         _issues(trailers.get("Issues", "")),
+        _unpacked(trailers["Note"]) if "Note" in trailers else "",
     )
 
 
-def _packed(issues: tuple[IssueReport, ...]) -> str:
-    """Issues as one word of a commit's message: no text of an agent is to be read there."""
-    told = json.dumps([asdict(issue) for issue in issues], separators=(",", ":"))
+def _packed(told: str) -> str:
+    """A text as one word of a commit's message: nothing of an agent is to be read there."""
     return base64.b64encode(zlib.compress(told.encode(), 9)).decode()
 
 
+def _unpacked(packed: str) -> str:
+    """As `_packed` put it, in a commit that was seen to be ours."""
+    return zlib.decompress(base64.b64decode(packed)).decode()
+
+
 def _issues(packed: str) -> tuple[IssueReport, ...]:
-    """As `_packed` put them, in a commit that was seen to be ours."""
-    told = json.loads(zlib.decompress(base64.b64decode(packed))) if packed else []
+    told = json.loads(_unpacked(packed)) if packed else []
     return tuple(
         IssueReport(
             **{
@@ -202,7 +206,10 @@ class _Keep:
         if outcome is Outcome.PARKED:
             trailers["Until"] = str(self.built.parked_until)
         if self.built.issues:
-            trailers["Issues"] = _packed(self.built.issues)
+            told = [asdict(issue) for issue in self.built.issues]
+            trailers["Issues"] = _packed(json.dumps(told, separators=(",", ":")))
+        if note := self._note(outcome):
+            trailers["Note"] = _packed(note)
         phase_id, parent = self.build.phase_id, self.build.parent
         message = _message(self.spec, phase_id, self.name, self.spec.builder_of(phase_id), trailers)
         return _commit(
@@ -232,7 +239,12 @@ class _Keep:
             evidence,
             built.parked_until,
             built.issues,
+            self._note(outcome),
         )
+
+    def _note(self, outcome: Outcome) -> str:
+        """The builder's note, where the evidence does not hold it."""
+        return self.built.note if outcome in {Outcome.SUBMITTED, Outcome.REFUSED} else ""
 
 
 def _say(outcome: Outcome, note: str) -> str:

@@ -123,6 +123,7 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
             if event.candidate:
                 what += f", candidate {event.candidate.commit[:SHORT]}"
             what += _reported(event.issues)
+            detail = "\n".join(text for text in (detail, event.note) if text)
             return Told(what, event.phase_id, detail, findings)
         case Unparked():
             what = f"goes on after {event.waited_seconds:.0f} s at the usage limit"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -35,6 +36,7 @@ QUOTED_LINES_MAX: Final = 30
 """Of what a test, tool or agent said: its head and, where errors are told, its end."""
 CELL_CHARS_MAX: Final = 80
 ISSUES_TOLD: Final = 20
+NOTES_TOLD: Final = 20
 
 
 def here(*, as_json: bool, folder: Path | None = None) -> Loaded:
@@ -217,6 +219,7 @@ def lines(
         shown += render.table(("",) * 5, rows)[1:]
     for phase in run.phases:
         shown += _story(run, phase, cell_chars_max)
+    shown += _noted(run)
     shown += _issues(run)
     return [*shown, *_where(run, places)]
 
@@ -298,6 +301,21 @@ def _story(run: RunView, phase: PhaseView, cell_chars_max: int) -> Iterator[str]
     if told or kept:
         name = f"{phase.phase_id} {phase.name}"
         yield from ("", f"{name}, last evidence:" if told else f"{name}:", *told, *kept)
+
+
+def _noted(run: RunView) -> Iterator[str]:
+    """What is to be said of attempts that were submitted: a file of theirs that was ignored."""
+    notes = [
+        (f"  {phase.phase_id}", _first_line(f"{entry.what.partition(',')[0]}: {entry.detail}"))
+        for phase in run.phases
+        for entry in phase.entries
+        if entry.detail and re.match(r"attempt \d+ submitted", entry.what)
+    ]
+    if notes:
+        yield from ("", "notes on attempts")
+        yield from render.table(("",) * 2, notes[:NOTES_TOLD])[1:]
+    if len(notes) > NOTES_TOLD:
+        yield f"  … {len(notes) - NOTES_TOLD} more, in the run's files"
 
 
 def _issues(run: RunView) -> Iterator[str]:

@@ -88,6 +88,8 @@ class AttemptEnded:
     evidence: Evidence | None = None
     parked_until: float = 0.0
     issues: tuple[IssueReport, ...] = ()
+    note: str = ""
+    """What else is to be said of it, where no evidence says it: of files that were ignored."""
     kind: Literal["attempt_ended"] = "attempt_ended"
 
 

@@ -99,7 +99,11 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def plain(text: str, characters_max: int) -> str:
-    """Text to keep and to prompt with: without control characters, bounded, head and tail kept."""
+    """Text to keep and to prompt with: without control characters, bounded, head and tail kept.
+
+    Half a surrogate pair, which nothing can store, is replaced.
+    """
+    text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c)[0] != "C").strip()
     if len(kept) <= characters_max:
         return kept
