@@ -92,7 +92,15 @@ def test_a_recording_with_a_key_counts_once(lab: Lab) -> None:
     for _ in range(2):
         told = record(lab, "r", "twice", "--idempotency-key", "k1", "--severity", "major")
         assert (told["occurrence_count"], told["effective_severity"]) == (1, "major")
+    again = ("r", "F1", "twice", "--idempotency-key", "k1")
+    told = lab.cli("issues", "record", *again, "--severity", "major").out
+    assert "recorded before under this key" in told
     assert record(lab, "r", "twice", "--idempotency-key", "k2")["occurrence_count"] == 2
+    before = lab.kinds()
+    for other in (("other",), ("twice", "--description", "more")):
+        done = lab.cli("issues", "record", "r", "F1", *other, "--idempotency-key", "k1")
+        assert (done.code, "k1 names another recording: twice of F1" in done.err) == (2, True), done
+    assert lab.kinds() == before
 
 
 @pytest.mark.parametrize(

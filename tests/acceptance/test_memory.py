@@ -85,6 +85,7 @@ def test_an_issue_over_six_runs(lab: Lab) -> None:
     assert planned(lab) == ["F1", DEBT]
     shown = lab.cli("run", lab.plan(phase("F1", "do: write src/x.txt x")), "--dry-run").out
     assert "debt_cleanup" in shown
+    assert f"{DEBT} cleans up the known issue {KEY}" in shown
     assert "src/debt.txt" in shown
 
     merged(lab, "r3", "do: tell src/prompt.txt prompt")

@@ -390,6 +390,14 @@ def test_evidence_is_data_in_a_fence_it_cannot_leave(tmp_path: Path) -> None:
     assert "\x1b" not in text
 
 
+def test_a_cleanup_has_a_prompt_of_its_own(tmp_path: Path) -> None:
+    told = builder_prompt(attempt(tmp_path, phase=replace(PHASE, cleans="old")))
+    assert "Remove the cause of one known issue" in told
+    (tmp_path / "cleanup.md").write_text("Clean: {{task}}")
+    mine = builder_prompt(attempt(tmp_path, phase=replace(PHASE, cleans="old")), tmp_path)
+    assert mine == f"Clean: {PHASE.task}"
+
+
 def test_a_prompt_is_bounded(tmp_path: Path) -> None:
     findings = tuple(Finding("test", "m" * 9_000, "p" * 9_000, 1) for _ in range(99))
     phase = replace(PHASE, task="t" * 10**6, scope=("s" * 999,) * 999, deliver=("d" * 999,) * 99)

@@ -20,7 +20,7 @@ from autopack.core.errors import OperatorFault
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
 from autopack.core.plan_check import cycles
 from autopack.core.plan_data import parse_json, parse_toml, plan_schema
-from autopack.core.plan_draft import LIST_KEYS, TEXT_KEYS, PlanDraft
+from autopack.core.plan_draft import LIST_KEYS, TASK_CHARACTERS_MAX, TEXT_KEYS, PlanDraft
 from autopack.core.spec import (
     CiProfile,
     Complexity,
@@ -206,6 +206,12 @@ def test_every_problem_at_once() -> None:
         "plan.md:26: needs: phases wait for each other: G1 → G2 → G1",
         "plan.md:32: category: bad category 'two words'",
     ]
+
+
+def test_a_task_that_no_builder_could_be_given_is_refused() -> None:
+    compiled(markdown(phase("F1", task="x" * TASK_CHARACTERS_MAX)))
+    (problem,) = refused(markdown(phase("F1", task="x" * (TASK_CHARACTERS_MAX + 1))))
+    assert problem.startswith("plan.md:7: task: has 30,001 characters; at most 30,000"), problem
 
 
 @pytest.mark.parametrize(

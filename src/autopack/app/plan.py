@@ -31,6 +31,8 @@ class PlannedPhase:
     incident_token_cap: int
     auditor: str
     """The auditor profile that must approve; empty when the phase lands on green alone."""
+    cleans: str
+    """The key of the known issue that a cleanup is about."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _planned(phase: PhaseSpec) -> PlannedPhase:
         auditor_attempts_max=phase.auditor_attempts_max,
         incident_token_cap=phase.incident_token_cap,
         auditor="" if phase.auto_apply else phase.auditor_profile,
+        cleans=phase.cleans,
     )
 
 

@@ -15,13 +15,12 @@ from autopack.app.settle import ruled, unnamed
 from autopack.core import backlog, series
 from autopack.core.backlog import BacklogIssue
 from autopack.core.budget import never_fit
-from autopack.core.debt import debt_of, room_in
+from autopack.core.debt import Limits, debt_of
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
 from autopack.core.plan_draft import PlanDraft
 from autopack.core.reader import FILE_NAME
 from autopack.core.ruleset import Ruleset
 from autopack.core.spec import PhaseSpec, RunSpec
-from autopack.core.strategy import category_rule
 from autopack.core.words import nearest, plain
 
 TITLE_CHARACTERS_MAX: Final = 200
@@ -68,24 +67,20 @@ class Planned:
 
 def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     """The run on that plan, frozen, or all that is wrong with plan and agents."""
-    spec, ruleset, machine = ground.spec, ground.found.ruleset, ground.machine
+    spec, machine = ground.spec, ground.machine
     options = PlanOptions(
         spec.safety_profile,
         spec.phases_max,
         spec.token_cap,
         auditor=bool(machine.auditor),
-        ruleset=unnamed(ruleset, machine.fixed),
+        ruleset=unnamed(ground.found.ruleset, machine.fixed),
         run_scope=spec.run_scope,
     )
-    debt = debt_of(
-        ground.entries, ruleset.debt, draft, ground.has,
-        room=room_in(draft, options.run_scope, options.phases_max),
-        refusal=_no_debt(machine, options),
-    )  # fmt: skip
-    plan = compile_plan(debt.added(draft, options.run_scope, options.phases_max), options)
+    limits = Limits(options.phases_max, options.token_cap, options.auditor)
+    debt = debt_of(ground.entries, options.ruleset, draft, ground.has, limits)
+    plan = compile_plan(debt.added(draft), options)
     if isinstance(plan, PlanRefused):
         return (*map(str, plan.problems), *agent_problems(machine, ()))
-    plan = debt.marked(plan)
     problems = never_fit(plan.phases, plan.tiers, options.token_cap, spec.safety_profile)
     problems += agent_problems(machine, plan.phases)
     if problems:
@@ -98,18 +93,6 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     return Planned(
         series.first_part(frozen), plan, (*debt.notes, *map(str, plan.warnings), *audits)
     )
-
-
-def _no_debt(machine: Machine, options: PlanOptions) -> str:
-    """Why a run can have no debt phases, which must never be what refuses a plan."""
-    if not machine.auditor:
-        return "no auditor is configured to approve it"
-    policy = options.ruleset.debt
-    rule = category_rule(policy.category, options.ruleset)
-    cap = min(rule.incident_token_cap, policy.incident_token_cap)
-    if cap > options.token_cap:
-        return f"it may need {cap:,} tokens, the run has {options.token_cap:,}"
-    return ""
 
 
 def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from autopack.app.ports import Request
+from autopack.app.ports import Request, Store
 from autopack.core import intake
 from autopack.core.errors import OperatorFault
 from autopack.core.event import IssueRecorded
@@ -21,6 +21,8 @@ from autopack.core.run import Run
 KIND: Final = "record_issue"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """Of a recording."""
+UNNAMED: Final = "#0"
+"""Stands for the number that a request without a key will have."""
 
 
 def body_of(run: Run, phase_id: str, report: IssueReport, recording: str) -> str:
@@ -31,9 +33,9 @@ def body_of(run: Run, phase_id: str, report: IssueReport, recording: str) -> str
     if recording and not NAME.fullmatch(recording):
         what = "the recording's key: 1 to 128 of A-Z a-z 0-9 . _ : -, beginning with no sign"
         raise OperatorFault(what, "nothing was recorded")
-    made, report = recording and recording in run.recordings, made_plain(report)
-    why = problem_of(report) or intake.problem(run, IssueRecorded(phase_id, report, ""))
-    if why and not made:
+    report = made_plain(report)
+    asked = IssueRecorded(phase_id, report, "", recording or UNNAMED)
+    if why := problem_of(report) or intake.problem(run, asked):
         raise OperatorFault(why, "nothing was recorded")
     return json.dumps({
         "phase_id": phase_id,
@@ -46,6 +48,40 @@ def body_of(run: Run, phase_id: str, report: IssueReport, recording: str) -> str
         "evidence_refs": list(report.evidence_refs),
         "description": report.description,
     })  # fmt: skip
+
+
+def again(store: Store, run: Run, phase_id: str, report: IssueReport, recording: str) -> bool:
+    """Whether this very recording was made before; OperatorFault when its key names another."""
+    if recording not in run.recordings:
+        return False
+    made = _made(store, run.run_id, recording)
+    if made is None or (made.phase_id, made.report) == (phase_id, made_plain(report)):
+        return True
+    what = (
+        f"the key {recording} names another recording: {made.report.issue_key} of {made.phase_id}"
+    )
+    raise OperatorFault(what, "nothing was recorded; give each recording a key of its own")
+
+
+def confirm(store: Store, run_id: str, body: str, number: int) -> Run:
+    """The run after a request was carried out; OperatorFault when it was not taken."""
+    run, asked = store.load(run_id), event_of(Request(number, run_id, KIND, "", body))
+    if asked.recording not in run.recordings:
+        why = intake.problem(run, asked) or "the supervisor did not take it"
+        raise OperatorFault(why, "nothing was recorded")
+    again(store, run, asked.phase_id, asked.report, asked.recording)
+    return run
+
+
+def _made(store: Store, run_id: str, recording: str) -> IssueRecorded | None:
+    after = 0
+    while page := store.events(run_id, after=after):
+        for entry in page:
+            event = entry.happened.event
+            if isinstance(event, IssueRecorded) and event.recording == recording:
+                return event
+        after = page[-1].sequence
+    return None
 
 
 def event_of(request: Request) -> IssueRecorded:

@@ -105,7 +105,9 @@ def recompiled(spec: RunSpec, found: Current) -> RunSpec:
 
 def _again(phase: PhaseSpec, spec: RunSpec, ruleset: Ruleset) -> PhaseSpec:
     category, mode = phase.task_category, phase.builder_mode
-    budgets = budgets_of(category, phase.complexity, mode, spec.safety_profile, ruleset)
+    budgets = budgets_of(
+        category, phase.complexity, mode, spec.safety_profile, ruleset, cleanup=bool(phase.cleans)
+    )
     frozen = {rule.category: rule.auditor_profile for rule in spec.category_rules}
     own = phase.auditor_profile != frozen.get(category, phase.auditor_profile)
     agents = agents_of(category, ruleset)

@@ -58,6 +58,13 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
             for phase in wave.phases
         ]  # fmt: skip
         lines += render.table(header, rows, render.width())
+        lines += [
+            f"  {phase.phase_id} cleans up the known issue {phase.cleans}"
+            for wave in course.waves
+            if wave.tier_id == tier_id
+            for phase in wave.phases
+            if phase.cleans
+        ]
     tries = ", ".join(
         (
             count(course.builder_attempts_max, "attempt"),

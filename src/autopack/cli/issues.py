@@ -137,19 +137,23 @@ def record_issue(  # noqa: PLR0913  every option of an issue, by name only
         found = view.loaded_run(store, run)
         if store is None:
             raise OperatorFault(f"there is no run {run}", "`autopack run list` shows the runs")
-        body = recording.body_of(found, phase, told, idempotency_key)
-        number = store.ask(run, recording.KIND, view.who(loaded), body)
-        wiring.ensure_supervisor(loaded)
-        carried_out(store, run, number, lambda: wiring.ensure_supervisor(loaded))
-        phases = {each.phase_id: each for each in store.load(run).phases}
-        now = {each.issue_key: each for each in phases[phase].issues}[key]
+        again = recording.again(store, found, phase, told, idempotency_key)
+        if not again:
+            body = recording.body_of(found, phase, told, idempotency_key)
+            number = store.ask(run, recording.KIND, view.who(loaded), body)
+            wiring.ensure_supervisor(loaded)
+            carried_out(store, run, number, lambda: wiring.ensure_supervisor(loaded))
+            found = recording.confirm(store, run, body, number)
+        now = next(each for each in found.phase(phase).issues if each.issue_key == key)
     if json:
         render.data({"run_id": run, "phase_id": phase, "issue_key": key,
                      "effective_severity": now.effective_severity.value,
                      "occurrence_count": now.occurrence_count})  # fmt: skip
         return
     seen = count(now.occurrence_count, "time")
-    render.out(f"{key}: counts as {now.effective_severity.value}, seen {seen} in {phase} of {run}")
+    before = ", recorded before under this key" if again else ""
+    effective = now.effective_severity.value
+    render.out(f"{key}: counts as {effective}, seen {seen} in {phase} of {run}{before}")
 
 
 @app.command(name="resolve")

@@ -138,7 +138,9 @@ def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, options: PlanOpt
     given, rule = phase.complexity, category_rule(category, ruleset)
     complexity = Complexity(given) if given else rule.complexity
     mode = phase.mode or default_mode(category, complexity, ruleset)
-    budgets = budgets_of(category, complexity, mode, options.safety_profile, ruleset)
+    budgets = budgets_of(
+        category, complexity, mode, options.safety_profile, ruleset, cleanup=bool(phase.cleans)
+    )
     agents = agents_of(category, ruleset)
     return PhaseSpec(
         phase_id=phase.id,
@@ -162,6 +164,7 @@ def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, options: PlanOpt
         files_max=budgets.files_max,
         changed_lines_max=budgets.changed_lines_max,
         issue_severity=rule.severity,
+        cleans=phase.cleans,
         builder=agents.builder,
         auditor=agents.auditor,
     )

@@ -15,6 +15,7 @@ from pathspec import GitIgnoreSpec
 from autopack.core.builtin import BUILT_IN
 from autopack.core.ids import id_problem
 from autopack.core.plan_draft import (
+    TASK_CHARACTERS_MAX,
     Form,
     PhaseDraft,
     Place,
@@ -148,6 +149,10 @@ def _check_words(report: Report, phase: PhaseDraft) -> None:
         report.add(phase.place, "task", "is empty", report.advice("task"))
     elif _unstorable(phase.task):
         report.add(phase.place, "task", "holds a NUL or a lone surrogate, which is no text")
+    elif len(phase.task) > TASK_CHARACTERS_MAX:
+        message = f"has {len(phase.task):,} characters; at most {TASK_CHARACTERS_MAX:,}"
+        hint = "put the rest into a file of the repository, and name it in the task"
+        report.add(phase.place, "task", message, hint)
     for pack in phase.packs:
         if not pack.strip() or not pack.isprintable():
             report.add(phase.place, "packs", f"bad pack id {quoted(pack)}")

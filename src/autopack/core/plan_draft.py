@@ -13,6 +13,8 @@ from autopack.core.words import nearest, visible
 
 PLAN_BYTES_MAX = 1_000_000
 """A plan of 25 phases is about 50 kB; past this it is a mistake, not a plan."""
+TASK_CHARACTERS_MAX = 30_000
+"""Of a phase's task: what a builder is given of it; half of a prompt."""
 QUOTED_CHARACTERS_MAX = 80
 SUGGESTED_CHARACTERS_MAX = 64
 SUGGESTED_FROM_MAX = 500
@@ -84,6 +86,8 @@ class PhaseDraft:
     deliver: tuple[str, ...] = ()
     task: str = ""
     place: Place = field(default=Place(), compare=False)
+    cleans: str = ""
+    """The key of the issue that a phase of ours cleans up: no reader of plans sets it."""
 
 
 @dataclass(frozen=True)

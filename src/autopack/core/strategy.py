@@ -91,8 +91,13 @@ def budgets_of(
     mode: str,
     safety_profile: SafetyProfile,
     ruleset: Ruleset = BUILT_IN,
+    *,
+    cleanup: bool = False,
 ) -> PhaseBudgets:
-    """The budgets of a phase; `mode` is one of the ruleset's, `category` any name or alias."""
+    """The budgets of a phase; `mode` is one of the ruleset's, `category` any name or alias.
+
+    `cleanup`: a debt phase, for which the debt policy has a cap of its own.
+    """
     rule, size = category_rule(category, ruleset), ruleset.builder_modes[mode]
     return PhaseBudgets(
         ci_profile=ci_profile_of(category, complexity, mode, safety_profile, ruleset),
@@ -100,10 +105,17 @@ def budgets_of(
         auditor_profile=rule.auditor_profile,
         builder_attempts_max=min(size.builder_attempts_max, rule.builder_attempts_max),
         auditor_attempts_max=rule.auditor_attempts_max,
-        incident_token_cap=rule.incident_token_cap,
+        incident_token_cap=(
+            cleanup_token_cap(category, ruleset) if cleanup else rule.incident_token_cap
+        ),
         files_max=size.files_max,
         changed_lines_max=size.changed_lines_max,
     )
+
+
+def cleanup_token_cap(category: str, ruleset: Ruleset = BUILT_IN) -> int:
+    """Tokens that a debt phase may spend: its category's, or the debt policy's when fewer."""
+    return min(category_rule(category, ruleset).incident_token_cap, ruleset.debt.incident_token_cap)
 
 
 def agents_of(category: str, ruleset: Ruleset = BUILT_IN) -> CategoryAgents:

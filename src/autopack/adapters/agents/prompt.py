@@ -1,8 +1,8 @@
 """Prompts: a template and a phase become the text that an agent is given.
 
-Templates are Markdown with `{{placeholders}}`, one for each builder mode; a user's folder may
-replace any of them. Text from earlier attempts is hostile: it is fenced, plain and short. Nothing
-that is filled in is looked at again for placeholders.
+Templates are Markdown with `{{placeholders}}`, one for each builder mode and one for cleanups; a
+user's folder may replace any of them. Text from earlier attempts is hostile: it is fenced, plain
+and short. Nothing that is filled in is looked at again for placeholders.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from autopack.app.agents import (
 )
 from autopack.core.errors import OperatorFault
 from autopack.core.issue import KnownIssue
+from autopack.core.plan_draft import TASK_CHARACTERS_MAX
 from autopack.core.run import (
     Evidence,
     Finding,
@@ -29,7 +30,6 @@ from autopack.core.words import nearest, plain
 
 SHIPPED: Final = Path(__file__).with_name("prompts")
 PROMPT_CHARACTERS_MAX: Final = 60_000
-TASK_CHARACTERS_MAX: Final = 30_000
 EVIDENCE_CHARACTERS_MAX: Final = 12_000
 FINDING_CHARACTERS_MAX: Final = 1_500
 FINDINGS_MAX: Final = 20
@@ -50,7 +50,7 @@ def builder_prompt(attempt: Attempt, folder: Path | None = None) -> str:
         "evidence": _evidence(attempt.evidence),
         "known_issues": _known(attempt.known_issues),
     }
-    return _render(phase.builder_mode, folder, values)
+    return _render("cleanup" if phase.cleans else phase.builder_mode, folder, values)
 
 
 def auditor_prompt(task: AuditTask, folder: Path | None = None) -> str:
