@@ -93,8 +93,8 @@ def test_a_recording_with_a_key_counts_once(lab: Lab) -> None:
         told = record(lab, "r", "twice", "--idempotency-key", "k1", "--severity", "major")
         assert (told["occurrence_count"], told["effective_severity"]) == (1, "major")
     again = ("r", "F1", "twice", "--idempotency-key", "k1")
-    told = lab.cli("issues", "record", *again, "--severity", "major").out
-    assert "recorded before under this key" in told
+    shown = lab.cli("issues", "record", *again, "--severity", "major").out
+    assert "recorded before under this key" in shown
     assert record(lab, "r", "twice", "--idempotency-key", "k2")["occurrence_count"] == 2
     before = lab.kinds()
     for other in (("other",), ("twice", "--description", "more")):

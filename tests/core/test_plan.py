@@ -211,7 +211,7 @@ def test_every_problem_at_once() -> None:
 def test_a_task_that_no_builder_could_be_given_is_refused() -> None:
     compiled(markdown(phase("F1", task="x" * TASK_CHARACTERS_MAX)))
     (problem,) = refused(markdown(phase("F1", task="x" * (TASK_CHARACTERS_MAX + 1))))
-    assert problem.startswith("plan.md:7: task: has 30,001 characters; at most 30,000"), problem
+    assert problem.startswith("plan.md:3: task: has 30,001 characters; at most 30,000"), problem
 
 
 @pytest.mark.parametrize(
