@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from autopack.app.ports import Clock, Store
     from autopack.app.room import Room
     from autopack.app.rulesets import Current
+    from autopack.app.start import Source
     from autopack.app.undo import Branches
+    from autopack.core.project import Project
     from autopack.core.run import Run
     from autopack.core.spec import Aging, RunSpec
 
@@ -120,7 +122,37 @@ def remember(loaded: Loaded, store: SqlStore, run: Run) -> None:
     """Bring the backlog's file up to date with a run that saw or resolved issues."""
     spec = run.spec
     if run.issues_version or spec.known_issues:
-        write_backlog(loaded, store, (spec.project_id, spec.repository), spec.aging)
+        aging = _aging_now(loaded, store, spec)
+        write_backlog(loaded, store, (spec.project_id, spec.repository), aging)
+
+
+def project_aging(
+    loaded: Loaded, store: SqlStore | None, source: Source
+) -> tuple[Project, Current, Aging]:
+    """The project that stands in a work tree, its ruleset now and the thresholds of its backlog.
+
+    The same for the backlog's file and for who asks; no run's own safety profile counts.
+    """
+    from autopack.app.start import find_base, read_project
+    from autopack.core.strategy import aging_of
+
+    project = read_project(source, *find_base(source, ""))
+    found = ruleset(loaded, source.top, store, None, project.project_id, reading=True)
+    profile = project.run.safety_profile or found.ruleset.default_safety_profile
+    return project, found, aging_of(profile, found.ruleset)
+
+
+def _aging_now(loaded: Loaded, store: SqlStore, spec: RunSpec) -> Aging:
+    """The thresholds of a run's project; the run's own where it cannot be read any more."""
+    from autopack.adapters.git.checkout import open_checkout
+    from autopack.adapters.git.wrapper import Git
+
+    here = load(Path(spec.repository), loaded.environ)
+    try:
+        source = open_checkout(Git(loaded.environ), Path(spec.repository))
+        return project_aging(here, store, source)[2]
+    except Fault:
+        return spec.aging
 
 
 def write_backlog(loaded: Loaded, store: SqlStore, project: tuple[str, str], aging: Aging) -> None:
@@ -128,7 +160,7 @@ def write_backlog(loaded: Loaded, store: SqlStore, project: tuple[str, str], agi
     from autopack.adapters.files.backlog import FILE, backlog_text
     from autopack.app.memory import entries_of
 
-    text = backlog_text(project[0], entries_of(store.memory(), project, aging))
+    text = backlog_text(project[0], entries_of(store.memory(), project, aging), aging)
     _artefacts(loaded, *project).write_beside(FILE, text)
 
 

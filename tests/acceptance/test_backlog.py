@@ -87,6 +87,24 @@ def test_recorded_aged_resolved_and_back_again(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
+def test_file_and_commands_age_by_the_thresholds_of_the_project(lab: Lab) -> None:
+    """Not by the safety profile of the run that ended last."""
+    landed(lab, "r")
+    path = lab.project / ".autonomous_runs" / "project_ruleset_lab.json"
+    rules = {"version": 1, "safety_profiles": {"normal": {"aging_runs": 4, "aging_tiers": 5}}}
+    path.write_text(json.dumps(rules))
+    done = lab.cli("run", lab.plan(phase("F1", "do: write src/c.txt c")), "--run-id", "careful",
+                   "--safety-profile", "safety_critical")  # fmt: skip
+    assert done.code == 0, done.err
+    for run in ("r", "careful"):
+        record(lab, run, "slow__parser")
+    held = json.loads((path.parent / "project_issue_backlog.json").read_text())
+    assert held["aging_thresholds"] == {"runs": 4, "tiers": 5}
+    assert held["issues_by_key"]["slow__parser"]["status"] == "open"
+    assert held["issues_by_key"] == backlog(lab)
+
+
 def test_a_recording_with_a_key_counts_once(lab: Lab) -> None:
     landed(lab, "r")
     for _ in range(2):

@@ -114,6 +114,15 @@ def test_one_mistake_and_nothing_is_taken(tmp_path: Path, content: object) -> No
     assert why.isprintable()
 
 
+@pytest.mark.parametrize("named", IssueSource)
+def test_a_builder_speaks_for_nobody_else(tmp_path: Path, named: IssueSource) -> None:
+    """Rules that upgrade by source are neither met nor missed by what it claims to be."""
+    own = {"self_doubt", "cursor_self_doubt", "probe", "static_check"}
+    ((found,), why) = told(tmp_path, [{"issue_key": "k", "source": named.value}])
+    assert why == ""
+    assert found.source.value == (named.value if named.value in own else "self_doubt")
+
+
 def test_a_file_behind_a_link_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "good.json").write_text('[{"issue_key": "k"}]')
     (tmp_path / "issues.json").symlink_to("good.json")
@@ -136,7 +145,8 @@ def test_a_verdicts_issues_are_the_auditors(tmp_path: Path) -> None:
     path.write_text(json.dumps({"recommendation": "revise", "issues": [{"issue_key": "k"}, FULL]}))
     verdict = read_verdict(path)
     assert verdict.recommendation is Recommendation.REVISE
-    assert verdict.issues == (IssueReport("k", IssueSource.AUDITOR), TAKEN)
+    mine = replace(TAKEN, source=IssueSource.AUDITOR)
+    assert verdict.issues == (IssueReport("k", IssueSource.AUDITOR), mine)
     path.write_text(json.dumps({"recommendation": "approve", "issues": None}))
     assert read_verdict(path).issues == ()
 

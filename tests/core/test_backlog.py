@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +27,23 @@ from autopack.core.backlog import (
     remembered_in,
 )
 from autopack.core.issue import Issue, IssueSeverity, IssueSource
-from autopack.core.spec import Aging
+from autopack.core.ruleset import Ruleset
+from autopack.core.ruleset_data import parse_ruleset
+from autopack.core.spec import Aging, SafetyProfile
+from autopack.core.strategy import aging_of
 from tests.core.walk import phase_spec, run_spec
 
-NORMAL, CRITICAL = Aging(3, 2), Aging(2, 1)
+PUBLISHED = Path(__file__).parents[2] / "docs" / "reference" / "ruleset.json"
+
+
+def thresholds(profile: SafetyProfile) -> Aging:
+    """Those of the published ruleset."""
+    ruleset = parse_ruleset(PUBLISHED.read_text(encoding="utf-8"), "ruleset.json", "p")
+    assert isinstance(ruleset, Ruleset)
+    return aging_of(profile, ruleset)
+
+
+NORMAL, CRITICAL = map(thresholds, (SafetyProfile.NORMAL, SafetyProfile.SAFETY_CRITICAL))
 MINOR, MAJOR = IssueSeverity.MINOR, IssueSeverity.MAJOR
 
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autopack import housekeeping, wiring
-from autopack.app.start import find_base, read_project
 from autopack.cli import render, view
 from autopack.core.backlog import BacklogIssue, Facts, backlog
 from autopack.core.spec import Aging
-from autopack.core.strategy import aging_of
 from autopack.settings import Loaded
 
 
@@ -32,12 +30,9 @@ def remembered(repo: Path | None, *, as_json: bool) -> Remembered:
     """What is remembered of the project in `repo`, or in this folder."""
     loaded = view.here(as_json=as_json, folder=repo)
     source = wiring.checkout(loaded, repo or Path.cwd())
-    settled = read_project(source, *find_base(source, ""))
-    project_id, top = settled.project_id, source.top
     with wiring.reading(loaded) as store:
-        found = housekeeping.ruleset(loaded, top, store, None, project_id, reading=True)
+        settled, found, aging = housekeeping.project_aging(loaded, store, source)
+        project_id, top = settled.project_id, source.top
         facts = store.memory().facts(project_id, str(top)) if store is not None else Facts()
     render.warn(found.warnings, as_json=as_json)
-    rules = found.ruleset
-    aging = aging_of(settled.run.safety_profile or rules.default_safety_profile, rules)
     return Remembered(loaded, (project_id, str(top)), aging, facts, backlog(facts, aging))

@@ -1,6 +1,7 @@
 """The built-in ruleset: the tables of spec 2, published as docs/reference/ruleset.json.
 
-A project's file overlays it. Only data.
+A project's file overlays it. Only data; a run's own limits stand where its record has them, in
+`spec`, so that a run that was recorded without one is held to what the built-in ruleset says.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from autopack.core.ruleset import (
     SafetyRule,
 )
 from autopack.core.spec import (
+    Aging,
     CategoryRule,
     CiProfile,
     Complexity,
     OnPhaseFailure,
     RunScope,
+    RunSpec,
     SafetyProfile,
 )
 
@@ -97,9 +100,9 @@ BUILT_IN: Final = Ruleset(
         Complexity.MEDIUM.value: "scaffolding_heavy",
         Complexity.HIGH.value: "refactor_heavy",
     },
-    run_token_cap=5_000_000,
-    run_max_phases=25,
-    run_max_duration_minutes=120,
+    run_token_cap=RunSpec.token_cap,
+    run_max_phases=RunSpec.phases_max,
+    run_max_duration_minutes=RunSpec.duration_seconds_max // 60,
     run_minor_issues_per_phase=3,
     tier_token_factor=3,
     tier_ci_runs_per_phase=2,
@@ -107,8 +110,8 @@ BUILT_IN: Final = Ruleset(
         SafetyProfile.NORMAL.value: SafetyRule(
             minor_tolerance=2.0,
             major_tolerance=0,
-            aging_runs=3,
-            aging_tiers=2,
+            aging_runs=Aging.runs,
+            aging_tiers=Aging.tiers,
             run_scope=None,
             on_phase_failure=OnPhaseFailure.CONTINUE,
             strict_ci=False,

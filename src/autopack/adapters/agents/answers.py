@@ -26,6 +26,11 @@ ISSUES_MAX: Final = 20
 ISSUE_KEYS: Final = frozenset(
     {"issue_key", "severity", "category", "source", "expected_fail", "evidence_refs", "description"}
 )
+BUILDER_SOURCES: Final = frozenset({
+    IssueSource.SELF_DOUBT, IssueSource.CURSOR_SELF_DOUBT, IssueSource.PROBE,
+    IssueSource.STATIC_CHECK,
+})  # fmt: skip
+"""What a builder may name as the source of what it reports."""
 GIVEN: Final = (Recommendation.APPROVE, Recommendation.REVISE, Recommendation.ESCALATE)
 
 
@@ -81,7 +86,11 @@ def read_issues(path: Path) -> tuple[tuple[IssueReport, ...], str]:
 
 
 def issue_list(value: object, source: IssueSource) -> tuple[IssueReport, ...]:
-    """Issues as an agent lists them, `source` where none is named; AnswerRefused."""
+    """Issues as an agent lists them; AnswerRefused. `source`: what it may say of all that it says.
+
+    Severity upgrades go by source, so that nobody speaks for another: an auditor's are its own, and
+    what a builder says in the name of CI, a test or an auditor is its doubt.
+    """
     if not isinstance(value, list):
         raise AnswerRefused("issues must be a list of objects")
     if len(value) > ISSUES_MAX:
@@ -139,7 +148,7 @@ def _issue(where: str, value: object, source: IssueSource) -> IssueReport:
         raise AnswerRefused(f"{where}: expected_fail must be true or false")
     report = made_plain(IssueReport(
         texts[0],
-        IssueSource(named),
+        _source(IssueSource(named), source),
         texts[1],
         IssueSeverity(severity) if severity else None,
         expected_fail,
@@ -149,6 +158,10 @@ def _issue(where: str, value: object, source: IssueSource) -> IssueReport:
     if problem := problem_of(report):
         raise AnswerRefused(f"{where}: {problem}")
     return report
+
+
+def _source(named: IssueSource, own: IssueSource) -> IssueSource:
+    return named if own is not IssueSource.AUDITOR and named in BUILDER_SOURCES else own
 
 
 def _object(path: Path) -> dict[str, object]:

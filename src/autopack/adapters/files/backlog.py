@@ -10,13 +10,18 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from autopack.core.backlog import BacklogIssue
+from autopack.core.spec import Aging
 
 FILE: Final = "project_issue_backlog.json"
 
 
-def backlog_text(project_id: str, entries: Iterable[BacklogIssue]) -> str:
+def backlog_text(project_id: str, entries: Iterable[BacklogIssue], aging: Aging) -> str:
     """The file's text: canonical, so that the same backlog is the same file."""
-    told = {"project_id": project_id, "issues_by_key": {e.issue_key: record(e) for e in entries}}
+    told = {
+        "project_id": project_id,
+        "aging_thresholds": {"runs": aging.runs, "tiers": aging.tiers},
+        "issues_by_key": {e.issue_key: record(e) for e in entries},
+    }
     return json.dumps(told, indent=2, sort_keys=True, ensure_ascii=True) + "\n"
 
 
