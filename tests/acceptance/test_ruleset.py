@@ -120,6 +120,25 @@ def test_dry_runs_show_the_profile_and_the_ci_of_each_phase(lab: Lab) -> None:
     assert wrong.code == 2
 
 
+def test_a_mode_that_prefers_a_single_tier_is_warned_of_among_several(lab: Lab) -> None:
+    rule(lab, {"builder_modes": {"tweak_light": {"single_tier_preferred": True}}})
+    warned = (
+        "F1.1, F2.1: tweak_light prefers a run of a single tier, and this one has 2 (run_scope)"
+    )
+    other = phase("F2.1", "do: write src/b.txt b", category="docs")
+    plan = lab.plan(DOCS)
+    one = lab.cli("run", plan, "--dry-run")
+    assert (one.code, "single tier" in one.out + one.err) == (0, False)
+    plan.write_text(f"{plan.read_text()}\n## Tier T2: more\n{other}")
+    told = lab.cli("run", plan, "--dry-run")
+    assert told.code == 0, told.err
+    assert warned in " ".join((told.out + told.err).split())
+    done = lab.cli("run", plan, "--run-id", "r")
+    assert done.code == 0, done.err
+    shown = lab.cli("strategy", "show", "r")
+    assert f"warning: {warned}" in shown.out
+
+
 def test_an_agent_that_is_not_there_is_refused_with_whose_it_is(lab: Lab) -> None:
     rule(lab, {"agents": {"docs": {"builder": "secnd", "auditor": "nobody"}}})
     done = lab.run((DOCS,))

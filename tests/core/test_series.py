@@ -132,6 +132,16 @@ def test_the_next_part_begins_at_the_tip_and_needs_nothing_that_is_done() -> Non
     assert (nothing.base_ref, nothing.base_commit) == ("main", "base")
 
 
+def test_a_mode_that_prefers_a_single_tier_is_named_among_several() -> None:
+    phases = (phase_spec("P1"), phase_spec("P2", "T2", 2))
+    spec = run_spec(*phases)
+    assert series.crowded(spec) == ""
+    spec = replace(spec, phases=tuple(replace(p, single_tier_preferred=True) for p in phases))
+    assert series.crowded(spec).startswith("P1, P2: ")
+    assert series.crowded(replace(spec, run_scope=RunScope.SINGLE_TIER)) == ""
+    assert series.crowded(replace(spec, tiers=spec.tiers[:1])) == ""
+
+
 def test_only_success_goes_on() -> None:
     first = series.first_part(planned(1, 1, scope=SINGLE))
     done = succeeded(first)

@@ -90,9 +90,9 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     frozen = ruled(frozen, ground.found)
     frozen = backlog.remembered_in(frozen, ground.entries)
     audits = (*(() if machine.auditor else unauditable(plan)), *self_audits(frozen))
-    return Planned(
-        series.first_part(frozen), plan, (*debt.notes, *map(str, plan.warnings), *audits)
-    )
+    begun = series.first_part(frozen)
+    crowded = tuple(filter(None, [series.crowded(begun)]))
+    return Planned(begun, plan, (*debt.notes, *map(str, plan.warnings), *audits, *crowded))
 
 
 def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from autopack.app.rulesets import BUILT_IN_ORIGIN, Current
 from autopack.app.settle import ruled
+from autopack.core import series
 from autopack.core.ruleset import Ruleset, to_data
 from autopack.core.spec import CategoryRule, PhaseSpec, RunSpec, TierSpec
 from autopack.core.strategy import (
@@ -52,6 +53,7 @@ def strategy_of(spec: RunSpec) -> dict[str, Any]:
         "run_max_duration_minutes": spec.duration_seconds_max // 60,
         "max_minor_issues_total": spec.minor_issues_max,
         "aging": asdict(spec.aging),
+        "warnings": [crowded] if (crowded := series.crowded(spec)) else [],
         "severity_upgrades": [_said(asdict(upgrade)) for upgrade in spec.severity_upgrades],
         "category_strategies": {rule.category: _category(rule) for rule in spec.category_rules},
         "tier_strategies": {tier.tier_id: _tier(tier, spec) for tier in spec.tiers},

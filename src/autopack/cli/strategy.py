@@ -162,6 +162,7 @@ def _sheet(strategy: dict[str, Any]) -> list[str]:
             f" {_shown(strategy['max_minor_issues_total'])} minor issues"
         ),
         *_aging(aging["runs"], aging["tiers"]),
+        *(f"warning: {each}" for each in strategy["warnings"]),
         "",
     ]
     lines += render.table(

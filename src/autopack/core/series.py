@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autopack.core.ids import ID_CHARACTERS_MAX
 from autopack.core.run import Run, Stage
@@ -16,6 +16,10 @@ from autopack.core.spec import PhaseSpec, RunScope, RunSpec, TierSpec
 
 if TYPE_CHECKING:
     from autopack.core.spec import CategoryRule
+
+
+CROWDED_TOLD: Final = 5
+"""Phases that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,17 @@ def split(
         )
         for number, group in enumerate(groups, first)
     )
+
+
+def crowded(spec: RunSpec) -> str:
+    """A warning where phases that a run of one tier suits better stand among several; or empty."""
+    told = [phase.phase_id for phase in spec.phases if phase.single_tier_preferred]
+    if spec.run_scope is RunScope.SINGLE_TIER or len(spec.tiers) < 2 or not told:
+        return ""
+    modes = sorted({p.builder_mode for p in spec.phases if p.single_tier_preferred})
+    more = f" and {len(told) - CROWDED_TOLD} more" if len(told) > CROWDED_TOLD else ""
+    named = f"{', '.join(told[:CROWDED_TOLD])}{more}: {', '.join(modes)}"
+    return f"{named} prefers a run of a single tier, and this one has {len(spec.tiers)} (run_scope)"
 
 
 def coming(spec: RunSpec) -> tuple[Part, ...]:

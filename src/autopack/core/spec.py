@@ -87,6 +87,8 @@ class PhaseSpec:
     builder: str = ""
     """Who builds it, by the ruleset; empty: the run's builder."""
     auditor: str = ""
+    single_tier_preferred: bool = False
+    """Its mode is better off in a run of one tier: only warned of."""
 
 
 @dataclass(frozen=True)

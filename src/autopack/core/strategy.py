@@ -38,6 +38,7 @@ class PhaseBudgets:
     incident_token_cap: int
     files_max: int
     changed_lines_max: int
+    single_tier_preferred: bool
 
 
 def canonical_category(category: str, ruleset: Ruleset = BUILT_IN) -> str:
@@ -110,6 +111,7 @@ def budgets_of(
         ),
         files_max=size.files_max,
         changed_lines_max=size.changed_lines_max,
+        single_tier_preferred=size.single_tier_preferred,
     )
 
 
