@@ -53,6 +53,10 @@ for only, verb, rest in re.findall(r"^do(?: (\d+))?: (\w+) ?(.*)$", prompt, re.M
         put(path, prompt if text == "prompt" else value)
     elif verb == "reach":
         put("src/reach.txt", reach(rest))
+    elif verb == "plan":  # a plan for what it was asked, as a JSON string
+        put("autopack-plan.md", json.loads(rest))
+    elif verb == "link":
+        Path(path).symlink_to(text)
     elif verb == "nest":
         put(f"{path}/.git/HEAD", "ref: refs/heads/main")
         put(f"{path}/file", "inside")

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         World,
     )
     from autopack.core.plan_draft import PlanDraft
+    from autopack.core.run import Run
     from autopack.core.spec import (
         RunSpec,
     )
@@ -284,6 +285,39 @@ def host(loaded: Loaded, store: SqlStore, projects: Projects) -> Host:
     )
 
 
+def _planned(
+    loaded: Loaded, store: SqlStore, projects: Projects, run: Run, text: str
+) -> RunSpec | tuple[str, ...]:
+    """A run on the plan in a drafted text, with the ruleset and the backlog as they are now."""
+    from autopack.adapters.files.plan_markdown import parse_markdown
+    from autopack.app.planning import Ground, Machine, plan_run
+    from autopack.core import draft
+    from autopack.core.backlog import backlog
+    from autopack.core.series import called, whole
+    from autopack.core.strategy import aging_of
+
+    spec, asked = replace(run.spec, tiers=(), phases=()), run.spec.draft
+    here = load(Path(spec.repository), loaded.environ)
+    found = housekeeping.ruleset(here, Path(spec.repository), store, None, spec.project_id)
+    entries = backlog(store.memory().facts(spec.project_id, spec.repository),
+                      aging_of(spec.safety_profile, found.ruleset))  # fmt: skip
+    fixed = frozenset(asked.fixed if asked else ())
+    machine = Machine(
+        frozenset(here.settings.agents), spec.builder, spec.auditor, spec.sandbox, fixed
+    )
+    repository = projects.repository(spec)
+    ground = Ground(
+        spec, found, machine,
+        entries=() if asked and asked.plan_only else tuple(entries),  # they are added when it runs
+        has=lambda path: repository.read(spec.base_commit, path) is not None,
+        tokens_spent=run.tokens_spent,
+    )  # fmt: skip
+    made = plan_run(ground, parse_markdown(text, draft.FILE))
+    if isinstance(made, tuple):
+        return made
+    return called(whole(made.spec), run.run_id) if asked and asked.plan_only else made.spec
+
+
 def projects_of(loaded: Loaded, *, alone: bool) -> Projects:
     """The bare repositories of the store's projects. `alone`: the store's lock is ours."""
     from autopack.adapters.git.projects import Projects
@@ -338,6 +372,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             verifier=load_verifier("local", context),
             clock=clock(loaded),
             starts=FileStarts(),
+            planned=partial(_planned, loaded, store, projects),
             scratch=folders.clones,
             quarantine=folders.quarantine,
             logs=folders.run_logs,

@@ -78,6 +78,7 @@ def host_of(
             verifier=FakeVerifier(),
             clock=FakeClock(),
             starts=MemoryStarts(),
+            planned=lambda _run, _text: ("no plan is asked for here",),
             scratch=tmp_path / "clones",
             quarantine=tmp_path / "quarantine",
             logs=tmp_path / "logs",

@@ -103,6 +103,7 @@ class Bench:
                 verifier=FakeVerifier(),
                 clock=self.clock,
                 starts=self.starts,
+                planned=lambda _run, _text: ("no plan is asked for here",),
                 scratch=self.tmp_path / "clones",
                 quarantine=self.tmp_path / "quarantine",
                 logs=self.tmp_path / "logs",

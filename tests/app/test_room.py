@@ -95,6 +95,7 @@ def test_an_attempt_does_not_start_without_room_and_starts_with_it(tmp_path: Pat
             verifier=FakeVerifier(),
             clock=FakeClock(),
             starts=starts,
+            planned=lambda _run, _text: ("no plan is asked for here",),
             scratch=tmp_path / "clones",
             quarantine=tmp_path / "quarantine",
             logs=tmp_path / "logs",

@@ -128,6 +128,7 @@ class Bench:
                 verifier=FakeVerifier(),
                 clock=self.clock,
                 starts=self.starts,
+                planned=lambda _run, _text: ("no plan is asked for here",),
                 scratch=tmp_path / "clones",
                 quarantine=tmp_path / "quarantine",
                 logs=tmp_path / "logs",

@@ -127,6 +127,7 @@ class Simulation:
             verifier=self.agents,
             clock=self.clock,
             starts=self.process.port(self.starts, ["noted", "note"]),
+            planned=lambda _run, _text: ("no plan is asked for here",),
             scratch=NOWHERE,
             quarantine=NOWHERE,
             logs=NOWHERE,

@@ -21,6 +21,7 @@ from autopack.app.agents import (
     Built,
 )
 from autopack.app.aside import Aside
+from autopack.app.draft import compile_draft
 from autopack.app.ports import Clone
 from autopack.app.starts import Tries
 from autopack.app.supervise import Cancellation
@@ -31,6 +32,7 @@ from autopack.core.command import (
     Audit,
     Build,
     Check,
+    CompilePlan,
     Deliver,
     Land,
     Pending,
@@ -100,6 +102,9 @@ class Performer:
                 return until(wait, self._world.clock, cancel)
             case Check() as check:
                 return self._check(run, check)
+            case CompilePlan() as ask:
+                repository = self._world.repository(run.spec)
+                return compile_draft(repository, run, ask, self._world.planned)
             case Audit() as audit:
                 return self._audit(run, audit, pending, cancel)
             case Test() as test:
@@ -126,7 +131,8 @@ class Performer:
     def _prepare_base(self, run: Run, cancel: Cancellation) -> Event:
         spec = run.spec
         repository = self._world.repository(spec)
-        apply.check_unused(repository, spec)
+        if run.draft is None:  # else it has made something: its plan
+            apply.check_unused(repository, spec)
         try:
             repository.prepare(
                 spec.repository, spec.base_ref, spec.base_commit, spec.branch, cancel

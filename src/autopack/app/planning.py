@@ -54,6 +54,8 @@ class Ground:
     """The project's backlog; aged issues get phases of their own."""
     has: Callable[[str], bool]
     """Whether the base has a plain file of that path."""
+    tokens_spent: int = 0
+    """Of the run's cap, by drafting."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,13 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
         ruleset=unnamed(ground.found.ruleset, machine.fixed),
         run_scope=spec.run_scope,
     )
-    limits = Limits(options.phases_max, options.token_cap, options.auditor)
+    left = spec.token_cap - ground.tokens_spent
+    limits = Limits(options.phases_max, left, options.auditor)
     debt = debt_of(ground.entries, options.ruleset, draft, ground.has, limits)
     plan = compile_plan(debt.added(draft), options)
     if isinstance(plan, PlanRefused):
         return (*map(str, plan.problems), *agent_problems(machine, ()))
-    problems = never_fit(plan.phases, plan.tiers, options.token_cap, spec.safety_profile)
+    problems = never_fit(plan.phases, plan.tiers, left, spec.safety_profile)
     problems += agent_problems(machine, plan.phases)
     if problems:
         return tuple(problems)

@@ -202,6 +202,8 @@ class RunView:
     ci_runs_used: int
     budgets: tuple[BudgetView, ...]
     tiers: tuple[TierView, ...]
+    draft: PhaseView | None
+    """What drafted the plan, when it is an agent's and there."""
     snapshots: tuple[SnapshotView, ...]
     failure: FailureView | None
     issues: RunIssuesView
@@ -289,6 +291,7 @@ def run_view(run: Run, events: Iterable[Recorded] = (), next_run: str = "") -> R
         ci_runs_used=run.ci_runs_used,
         budgets=_budgets(run),
         tiers=tuple(_tier(run, tier, log) for tier in tiers(run)),
+        draft=_phase(run, run.draft, log) if run.draft else None,
         snapshots=tuple(SnapshotView(s.phase_id, s.commit, s.tag) for s in run.snapshots),
         failure=_run_failure(run),
         issues=run_issues(run),

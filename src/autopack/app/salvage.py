@@ -75,10 +75,10 @@ def salvaged(
     files: Mapping[str, tuple[str, ...]],
 ) -> list[Salvaged]:
     """The kept works of the run that did not land, in the plan's order; `files` by ref."""
-    fates = {phase.phase_id: _Fates() for phase in run.phases}
+    fates = {phase.phase_id: _Fates() for phase in run.every_phase}
     for recorded in events:
         _follow(fates, recorded)
-    order = {phase.phase_id: number for number, phase in enumerate(run.phases)}
+    order = {phase.phase_id: number for number, phase in enumerate(run.every_phase)}
     landed = {snapshot.commit for snapshot in run.snapshots}
     found = []
     for work in works:

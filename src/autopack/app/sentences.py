@@ -61,6 +61,9 @@ def run_sentence(run: Run) -> str:
         return f"run {run.run_id} ended as {state}: {run.failure.reason}; {done}"
     if run.stage is Stage.DONE:
         return f"run {run.run_id} is done: {done}"
+    if run.spec.drafting:
+        active = [phase_sentence(run, phase) for phase in run.phases if phase.step in UNDER_WAY]
+        return "; ".join([f"run {run.run_id} has its plan drafted", *active])
     if run.stage is Stage.CREATED:
         return f"run {run.run_id} is being prepared from {run.spec.base_ref}"
     if run.stage is Stage.QUEUEING:
@@ -71,6 +74,10 @@ def run_sentence(run: Run) -> str:
 
 def landed(run: Run) -> str:
     """As `4 of 4 phases landed, 2 of them in nightly`."""
+    if run.spec.drafting:
+        return "no plan was drafted"
+    if run.draft and run.spec.draft and run.spec.draft.plan_only:
+        return f"a plan of {count(len(run.phases), 'phase')} was drafted"
     before = len(run.spec.landed)
     skipped = sum(phase.step is Step.SKIPPED for phase in run.phases) - before
     said = f"{len(run.snapshots) + before} of {count(len(run.phases), 'phase')} landed"

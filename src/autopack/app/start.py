@@ -12,12 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from autopack.app.draft import drafting, goal_problems
 from autopack.app.naming import free_id, name_problems
-from autopack.app.planning import Ground, Machine, plan_run
+from autopack.app.planning import Ground, Machine, agent_problems, plan_run
 from autopack.app.rulesets import BUILT_IN_CURRENT, Current, built_in
 from autopack.app.settle import safety_of, scope_of, settled
 from autopack.app.surveyor import surveyed
 from autopack.core import backlog, series
+from autopack.core.draft import Draft
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.plan import CompiledPlan, PlanRefused, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
@@ -132,6 +134,15 @@ class Ready:
     ruleset: Current = BUILT_IN_CURRENT
 
 
+@dataclass(frozen=True)
+class ReadyDraft:
+    """The same of a run whose plan an agent drafts first."""
+
+    spec: RunSpec
+    warnings: tuple[str, ...]
+    ruleset: Current
+
+
 def nothing_known(_project_id: str, _repository: str) -> backlog.Facts:
     """What is remembered where no run was seen yet."""
     return backlog.Facts()
@@ -152,25 +163,55 @@ def new_run(
     so does a project whose ruleset is wrong. `rulesets`: a project's, by its id. `remembered`: its
     issues, by its id and repository; aged ones get phases of their own.
     """
-    base, commit = find_base(source, wish.base)
-    project = read_project(source, base, commit)
-    found = rulesets(project.project_id)
-    settings = settled(wish.settings, project.run, found.ruleset)
-    aging = aging_of(safety_of(settings), found.ruleset)
-    entries = backlog.backlog(remembered(project.project_id, str(source.top)), aging)
-    bare = _bare(wish.run_id, project, source, (base, commit), machine, settings, found)
-    ground = Ground(bare, found, machine, tuple(entries), partial(source.has, commit))
-    planned = plan_run(ground, draft)
+    bare, found = _found(wish, machine, source, rulesets)
+    aging = aging_of(bare.safety_profile, found.ruleset)
+    entries = backlog.backlog(remembered(bare.project_id, bare.repository), aging)
+    has = partial(source.has, bare.base_commit)
+    planned = plan_run(Ground(bare, found, machine, tuple(entries), has), draft)
     parts = 1 if isinstance(planned, tuple) else len(planned.plan.parts)
     run_id = wish.run_id or free_id(wish.name, source.facts, known, parts)
     problems = [*(planned if isinstance(planned, tuple) else ()),
                 *name_problems(run_id, source.facts, known, parts)]  # fmt: skip
     if problems or isinstance(planned, tuple):
         raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
-    notes = (*found.warnings, *planned.notes, *_warnings(source, base))
+    notes = (*found.warnings, *planned.notes, *_warnings(source, bare.base_ref))
     spec = series.called(planned.spec, run_id)
-    spec = replace(spec, survey=surveyed(source, commit))
+    spec = replace(spec, survey=surveyed(source, bare.base_commit))
     return Ready(spec, planned.plan, notes, found)
+
+
+def new_draft(
+    wish: Wish,
+    machine: Machine,
+    source: Source,
+    asked: Draft,
+    known: Container[str],
+    rulesets: Callable[[str], Current] = built_in,
+) -> ReadyDraft:
+    """The run that may begin without a plan: an agent drafts it first. Else as `new_run`."""
+    bare, found = _found(wish, machine, source, rulesets)
+    bare = replace(bare, run_id=wish.run_id or free_id(wish.name, source.facts, known, 1))
+    problems = [*goal_problems(asked.goal), *agent_problems(machine, ())]
+    problems += name_problems(bare.run_id, source.facts, known)
+    if problems:
+        raise OperatorFault("\n".join(problems), "nothing was started; correct these and try again")
+    asked = replace(asked, goal=asked.goal.strip(), fixed=tuple(sorted(machine.fixed)))
+    spec = replace(drafting(bare, asked, found.ruleset), survey=surveyed(source, bare.base_commit))
+    return ReadyDraft(spec, (*found.warnings, *_warnings(source, bare.base_ref)), found)
+
+
+def _found(
+    wish: Wish,
+    machine: Machine,
+    source: Source,
+    rulesets: Callable[[str], Current],
+) -> tuple[RunSpec, Current]:
+    """The run without its plan, and its ruleset."""
+    base, commit = find_base(source, wish.base)
+    project = read_project(source, base, commit)
+    found = rulesets(project.project_id)
+    settings = settled(wish.settings, project.run, found.ruleset)
+    return _bare(wish.run_id, project, source, (base, commit), machine, settings, found), found
 
 
 def find_base(source: Source, wanted: str) -> tuple[str, str]:

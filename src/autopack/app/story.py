@@ -27,6 +27,8 @@ from autopack.core.event import (
     Event,
     IssueRecorded,
     Outcome,
+    PlanDrafted,
+    PlanRejected,
     ReapplyConflicted,
     RunCreated,
     SnapshotLanded,
@@ -88,14 +90,12 @@ def told(event: Event) -> Told:
     match event:
         case AttemptEnded() | Unparked() | CandidateChecked() | AuditEnded():
             return _judged(event)
+        case PlanDrafted() | PlanRejected():
+            return _compiled(event)
         case CandidateTested() | CandidateReapplied() | ReapplyConflicted() | SnapshotLanded():
             return _tested(event)
-        case RunCreated():
-            return Told(f"run created from {event.spec.base_commit[:SHORT]}")
-        case BasePrepared():
-            return Told("base is ready")
-        case EnvironmentPrepared():
-            return Told("environment is ready")
+        case RunCreated() | BasePrepared() | EnvironmentPrepared():
+            return _begun(event)
         case Delivered():
             return Told(f"delivered at {event.tip[:SHORT]}")
         case DeliveryRefused():
@@ -111,6 +111,18 @@ def told(event: Event) -> Told:
             return Told(what, event.phase_id, f"by {event.by}\n{event.report.description}".strip())
         case DurationSpent():
             return Told("the run's minutes are spent")
+        case _:
+            assert_never(event)
+
+
+def _begun(event: RunCreated | BasePrepared | EnvironmentPrepared) -> Told:
+    match event:
+        case RunCreated():
+            return Told(f"run created from {event.spec.base_commit[:SHORT]}")
+        case BasePrepared():
+            return Told("base is ready")
+        case EnvironmentPrepared():
+            return Told("environment is ready")
         case _:
             assert_never(event)
 
@@ -137,6 +149,13 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
             return Told(what, event.phase_id, event.notes)
         case _:
             assert_never(event)
+
+
+def _compiled(event: PlanDrafted | PlanRejected) -> Told:
+    if isinstance(event, PlanRejected):
+        return Told("the draft is no plan", event.phase_id, findings=event.findings)
+    size = count(len(event.spec.phases), "phase")
+    return Told(f"the draft is a plan of {size}", event.phase_id)
 
 
 def _tested(

@@ -241,7 +241,7 @@ class Supervisor:
     def _check_duration(self, run: Run) -> None:
         now = self._clock.monotonic()
         since = now - self._last.get(run.run_id, now)
-        if run.stage is Stage.WORKING and budget.seconds_left(run) - since <= 0:
+        if run.stage in {Stage.BOOTSTRAP, Stage.WORKING} and budget.seconds_left(run) - since <= 0:
             self.submit(run.run_id, DurationSpent())
 
     # --- one event ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from autopack.app.ports import Clock, Repository, Verifier
 from autopack.app.room import Room
 from autopack.app.turns import Slots
 from autopack.core.policy import Rules
+from autopack.core.run import Run
 from autopack.core.spec import PhaseSpec, RunSpec
 
 
@@ -31,6 +32,8 @@ class World:
     """Clones whose work could not be captured, by run and phase; kept. On the disk of `scratch`."""
     logs: Path
     """What agents and CI printed, by run and phase; kept."""
+    planned: Callable[[Run, str], RunSpec | tuple[str, ...]]
+    """A run on the plan in a drafted text, frozen as any other, or all that is wrong with it."""
     backoff_seconds: float = 5.0
     room: Room | None = None
     """What must be free before an attempt starts; None: nothing is asked."""

@@ -21,6 +21,7 @@ from cyclopts import Parameter
 from autopack import staffing, wiring
 from autopack.app.start import Wish
 from autopack.cli import launch, render
+from autopack.cli.given import Given
 from autopack.core.errors import OperatorFault
 from autopack.core.event import (
     CandidateChecked,
@@ -63,7 +64,7 @@ def demo(
     render.note(f"demo in {place}", "")
     flags = {"sandbox": sandbox}
     wish = Wish(name=RUN_ID, run_id=RUN_ID, parallel_max=PARALLEL_MAX)
-    result = launch.start(place / "plan.md", repository, wish, flags, launch.How())
+    result = launch.start(Given(place / "plan.md"), repository, wish, flags, launch.How())
     loaded = load(repository, os.environ)
     with wiring.reading(loaded) as store:
         if store is None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from autopack import housekeeping, staffing, wiring
 from autopack.app.estimate import forecast_of
@@ -26,6 +25,7 @@ from autopack.app.start import (
     Ready,
     Source,
     Wish,
+    new_draft,
     new_run,
     nothing_known,
     read_project,
@@ -36,6 +36,8 @@ from autopack.cli.alert import Alert
 from autopack.cli.attend import attend, ensured, tell, tell_end, tell_next
 from autopack.cli.course import print_dry_run
 from autopack.cli.exits import DONE, FAILED
+from autopack.cli.given import Given
+from autopack.core.draft import Draft
 from autopack.core.errors import OperatorFault
 from autopack.core.forecast import Forecast
 from autopack.core.reader import FILE_NAME
@@ -46,10 +48,7 @@ from autopack.core.series import whole
 from autopack.core.spec import (
     RunSpec,
 )
-from autopack.core.words import nearest
 from autopack.settings import Loaded, load
-
-COMMANDS: Final = ("list", "view", "watch", "cancel", "retry", "deliver")
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,39 @@ class How:
 
 
 def start(
-    path: Path, repo: Path | None, wish: Wish, flags: Mapping[str, str | None], how: How
+    given: Given, repo: Path | None, wish: Wish, flags: Mapping[str, str | None], how: How
 ) -> int:
     """Check everything, then record the run, see to a supervisor and watch."""
-    _refuse_command(path)
+    asked, path = given.draft, given.plan
+    if asked is not None and how.dry_run:
+        hint = "--plan-only has the plan drafted and starts nothing else"
+        raise OperatorFault("--dry-run needs a plan, and a goal has none yet", hint)
+    if path is None or asked is not None:
+        return _draft(asked or Draft(""), repo, wish, flags, how)
     loaded, source, ready = checked(path, repo, wish, flags)
     render.warn(ready.warnings, as_json=how.as_json)
     _check_world(loaded, ready.spec, source, as_json=how.as_json)
     if how.dry_run:
         print_dry_run(ready, foreseen(loaded, ready), as_json=how.as_json)
         return DONE
+    return _begin(loaded, ready.spec, how, ready.ruleset)
+
+
+def _draft(
+    asked: Draft, repo: Path | None, wish: Wish, flags: Mapping[str, str | None], how: How
+) -> int:
+    """Check everything that can be checked without a plan, then as `start`."""
+    folder = repo or Path.cwd()
+    loaded = load(folder, os.environ, flags)
+    source = wiring.checkout(loaded, folder)
+    loaded.folders.check_outside(source.top)
+    with wiring.reading(loaded) as store:
+        rulesets = partial(housekeeping.ruleset, loaded, source.top, store, None)
+        ready = new_draft(_wish(wish, loaded), machine(loaded), source, asked,
+                          wiring.KnownRuns(store), rulesets)  # fmt: skip
+    if not how.as_json:
+        render.note(*(f"warning: {warning}" for warning in ready.warnings))
+    _check_world(loaded, ready.spec, source, as_json=how.as_json)
     return _begin(loaded, ready.spec, how, ready.ruleset)
 
 
@@ -225,14 +247,6 @@ def machine(loaded: Loaded) -> Machine:
     fixed = (role for role in ("builder", "auditor")
              if not loaded.origins.get(role, "default").endswith(files))  # fmt: skip
     return Machine(agents, settings.builder, settings.auditor, settings.sandbox, frozenset(fixed))
-
-
-def _refuse_command(path: Path) -> None:
-    """`autopack run lits` names no plan: a misspelt command, most likely."""
-    if not path.suffix and not path.exists():
-        meant = nearest(str(path), COMMANDS)
-        hint = f"did you mean `autopack run {meant}`?" if meant else "`autopack run --help`"
-        raise OperatorFault(f"{path}: neither a plan nor a command of `autopack run`", hint)
 
 
 def _wish(wish: Wish, loaded: Loaded) -> Wish:

@@ -30,9 +30,16 @@ def _positive(value: int | None) -> None:
 
 @app.default
 def start(  # noqa: PLR0913  every option of a run, by name only
-    plan: Annotated[Path, Parameter(name="PLAN", help="The plan: Markdown, TOML or JSON")],
+    plan: Annotated[
+        Path | None, Parameter(name="PLAN", help="The plan: Markdown, TOML or JSON")
+    ] = None,
     /,
     *,
+    goal: Annotated[str | None, Parameter(help="Instead of PLAN: an agent drafts one")] = None,
+    goal_file: Annotated[Path | None, Parameter(help="The same, out of a text file")] = None,
+    plan_only: Annotated[
+        bool, Parameter(negative="", help="With a goal: end when the plan is there")
+    ] = False,
     repo: Repo = None,
     base: Annotated[str, Parameter(help="Where the run starts; default: the default branch")] = "",
     run_id: Annotated[str, Parameter(help="Default: the plan's name and a number")] = "",
@@ -54,9 +61,11 @@ def start(  # noqa: PLR0913  every option of a run, by name only
     """Run PLAN: check everything first, then start it and watch it to its end."""
     from autopack.app.start import Wish
     from autopack.cli import launch
+    from autopack.cli.given import Given
 
+    given = Given(plan, goal, goal_file, plan_only=plan_only)
     wish = Wish(
-        name=plan.stem,
+        name=given.name,
         base=base,
         run_id=run_id,
         safety_profile=safety_profile,
@@ -68,7 +77,7 @@ def start(  # noqa: PLR0913  every option of a run, by name only
     )
     flags = {"builder": builder, "auditor": auditor, "sandbox": sandbox}
     how = launch.How(dry_run=dry_run, detach=detach, as_json=json)
-    return launch.start(plan, repo, wish, flags, how)
+    return launch.start(given, repo, wish, flags, how)
 
 
 @app.command(name="list")

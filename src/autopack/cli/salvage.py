@@ -71,7 +71,7 @@ def salvage(
 def _check(run: Run, phase_id: str) -> None:
     from autopack.core.errors import OperatorFault
 
-    known = [phase.phase_id for phase in run.phases]
+    known = [phase.phase_id for phase in run.every_phase]
     if phase_id and phase_id not in known:
         raise OperatorFault(
             f"run {run.run_id} has no phase {phase_id}", f"it has {' '.join(known)}"

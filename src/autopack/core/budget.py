@@ -15,6 +15,7 @@ from autopack.core.run import (
     FINAL_STEPS,
     Phase,
     Run,
+    Stage,
     Step,
 )
 from autopack.core.spec import (
@@ -152,6 +153,13 @@ def tier_caps_hit(run: Run) -> tuple[str, ...]:
         if over_tokens or over_ci_runs or stopped:
             hit.append(tier.tier_id)
     return tuple(hit)
+
+
+def counted(run: Run) -> bool:
+    """The run's time counts: its first attempt has begun, and it has not ended."""
+    if run.stage is Stage.BOOTSTRAP:
+        return run.phases[0].step is not Step.QUEUED
+    return run.stage in {Stage.WORKING, Stage.STOPPING}
 
 
 def parked(run: Run) -> bool:

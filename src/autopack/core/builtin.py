@@ -106,6 +106,8 @@ BUILT_IN: Final = Ruleset(
     run_minor_issues_per_phase=3,
     tier_token_factor=3,
     tier_ci_runs_per_phase=2,
+    draft_attempts_max=3,
+    draft_token_cap=200_000,
     safety_profiles={
         SafetyProfile.NORMAL.value: SafetyRule(
             minor_tolerance=2.0,

@@ -63,6 +63,15 @@ class Check:
 
 
 @dataclass(frozen=True)
+class CompilePlan:
+    """Compile the plan that a drafting attempt left in its candidate."""
+
+    phase_id: str
+    candidate: Candidate
+    kind: Literal["compile_plan"] = "compile_plan"
+
+
+@dataclass(frozen=True)
 class Audit:
     """Ask the auditor about a candidate; `attempt` counts audits of this phase."""
 
@@ -124,13 +133,14 @@ Command = (
     | Build
     | Wait
     | Check
+    | CompilePlan
     | Audit
     | Test
     | Reapply
     | Land
     | Deliver
 )
-INLINE: tuple[type, ...] = (Check, Reapply, Land)
+INLINE: tuple[type, ...] = (Check, CompilePlan, Reapply, Land)
 """Short and local: performed by whoever made the transition, not queued."""
 INTERRUPTIBLE: tuple[type, ...] = (
     PrepareBase,

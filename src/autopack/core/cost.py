@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from autopack.core import machine
+from autopack.core import budget, machine
 from autopack.core.command import Audit, Build
 from autopack.core.event import AttemptEnded, AuditEnded, CommandFailed, RunCreated
-from autopack.core.run import FINAL_STEPS, Stage, Step
+from autopack.core.run import FINAL_STEPS, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,13 +99,13 @@ def costs(events: Iterable[Happened]) -> tuple[PhaseCost, ...]:
             active[phase.phase_id],
             parked[phase.phase_id],
         )
-        for phase in run.phases
+        for phase in run.every_phase
     )
 
 
 def _count(run: Run, seconds: float, active: dict[str, float], parked: dict[str, float]) -> None:
     """Seconds since the last event, to each phase that was under way."""
-    if run.stage not in {Stage.WORKING, Stage.STOPPING}:
+    if not budget.counted(run):
         return
     for phase in run.phases:
         if phase.step is Step.PARKED:

@@ -109,6 +109,25 @@ class CandidateChecked:
 
 
 @dataclass(frozen=True)
+class PlanDrafted:
+    """The drafted plan compiles: the run's spec with it, frozen; `plan` as the agent wrote it."""
+
+    phase_id: str
+    spec: RunSpec
+    plan: str
+    kind: Literal["plan_drafted"] = "plan_drafted"
+
+
+@dataclass(frozen=True)
+class PlanRejected:
+    """What was drafted is no plan for this run: all that is wrong with it."""
+
+    phase_id: str
+    findings: tuple[Finding, ...]
+    kind: Literal["plan_rejected"] = "plan_rejected"
+
+
+@dataclass(frozen=True)
 class AuditEnded:
     """An auditor's verdict; `candidate` is set when its patch was applied as a new candidate."""
 
@@ -226,6 +245,8 @@ Event = (
     | AttemptEnded
     | Unparked
     | CandidateChecked
+    | PlanDrafted
+    | PlanRejected
     | AuditEnded
     | CandidateTested
     | CandidateReapplied

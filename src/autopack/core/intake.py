@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from autopack.core import issue
+from autopack.core import draft, issue
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -36,8 +36,8 @@ CATEGORY = "test_failure"
 def problem(run: Run, event: IssueRecorded) -> str:
     """Why a recording cannot be taken; empty when it can."""
     phase = next((p for p in run.phases if p.phase_id == event.phase_id), None)
-    if phase is None:
-        return f"run {run.run_id} has no phase {event.phase_id}"
+    if phase is None or phase.phase_id == draft.PHASE:
+        return f"run {run.run_id} has no phase {event.phase_id} that may have issues"
     if event.recording and event.recording in run.recordings:
         return f"recording {event.recording} was made already"
     if why := issue.problem_of(event.report):
@@ -59,6 +59,8 @@ def recorded(run: Run, event: IssueRecorded, _asked: object) -> Run:
 
 def take(run: Run, event: Event, asked: str = "") -> Run:
     """The run after the event's issues were taken; `asked`: whose command it answers."""
+    if draft.PHASE in (asked, getattr(event, "phase_id", "")):
+        return run  # a draft changes nothing that could have an issue
     for report in _reports(event):
         unsolved = tuple(key for key in run.resolved if key != report.issue_key)
         run = replace(run, resolved=unsolved)  # also when it is one too many to be kept
@@ -109,6 +111,8 @@ def _cleanup_ended(run: Run, phase: Phase) -> Phase:
 
 def settled(before: Run, run: Run) -> Run:
     """The run after an event, all of it: what it saw itself, it does not resolve."""
+    if before.spec.drafting:
+        return run  # the plan came: nothing was seen yet
     seen = {
         found.issue_key
         for old, new in zip(before.phases, run.phases, strict=True)

@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autopack.core import budget, intake, landing, progress
+from autopack.core import budget, drafting, intake, landing, progress
 from autopack.core.command import (
     INTERRUPTIBLE,
     Audit,
     Build,
     Check,
     Command,
+    CompilePlan,
     Deliver,
     Land,
     Pending,
@@ -50,13 +51,14 @@ from autopack.core.event import (
     Event,
     Happened,
     IssueRecorded,
+    PlanDrafted,
+    PlanRejected,
     ReapplyConflicted,
     RunCreated,
     SnapshotLanded,
     Unparked,
 )
 from autopack.core.run import (
-    Phase,
     Run,
     Stage,
     Step,
@@ -72,6 +74,7 @@ ANSWERS: dict[type[Command], tuple[type[Event], ...]] = {
     Build: (AttemptEnded, CommandFailed),
     Wait: (Unparked, CommandFailed),
     Check: (CandidateChecked, CommandFailed),
+    CompilePlan: (PlanDrafted, PlanRejected, CommandFailed),
     Audit: (AuditEnded, CommandFailed),
     Test: (CandidateTested, CommandFailed),
     Reapply: (CandidateReapplied, ReapplyConflicted, CommandFailed),
@@ -118,13 +121,8 @@ class Refusal:
 
 def create(spec: RunSpec) -> Advanced:
     """A new run on its frozen spec; its first event is `RunCreated(spec)`."""
-    phases = tuple(
-        Phase(phase, Step.SKIPPED, needed=False, skipped_because=f"landed in {spec.predecessor}")
-        if phase.phase_id in spec.landed
-        else Phase(phase)
-        for phase in sorted(spec.phases, key=lambda phase: phase.phase_index)
-    )
-    run = Run(spec, Stage.CREATED, phases, version=1, tip=spec.base_commit)
+    stage = Stage.BOOTSTRAP if spec.drafting else Stage.CREATED
+    run = Run(spec, stage, drafting.first_phases(spec), version=1, tip=spec.base_commit)
     run = progress.issue(run, PrepareBase())
     return Advanced(run, run.pending)
 
@@ -226,7 +224,7 @@ def _problem(run: Run, happened: Happened, asked: Pending | None) -> str:
 
 def _count_time(run: Run, seconds: float) -> Run:
     seconds = max(0.0, seconds)
-    if run.stage not in {Stage.WORKING, Stage.STOPPING}:
+    if not budget.counted(run):
         return run
     if budget.parked(run):
         return replace(run, parked_seconds=run.parked_seconds + seconds)
@@ -242,20 +240,21 @@ def _rows() -> Iterable[Rule]:
         Stage.QUEUEING, None, EnvironmentPrepared, (Stage.WORKING, Stage.DONE),
         "CI's environment is built; the first phases start", progress.environment_prepared,
     )  # fmt: skip
-    for stage in (Stage.CREATED, Stage.QUEUEING):
+    for stage in (Stage.BOOTSTRAP, Stage.CREATED, Stage.QUEUEING):
         yield Rule(
             stage, None, CommandFailed, (stage, Stage.DONE),
             "tried again up to infra_retries_max, then ENVIRONMENT", progress.run_command_failed,
         )  # fmt: skip
-    for stage in (Stage.CREATED, Stage.QUEUEING, Stage.WORKING):
+    for stage in (Stage.BOOTSTRAP, Stage.CREATED, Stage.QUEUEING, Stage.WORKING):
         yield Rule(
             stage, None, CancelRequested, (Stage.STOPPING,),
             "nothing new starts; what is under way ends early and answers", progress.cancelled,
         )  # fmt: skip
-    yield Rule(
-        Stage.WORKING, None, DurationSpent, (Stage.STOPPING,),
-        "the run's minutes are spent: BUDGET_EXHAUSTED", progress.duration_spent,
-    )  # fmt: skip
+    for stage in (Stage.BOOTSTRAP, Stage.WORKING):
+        yield Rule(
+            stage, None, DurationSpent, (Stage.STOPPING,),
+            "the run's minutes are spent: BUDGET_EXHAUSTED", progress.duration_spent,
+        )  # fmt: skip
     for stage in Stage:
         targets = (stage, Stage.STOPPING) if stage is Stage.WORKING else (stage,)
         yield Rule(
@@ -263,8 +262,40 @@ def _rows() -> Iterable[Rule]:
             "an issue of a phase; reopens nothing", intake.recorded,
         )  # fmt: skip
     yield from _delivery_rows()
+    yield from _drafting_rows()
     yield from _phase_rows()
     yield from _stopping_rows()
+
+
+def _drafting_rows() -> Iterable[Rule]:
+    again = (Step.BUILDING, Step.FAILED)
+    yield Rule(
+        Stage.BOOTSTRAP, None, BasePrepared, (Stage.BOOTSTRAP,),
+        "the base is there: an agent drafts the plan on it", drafting.base_prepared,
+    )  # fmt: skip
+    yield Rule(
+        Stage.BOOTSTRAP, Step.BUILDING, AttemptEnded, (Step.CHECKING, Step.PARKED, *again),
+        "a draft is compiled; another attempt while attempts and tokens last",
+        progress.attempt_ended,
+    )  # fmt: skip
+    yield Rule(
+        Stage.BOOTSTRAP, Step.PARKED, Unparked, (Step.BUILDING,),
+        "the usage limit is over; costs no attempt", progress.unparked,
+    )  # fmt: skip
+    yield Rule(
+        Stage.BOOTSTRAP, Step.CHECKING, PlanDrafted, (Stage.CREATED, Stage.DONE),
+        "the plan compiles: the run begins on it, or ends when only a plan was asked for",
+        drafting.drafted,
+    )  # fmt: skip
+    yield Rule(
+        Stage.BOOTSTRAP, Step.CHECKING, PlanRejected, again,
+        "what is wrong with the draft is the next attempt's evidence", drafting.rejected,
+    )  # fmt: skip
+    for step in (Step.BUILDING, Step.PARKED, Step.CHECKING):
+        yield Rule(
+            Stage.BOOTSTRAP, step, CommandFailed, (step, Step.FAILED),
+            "tried again up to infra_retries_max, then ENVIRONMENT", progress.command_failed,
+        )  # fmt: skip
 
 
 def _delivery_rows() -> Iterable[Rule]:
@@ -338,7 +369,7 @@ def _stopping_rows() -> Iterable[Rule]:
     waiting: dict[Step, tuple[type[Event], ...]] = {
         Step.BUILDING: (AttemptEnded,),
         Step.PARKED: (Unparked,),
-        Step.CHECKING: (CandidateChecked,),
+        Step.CHECKING: (CandidateChecked, PlanDrafted, PlanRejected),
         Step.AUDITING: (AuditEnded,),
         Step.TESTING: (CandidateTested,),
         Step.REAPPLYING: (CandidateReapplied, ReapplyConflicted),

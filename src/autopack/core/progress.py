@@ -10,6 +10,7 @@ from autopack.core.command import (
     Build,
     Check,
     Command,
+    CompilePlan,
     Deliver,
     Pending,
     PrepareEnvironment,
@@ -196,7 +197,8 @@ def unparked(run: Run, event: Unparked, _asked: Pending) -> Run:
 
 def _check(run: Run, phase: Phase, candidate: Candidate) -> Run:
     phase = replace(phase, step=Step.CHECKING, candidate=candidate)
-    return issue(put(run, phase), Check(phase.phase_id, candidate))
+    ask = CompilePlan if run.stage is Stage.BOOTSTRAP else Check
+    return issue(put(run, phase), ask(phase.phase_id, candidate))
 
 
 def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
@@ -383,7 +385,7 @@ def fail(run: Run, phase: Phase, failure: Failure) -> Run:
     if phase.spec.cleans and failure.cause is not Cause.ENVIRONMENT:
         return run
     run = replace(run, failure=run.failure or failure)
-    stops = run.spec.on_phase_failure is OnPhaseFailure.STOP
+    stops = run.spec.on_phase_failure is OnPhaseFailure.STOP or run.stage is Stage.BOOTSTRAP
     return stop(run, failure) if stops or failure.cause is Cause.ENVIRONMENT else run
 
 

@@ -98,6 +98,10 @@ class Ruleset:
     tier_token_factor: int
     """A tier's token cap, as a multiple of its phases' incident caps."""
     tier_ci_runs_per_phase: int
+    draft_attempts_max: int
+    """Attempts at a plan that an agent drafts."""
+    draft_token_cap: int
+    """Tokens of all of them."""
     safety_profiles: Mapping[str, SafetyRule]
     category_defaults: Mapping[str, CategoryRule]
     high_risk_categories: tuple[str, ...]

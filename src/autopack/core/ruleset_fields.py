@@ -180,6 +180,8 @@ TOP: Final[Fields] = {
     "run_minor_issues_per_phase": Whole(COUNT_MAX, 0),
     "tier_token_factor": Whole(COUNT_MAX),
     "tier_ci_runs_per_phase": Whole(COUNT_MAX),
+    "draft_attempts_max": Whole(ATTEMPTS_MAX),
+    "draft_token_cap": Whole(TOKENS_MAX),
 }
 SAFETY: Final[Fields] = {
     "minor_tolerance": Number(TOLERANCE_MAX),

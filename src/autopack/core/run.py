@@ -20,7 +20,7 @@ class RunState(StrEnum):
     """What a run shows to the world (spec 1)."""
 
     PLAN_BOOTSTRAP = "PLAN_BOOTSTRAP"
-    """For plans that are still drafted; a written plan is compiled before its run exists."""
+    """An agent drafts the plan; a written one is compiled before its run exists."""
     RUN_CREATED = "RUN_CREATED"
     PHASE_QUEUEING = "PHASE_QUEUEING"
     PHASE_EXECUTION = "PHASE_EXECUTION"
@@ -47,6 +47,8 @@ class PhaseState(StrEnum):
 class Stage(StrEnum):
     """Where a run as a whole stands; while WORKING, its phases tell the rest."""
 
+    BOOTSTRAP = "bootstrap"
+    """The plan is drafted: the run's only phase is the one that drafts it."""
     CREATED = "created"
     QUEUEING = "queueing"
     WORKING = "working"
@@ -262,6 +264,8 @@ class Run:
     """Keys of issue recordings that were made: the same one counts once."""
     resolved: tuple[str, ...] = ()
     """Known issues whose tests were green in what landed, and that no phase of the run saw."""
+    draft: Phase | None = None
+    """The phase that drafted the plan, once the plan is there."""
     issues_version: int = 0
     """The version in which issues or what is resolved changed last."""
 
@@ -279,7 +283,12 @@ class Run:
 
     @property
     def tokens_spent(self) -> int:
-        return sum(phase.tokens_spent for phase in self.phases)
+        return sum(phase.tokens_spent for phase in self.every_phase)
+
+    @property
+    def every_phase(self) -> tuple[Phase, ...]:
+        """The phases, after the one that drafted them."""
+        return (self.draft, *self.phases) if self.draft else self.phases
 
     @property
     def tokens_reserved(self) -> int:
@@ -295,7 +304,7 @@ class Run:
         return bool(self.snapshots) and (self.delivered != self.tip or self.delivery_refusal != "")
 
     def phase(self, phase_id: str) -> Phase:
-        return next(phase for phase in self.phases if phase.phase_id == phase_id)
+        return next(phase for phase in self.every_phase if phase.phase_id == phase_id)
 
 
 FAILED_STATE: dict[Cause, RunState] = {
@@ -316,6 +325,8 @@ def run_state(run: Run) -> RunState:
     """The state a run shows: with parallel phases, the least advanced active step."""
     if run.stage is Stage.DONE:
         return FAILED_STATE[run.failure.cause] if run.failure else RunState.DONE_SUCCESS
+    if run.spec.drafting:
+        return RunState.PLAN_BOOTSTRAP
     if run.stage is Stage.CREATED:
         return RunState.RUN_CREATED
     steps = {phase.step for phase in run.phases}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autopack.core.draft import PHASE, Draft
 from autopack.core.issue import IssueSeverity, KnownIssue, SeenBefore, SeverityUpgrade
 from autopack.core.survey import Survey
 
@@ -169,8 +170,15 @@ class RunSpec:
 
     title: str = ""
     """What the plan calls itself."""
+    draft: Draft | None = None
+    """What an agent is to make the plan of, or made it of; None: somebody wrote it."""
     survey: Survey | None = None
     """The repository at the base, for the bootstrap documents; None: a run of before them."""
+
+    @property
+    def drafting(self) -> bool:
+        """The plan is not there yet: the only phase is the one that drafts it."""
+        return self.draft is not None and [p.phase_id for p in self.phases] == [PHASE]
 
     @property
     def branch(self) -> str:

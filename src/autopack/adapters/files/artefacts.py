@@ -35,6 +35,7 @@ from autopack.adapters.files.summaries import (
 from autopack.app.ports import Recorded
 from autopack.app.report import Places, RunView, run_view
 from autopack.app.strategy import strategy_text
+from autopack.core.draft import PHASE
 from autopack.core.errors import EnvironmentFault, refusal
 from autopack.core.run import Run
 from autopack.core.spec import RunSpec
@@ -172,8 +173,14 @@ class FileArtefacts:
 
 def _files(view: RunView) -> dict[tuple[str, str], str]:
     """Text of every file by folder and name; the summary comes last, when the rest is there."""
-    files = {("tiers", tier_file(tier)): tier_summary(tier) for tier in view.tiers}
-    files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in view.phases}
+    files = {
+        ("tiers", tier_file(tier)): tier_summary(tier)
+        for tier in view.tiers
+        if tier.tier_id != PHASE
+    }  # nobody tells of it once the plan is there
+    drafted = (view.draft,) if view.draft else ()
+    phases = (*drafted, *view.phases)
+    files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in phases}
     files |= {("issues", name): text for name, text in issue_files(view).items()}
     files["", "run_summary.md"] = run_summary(view)
     return files

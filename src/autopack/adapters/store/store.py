@@ -31,7 +31,7 @@ from autopack.adapters.store.transaction import SqlTransaction, check_version, i
 from autopack.adapters.store.verify import event_row, problems
 from autopack.app.ports import Recorded, Request, Transaction
 from autopack.core.errors import EnvironmentFault, OperatorFault
-from autopack.core.event import Happened
+from autopack.core.event import Happened, PlanDrafted
 from autopack.core.ids import id_problem
 from autopack.core.names import printable
 from autopack.core.run import Run
@@ -108,6 +108,10 @@ class SqlStore:
             connection.execute(
                 insert(events).values(**event_row(run.run_id, run.version, happened, previous))
             )
+            if isinstance(happened.event, PlanDrafted):  # other tiers and phases than before
+                for table, rows in ((tiers, tier_rows), (phases, phase_rows)):
+                    connection.execute(delete(table).where(table.c.run_id == run.run_id))
+                    connection.execute(insert(table), rows)
             connection.execute(_SET_TIERS, [_keyed(row, "tier_id") for row in tier_rows])
             connection.execute(_SET_PHASES, [_keyed(row, "phase_id") for row in phase_rows])
             if run.issues_version == run.version:

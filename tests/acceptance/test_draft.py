@@ -1,0 +1,154 @@
+"""A run without a plan: an agent drafts one, the compiler judges it, and it runs as any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab, phase
+
+FILE = "autopack-plan.md"
+
+
+def plan(*phases: str) -> str:
+    return "\n\n".join(["# What an agent would do", "## Tier T1: all of it", *phases])
+
+
+def says(text: str, number: str = "") -> str:
+    """The line of a goal that has our agent write this plan."""
+    return f"do{number}: plan {json.dumps(text)}"
+
+
+GOOD = plan(phase("P1", "do: write src/a.txt one"), phase("P2", "do: write src/b.txt two"))
+BAD = plan(phase("P1", "do: write src/a.txt one", needs="P9"))
+
+
+def draft(lab: Lab, *lines: str, options: tuple[str, ...] = ()) -> int:
+    lab.make()
+    done = lab.cli("run", "--goal", "\n".join(["Reach it.", *lines]), "--run-id", "r", *options)
+    return done.code
+
+
+def test_a_drafted_plan_runs_as_any_other(lab: Lab) -> None:
+    assert draft(lab, "do: tokens 70", says(GOOD)) == 0
+    run = lab.load()
+    assert run.state.value == "DONE_SUCCESS"
+    assert [phase.phase_id for phase in run.phases] == ["P1", "P2"]
+    assert len(run.snapshots) == 2
+    assert run.tokens_spent >= 70
+    assert lab.kinds()[:5] == ["run_created", "base_prepared", "attempt_ended", "plan_drafted",
+                               "base_prepared"]  # fmt: skip
+    assert run.spec.title == "What an agent would do"
+    folder = lab.project / ".autonomous_runs" / "r"
+    assert "Reach it." in (folder / "spec.md").read_text()
+    assert "### Phase P2" in (folder / "comprehensive_plan.md").read_text()
+    assert (folder / "phases" / "phase_00__plan.md").exists()
+    assert not list((folder / "tiers").glob("*_plan*"))
+    assert set(lab.kept()) >= {"_plan/1", "P1/1"}
+    assert lab.cli("run", "view", "r").code == 0
+    assert lab.cli("report", "run", "r", "--json").code == 0
+    assert lab.cli("salvage", "r").code == 0
+    lab.check_untouched()
+    lab.check_sound()
+
+
+def test_what_is_wrong_with_a_draft_is_its_next_attempts_evidence(lab: Lab) -> None:
+    second = plan(phase("P1", "do: write src/a.txt one"))
+    assert draft(lab, says(BAD, " 1"), says(second, " 2")) == 0
+    (rejected,) = lab.of_kind("plan_rejected")
+    assert "unknown phase 'P9'" in rejected.findings[0].message
+    prompt = next(lab.disk.glob("state/**/_plan/attempt-2/**/prompt*"), None)
+    if prompt is not None:
+        assert "unknown phase 'P9'" in prompt.read_text()
+    assert lab.load().draft is not None
+    lab.check_sound()
+
+
+def test_never_a_plan_ends_the_run_with_an_incident_and_is_tried_again(lab: Lab) -> None:
+    assert draft(lab, says(BAD)) == 1
+    run = lab.load()
+    assert run.state.value == "DONE_FAILED_REQUIRES_HUMAN_REVIEW"
+    assert len(lab.of_kind("plan_rejected")) == 3
+    folder = lab.project / ".autonomous_runs" / "r"
+    assert "unknown phase 'P9'" in (folder / "incident" / "incident.md").read_text()
+    assert "There is none yet" in (folder / "comprehensive_plan.md").read_text()
+    assert not lab.delivered()
+    lab.check_sound()
+    again = lab.cli("run", "retry", "r")
+    assert again.code == 1
+    assert len(lab.of_kind("plan_rejected", "r-r1")) == 3
+    assert lab.load("r-r1").spec.draft == run.spec.draft
+
+
+def test_the_tokens_of_drafting_have_a_cap_of_their_own(lab: Lab) -> None:
+    assert draft(lab, "do: tokens 250000", says(BAD)) == 1
+    assert lab.load().state.value == "DONE_FAILED_BUDGET_EXHAUSTED"
+    assert len(lab.of_kind("attempt_ended")) == 1
+
+
+def test_only_the_plan_and_then_a_run_of_it(lab: Lab) -> None:
+    assert draft(lab, says(GOOD), options=("--plan-only",)) == 0
+    assert lab.load().state.value == "DONE_SUCCESS"
+    assert not lab.load().snapshots
+    assert not lab.delivered()
+    path = lab.project / ".autonomous_runs" / "r" / "comprehensive_plan.md"
+    done = lab.cli("run", path, "--run-id", "s")
+    assert done.code == 0, done
+    assert len(lab.load("s").snapshots) == 2
+    lab.check_sound()
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ((says(GOOD), "do: write src/a.txt mine"), f"only {FILE} is to be written"),
+        ((f"do: link {FILE} /etc/passwd",), "must be a plain file"),
+        ((f"do: noise {FILE} 300000",), "300,000 bytes"),
+        ((f"do: noise {FILE} 3000",), "not UTF-8"),
+        ((f"do: write {FILE} nothing",), "the plan has no phases"),
+        (("do: write src/a.txt mine",), "it was not written"),
+        ((says(plan(phase("P1", "x", scope="../up"))),), "leaves the repository"),
+    ],
+)
+def test_hostile_drafts_are_refused(lab: Lab, lines: tuple[str, ...], told: str) -> None:
+    assert draft(lab, *lines) == 1
+    rejected = lab.of_kind("plan_rejected")
+    said = [f.message for event in rejected for f in event.findings]
+    said += [
+        f.message for e in lab.of_kind("attempt_ended") if e.evidence for f in e.evidence.findings
+    ]
+    assert any(told in message for message in said), said
+    assert lab.load().failure is not None
+    lab.check_untouched()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "exactly one of PLAN, --goal"),
+        (("--goal", "a", "--goal-file", "b"), "exactly one of PLAN, --goal"),
+        (("--goal", " "), "the goal is empty"),
+        (("--goal", "x" * 20_001), "20,001 characters"),
+        (("--goal-file", "nowhere.txt"), "cannot read the goal"),
+        (("--goal-file", "odd.txt"), "not UTF-8"),
+        (("--goal", "a", "--dry-run"), "--plan-only has the plan drafted"),
+        (("odd.txt", "--plan-only"), "--plan-only goes with --goal"),
+        (("--goal", "a", "--builder", "nobody"), "no [agents.nobody]"),
+    ],
+)
+def test_bad_goals_start_nothing(lab: Lab, arguments: tuple[str, ...], told: str) -> None:
+    lab.make()
+    Path(lab.project / "odd.txt").write_bytes(b"\xff\xfe")
+    done = lab.cli("run", *arguments)
+    assert (done.code, told in done.err) == (2, True), done
+    assert not lab.kinds()
+
+
+def test_a_goal_out_of_a_file_names_the_run(lab: Lab) -> None:
+    lab.make()
+    (lab.root / "better-words.txt").write_text(f"Reach it.\n{says(GOOD)}\n")
+    done = lab.cli("run", "--goal-file", lab.root / "better-words.txt", "--plan-only", "--json")
+    assert done.code == 0, done
+    assert done.data["run"]["run_id"] == "better-words-1"
