@@ -244,6 +244,9 @@ def _stage_edges(table: Iterable[Any]) -> Iterator[tuple[str, str, str]]:
                 if target != rule.stage:
                     yield str(rule.stage), str(target), rule.event.kind
     # A stage also ends by itself, when the last phase does; the table's notes say when.
+    yield "bootstrap", "created", "plan_drafted"
+    yield "bootstrap", "closing", "plan_drafted, and only a plan was asked for"
+    yield "bootstrap", "stopping", "the drafting phase failed"
     yield "working", "closing", "no phase left"
     yield "stopping", "done", "nothing under way"
 

@@ -9,6 +9,7 @@ from autopack.core.command import (
     Build,
     Check,
     Command,
+    CompilePlan,
     Deliver,
     Land,
     Reapply,
@@ -74,7 +75,8 @@ def _keeps_counters(run: Run) -> None:
 
 
 def _keeps_tokens(run: Run, surplus_max: int) -> None:
-    over = {p.phase_id: max(0, p.tokens_spent - p.spec.incident_token_cap) for p in run.phases}
+    every = run.every_phase
+    over = {p.phase_id: max(0, p.tokens_spent - p.spec.incident_token_cap) for p in every}
     assert max(over.values()) <= surplus_max
     assert run.tokens_spent + run.tokens_reserved <= run.spec.token_cap + sum(over.values())
     for phase in run.phases:
@@ -146,7 +148,8 @@ def _keeps_commands(run: Run) -> None:
             for pending in run.pending
             if getattr(pending.command, "phase_id", "") == phase.phase_id
         ]
-        expected = WAITS_FOR.get(phase.step)
+        drafted = run.spec.drafting and phase.step is Step.CHECKING
+        expected = CompilePlan if drafted else WAITS_FOR.get(phase.step)
         assert [type(command) for command in mine] == ([expected] if expected else [])
         for command in mine:
             if isinstance(command, Build | Audit):
@@ -238,6 +241,8 @@ def _shown(run: Run) -> RunState:
     """The least advanced active step, said another way than `core.run` says it."""
     if run.stage is Stage.DONE:
         return RunState(f"DONE_FAILED_{run.failure.cause}" if run.failure else "DONE_SUCCESS")
+    if run.spec.drafting:
+        return RunState.PLAN_BOOTSTRAP
     if run.stage is Stage.CREATED:
         return RunState.RUN_CREATED
     shows = {

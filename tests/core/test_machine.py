@@ -15,6 +15,7 @@ from autopack.core.command import (
     Build,
     Check,
     Command,
+    CompilePlan,
     Deliver,
     Land,
     Pending,
@@ -44,6 +45,8 @@ from autopack.core.event import (
     Happened,
     IssueRecorded,
     Outcome,
+    PlanDrafted,
+    PlanRejected,
     ReapplyConflicted,
     Recommendation,
     RunCreated,
@@ -81,6 +84,7 @@ from tests.core.walk import (
     phase_spec,
     run_spec,
     specs,
+    undrafted,
     walk,
 )
 
@@ -101,6 +105,8 @@ SAMPLES: tuple[Event, ...] = (
     *(AttemptEnded("P1", 1, outcome, 5, CANDIDATE) for outcome in Outcome),
     Unparked("P1", 1.0),
     *(CandidateChecked("P1", verdict) for verdict in GateVerdict),
+    PlanDrafted("P1", run_spec(phase_spec("P1")), "a plan"),
+    PlanRejected("P1", ()),
     *(AuditEnded("P1", verdict, 5, "notes") for verdict in Recommendation),
     *(CandidateTested("P1", ci) for ci in CiVerdict),
     CandidateReapplied("P1", CANDIDATE),
@@ -121,10 +127,18 @@ PREPARING: dict[Stage, Command] = {
 }
 
 
+DRAFTING: dict[Step, Command] = {
+    Step.QUEUED: PrepareBase(),
+    Step.CHECKING: CompilePlan("P1", CANDIDATE),
+}
+
+
 def run_at(stage: Stage, step: Step, spec: RunSpec = SPEC) -> Run:
     """A run whose only phase stands at `step`, with the one command that it waits for."""
     phase = Phase(spec.phases[0], step, candidate=CANDIDATE)
     asked = PREPARING.get(stage) or WAITS_FOR.get(step)
+    if stage is Stage.BOOTSTRAP:
+        asked = DRAFTING.get(step) or WAITS_FOR.get(step)
     pending = (Pending(7, asked),) if asked else ()
     return Run(spec, stage, (phase,), version=9, commands_issued=7, pending=pending, tip="base")
 
@@ -144,7 +158,7 @@ def circumstances() -> list[tuple[Run, Pending | None]]:
             run = with_pending(run, Deliver("base"))
             found.append((run, run.pending[-1]))
             if stage is Stage.STOPPING:
-                for command in PREPARING.values():
+                for command in (*PREPARING.values(), DRAFTING[Step.CHECKING]):
                     run = with_pending(run_at(stage, step), command)
                     found.append((run, run.pending[-1]))
     return found
@@ -247,6 +261,11 @@ def test_every_declared_target_is_reached_and_no_other() -> None:
         if storm:
             spec = replace(spec, parallel_max=4, infra_retries_max=9)
         for taken in walk(spec, seed, storm=storm).taken:
+            reached.add(_transition(taken))
+    plan = replace(run_spec(phase_spec("P1")), infra_retries_max=1, parks_max=3)
+    for seed in range(1200):
+        spec = undrafted(plan, 1 + seed % 3, 300, plan_only=seed % 5 == 0)
+        for taken in walk(spec, seed, storm=seed % 3 == 0, plan=plan).taken:
             reached.add(_transition(taken))
     declared = {
         (rule.stage, rule.step, rule.event, target)

@@ -13,6 +13,7 @@ from autopack.core.command import (
     Build,
     Check,
     Command,
+    CompilePlan,
     Deliver,
     Land,
     Pending,
@@ -22,6 +23,7 @@ from autopack.core.command import (
     Test,
     Wait,
 )
+from autopack.core.draft import PHASE, Draft
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -42,6 +44,8 @@ from autopack.core.event import (
     Happened,
     IssueRecorded,
     Outcome,
+    PlanDrafted,
+    PlanRejected,
     ReapplyConflicted,
     Recommendation,
     RunCreated,
@@ -204,22 +208,25 @@ class World:
     doubting: float = 0.2
     """How often an agent reports an issue."""
     made: int = 0
+    plan: RunSpec | None = None
+    """What a draft that compiles comes to."""
 
     def answer(self, asked: Pending) -> Event:
         command = asked.command
         if self.rng.random() < self.failing:
             return CommandFailed("the disk is full")
+        if isinstance(command, PrepareBase | PrepareEnvironment):
+            base = isinstance(command, PrepareBase)
+            return BasePrepared() if base else EnvironmentPrepared("digest")
         match command:
-            case PrepareBase():
-                return BasePrepared()
-            case PrepareEnvironment():
-                return EnvironmentPrepared("digest")
             case Build():
                 return self._attempt(command)
             case Wait():
                 return Unparked(command.phase_id, 1.0)
             case Check():
                 return CandidateChecked(command.phase_id, self._gate())
+            case CompilePlan():
+                return self._compiled(command)
             case Audit():
                 return self._audit(command)
             case Test():
@@ -235,6 +242,11 @@ class World:
                 if self._well():
                     return Delivered(command.tip)
                 return DeliveryRefused(command.tip, "the branch is checked out")
+
+    def _compiled(self, asked: CompilePlan) -> PlanDrafted | PlanRejected:
+        if self.plan is not None and self._well():
+            return PlanDrafted(asked.phase_id, self.plan, "a plan")
+        return PlanRejected(asked.phase_id, (Finding("plan", "no plan"),))
 
     def _gate(self) -> GateVerdict:
         if self.rng.random() < 0.1:
@@ -322,28 +334,40 @@ def recorded(rng: random.Random, spec: RunSpec) -> IssueRecorded:
     return IssueRecorded(rng.choice(phases).phase_id, report, "me")
 
 
-def walk(spec: RunSpec, seed: int, *, storm: bool = False) -> Walk:
+def undrafted(plan: RunSpec, attempts: int, cap: int, *, plan_only: bool = False) -> RunSpec:
+    """The run that drafts this plan first."""
+    phase = replace(
+        phase_spec(PHASE, PHASE, 0), builder_attempts_max=attempts, incident_token_cap=cap
+    )
+    tier = TierSpec(PHASE, 0, "the plan", cap, 0)
+    return replace(plan, draft=Draft("reach it", plan_only), tiers=(tier,), phases=(phase,))
+
+
+def walk(spec: RunSpec, seed: int, *, storm: bool = False, plan: RunSpec | None = None) -> Walk:
     """Walk a run to its end; AssertionError when it passes `events_max`.
 
-    `storm`: commands fail often, and much is on the way when they do.
+    `storm`: commands fail often, and much is on the way when they do. `plan`: what the run's draft
+    comes to, when it has one.
     """
+    most = events_max(spec) + (events_max(plan) if plan else 0)
     rng = random.Random(seed)
     world = World(rng, rng.choice([0.3, 0.7, 0.9, 0.97]), rng.choice([0.0, 0.03, 0.2]))
     unasked = rng.choice([0.0, 0.02, 0.1, 0.2])
     if storm:
         world, unasked = World(rng, 0.7, 0.25), 0.0
     world.doubting = rng.choice([0.0, 0.0, 0.3])
+    world.plan = plan and replace(plan, draft=spec.draft)
     result = Walk(machine.create(spec).run, [Happened(RunCreated(spec), 0)])
     left = ASKED_DELIVERIES_MAX
     while not result.run.ended or (left and rng.random() < unasked * 5):
-        assert result.run.version <= events_max(spec), "the walk does not end"
+        assert result.run.version <= most, "the walk does not end"
         assert result.run.pending or result.run.ended, (
             f"nothing is asked and the run is {result.run.stage}"
         )
         if result.run.ended or rng.random() < unasked:
             kinds: list[Event] = [CancelRequested("me"), DurationSpent()]
             if left:
-                kinds += [DeliveryRequested("me"), recorded(rng, spec)]
+                kinds += [DeliveryRequested("me"), recorded(rng, plan or spec)]
             event = rng.choice(kinds[-2:] if result.run.ended else kinds)
             left -= isinstance(event, DeliveryRequested | IssueRecorded)
             _take(result, Happened(event, 0, 0, 1.0), None)

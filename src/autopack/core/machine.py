@@ -255,7 +255,7 @@ def _rows() -> Iterable[Rule]:
             stage, None, DurationSpent, (Stage.STOPPING,),
             "the run's minutes are spent: BUDGET_EXHAUSTED", progress.duration_spent,
         )  # fmt: skip
-    for stage in Stage:
+    for stage in (each for each in Stage if each is not Stage.BOOTSTRAP):  # a draft has no issue
         targets = (stage, Stage.STOPPING) if stage is Stage.WORKING else (stage,)
         yield Rule(
             stage, None, IssueRecorded, targets,
@@ -283,7 +283,7 @@ def _drafting_rows() -> Iterable[Rule]:
         "the usage limit is over; costs no attempt", progress.unparked,
     )  # fmt: skip
     yield Rule(
-        Stage.BOOTSTRAP, Step.CHECKING, PlanDrafted, (Stage.CREATED, Stage.DONE),
+        Stage.BOOTSTRAP, Step.CHECKING, PlanDrafted, (Step.COMPLETE,),
         "the plan compiles: the run begins on it, or ends when only a plan was asked for",
         drafting.drafted,
     )  # fmt: skip
