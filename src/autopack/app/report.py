@@ -203,7 +203,7 @@ class RunView:
     budgets: tuple[BudgetView, ...]
     tiers: tuple[TierView, ...]
     draft: PhaseView | None
-    """What drafted the plan, when it is an agent's and there."""
+    """Of the plan, once it is there; None: somebody wrote it."""
     snapshots: tuple[SnapshotView, ...]
     failure: FailureView | None
     issues: RunIssuesView

@@ -58,15 +58,9 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
-from autopack.core.run import (
-    Run,
-    Stage,
-    Step,
-)
+from autopack.core.run import Run, Stage, Step
 from autopack.core.schedule import schedule
-from autopack.core.spec import (
-    RunSpec,
-)
+from autopack.core.spec import RunSpec
 
 ANSWERS: dict[type[Command], tuple[type[Event], ...]] = {
     PrepareBase: (BasePrepared, CommandFailed),
