@@ -383,8 +383,7 @@ def _phase(run: Run, phase: Phase, log: _Log) -> PhaseView:
 
 
 def _evidence(evidence: Evidence) -> EvidenceView:
-    findings = tuple(_finding(finding) for finding in evidence.findings)
-    return EvidenceView(evidence.source, evidence.summary, findings)
+    return EvidenceView(evidence.source, evidence.summary, tuple(map(_finding, evidence.findings)))
 
 
 def _entry(recorded: Recorded, teller: Teller) -> tuple[str, EntryView]:

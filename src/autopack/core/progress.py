@@ -364,8 +364,7 @@ def command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
         if phase.tokens_left <= 0:
             return fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, _cap_spent(phase)))
         if isinstance(asked.command, Build | Audit):
-            command = replace(asked.command, tokens_max=phase.tokens_left)
-            asked = replace(asked, command=command)
+            asked = replace(asked, command=replace(asked.command, tokens_max=phase.tokens_left))
     return _retry(run, phase, asked, event.reason)
 
 
