@@ -26,6 +26,7 @@ BENCHES = {
     "backtest": "A history replayed",
     "makespan": "Phases in parallel",
     "cli_reads": "Commands that read",
+    "memory": "What many runs cost to read",
 }
 
 
