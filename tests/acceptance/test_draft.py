@@ -54,6 +54,51 @@ def test_a_drafted_plan_runs_as_any_other(lab: Lab) -> None:
     lab.check_sound()
 
 
+def test_a_drafted_plan_is_split_as_any_other(lab: Lab) -> None:
+    """Its cost and its goal are the first part's; the next ones are runs with a plan."""
+    parts = (
+        "## Tier T1: first", phase("P1", "do: write src/a.txt one"),
+        "## Tier T2: then", phase("P2", "do: write src/b.txt two", needs="P1"),
+    )  # fmt: skip
+    lab.make(project='[run]\nrun_scope = "single_tier"')
+    goal = "\n".join(["Reach it.", "do: tokens 70", says("\n\n".join(["# In parts", *parts]))])
+    done = lab.cli("run", "--goal", goal, "--run-id", "r")
+    assert done.code == 0, done.err
+    assert "r: DONE_SUCCESS\nr-2 begins: part 2 of 2 (T2)\n" in done.err
+    first, second = lab.load("r"), lab.load("r-2")
+    assert [[phase.phase_id for phase in run.phases] for run in (first, second)] == [["P1"], ["P2"]]
+    assert (first.spec.series, second.spec.series, second.spec.part) == ("r", "r", 2)
+    assert second.spec.base_commit == first.tip == first.delivered
+    assert first.draft is not None
+    assert (first.draft.tokens_spent, first.tokens_spent) == (70, 70)
+    assert (second.draft, second.tokens_spent) == (None, 0)
+    assert "plan_drafted" not in lab.kinds("r-2")
+    folder = lab.project / ".autonomous_runs"
+    for run_id, told in (("r", "### Phase P1"), ("r-2", "### Phase P2")):
+        assert told in (folder / run_id / "comprehensive_plan.md").read_text()
+    assert (set(lab.kept("r")), set(lab.kept("r-2"))) == ({"_plan/1", "P1/1"}, {"P2/1"})
+    lab.check_untouched()
+    lab.check_sound()
+
+
+def test_only_the_plan_is_one_file_for_all_its_runs(lab: Lab) -> None:
+    lab.make()
+    tiers = [
+        f"## Tier T{n}: part {n}\n\n{phase(f'P{n}', f'do: write src/{n}.txt one')}" for n in (1, 2)
+    ]
+    goal = says("\n\n".join(["# In parts", *tiers]))
+    options = ("--run-id", "r", "--max-phases", "1", "--plan-only")
+    done = lab.cli("run", "--goal", goal, *options)
+    assert done.code == 0, done.err
+    assert lab.load().state.value == "DONE_SUCCESS"
+    path = lab.project / ".autonomous_runs" / "r" / "comprehensive_plan.md"
+    assert lab.cli("run", "view", "r-2").code == 2
+    again = lab.cli("run", path, "--run-id", "s", "--max-phases", "1")
+    assert again.code == 0, again.err
+    assert [len(lab.load(run_id).snapshots) for run_id in ("s", "s-2")] == [1, 1]
+    lab.check_sound()
+
+
 def test_what_is_wrong_with_a_draft_is_its_next_attempts_evidence(lab: Lab) -> None:
     second = plan(phase("P1", "do: write src/a.txt one"))
     assert draft(lab, says(BAD, " 1"), says(second, " 2")) == 0
