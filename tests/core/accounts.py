@@ -7,9 +7,10 @@ from __future__ import annotations
 import fnmatch
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autopack.core.command import Audit, Build, Test
+from autopack.core.draft import PHASE
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -18,6 +19,7 @@ from autopack.core.event import (
     CommandFailed,
     Happened,
     IssueRecorded,
+    PlanDrafted,
     SnapshotLanded,
 )
 from autopack.core.intake import test_key
@@ -37,6 +39,10 @@ class Accounts:
     spec: RunSpec
     surplus_max: int
     """Tokens that one model call may pass what it was allowed."""
+    plan: RunSpec | None = None
+    """What the run's draft comes to, when it begins without a plan."""
+    drafted: RunSpec | None = None
+    """The run as it was until its plan was there; its tokens stay on the bill."""
     tokens: Counter[str] = field(default_factory=Counter)
     ci_runs: Counter[str] = field(default_factory=Counter)
     judged: set[tuple[str, str]] = field(default_factory=set)
@@ -54,6 +60,11 @@ class Accounts:
         asked = next((p.command for p in before.pending if p.number == happened.answers), None)
         phase_id = str(getattr(asked, "phase_id", "") or getattr(event, "phase_id", ""))
         seen: set[str] = set()
+        if isinstance(event, PlanDrafted) and before.stage is not Stage.STOPPING:
+            assert self.plan is not None, "a plan that nobody asked for"
+            assert self.drafted is None, "a second plan"
+            self.drafted, self.spec = self.spec, self.plan
+            before = replace(before, phases=after.phases)
         if isinstance(event, AttemptEnded | AuditEnded | CommandFailed) and phase_id:
             self.tokens[phase_id] += max(0, event.tokens)
         if isinstance(event, CandidateTested) and isinstance(asked, Test):
@@ -64,7 +75,7 @@ class Accounts:
                 known.issue_key for known in self.spec.known_issues
                 if known.tests and green >= set(known.tests)
             }  # fmt: skip
-        if isinstance(event, AttemptEnded | AuditEnded | CommandFailed):
+        if isinstance(event, AttemptEnded | AuditEnded | CommandFailed) and phase_id != PHASE:
             seen |= {self._issue(phase_id, report) for report in getattr(event, "issues", ())}
         if isinstance(event, IssueRecorded):
             seen.add(self._issue(event.phase_id, event.report))
@@ -110,7 +121,7 @@ class Accounts:
 
     def agree(self, run: Run) -> None:
         """AssertionError when the run says other than its accounts, or passed what it may spend."""
-        for phase in run.phases:
+        for phase in run.every_phase:
             self._phase(run, phase)
         self._caps(run)
         found = {tier.spec.tier_id: tier for tier in tiers(run)}
@@ -135,7 +146,8 @@ class Accounts:
             assert run.failure or not worst, f"a critical run succeeds with unclean tiers {worst}"
 
     def _phase(self, run: Run, phase: Phase) -> None:
-        spec, name = self.spec.phase(phase.phase_id), phase.phase_id
+        name = phase.phase_id
+        spec = (self.drafted if name == PHASE and self.drafted else self.spec).phase(name)
         spent = self.tokens[name]
         assert phase.tokens_spent == spent, f"tokens of {name}: {spent} were reported"
         assert phase.ci_runs_used == self.ci_runs[name], f"CI runs of {name}"
@@ -155,6 +167,7 @@ class Accounts:
         """What is spent and reserved passes a cap by the calls under way at most: one a phase."""
         most = self.spec.parallel_max * self.surplus_max
         used, reserved = self.tokens.total(), sum(p.tokens_reserved for p in run.phases)
+        assert run.tokens_spent == used, f"tokens of the run: {used} were reported"
         cap = self.spec.token_cap
         assert used <= cap + most, f"run cap: {used} of {cap} tokens are spent"
         assert used + reserved <= cap + most, f"run cap: {used} of {cap} spent, {reserved} reserved"

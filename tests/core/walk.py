@@ -340,7 +340,10 @@ def undrafted(plan: RunSpec, attempts: int, cap: int, *, plan_only: bool = False
         phase_spec(PHASE, PHASE, 0), builder_attempts_max=attempts, incident_token_cap=cap
     )
     tier = TierSpec(PHASE, 0, "the plan", cap, 0)
-    return replace(plan, draft=Draft("reach it", plan_only), tiers=(tier,), phases=(phase,))
+    return replace(
+        plan, draft=Draft("reach it", plan_only), tiers=(tier,), phases=(phase,),
+        series="", rest_tiers=(), rest_phases=(), rest_rules=(),
+    )  # fmt: skip
 
 
 def walk(spec: RunSpec, seed: int, *, storm: bool = False, plan: RunSpec | None = None) -> Walk:

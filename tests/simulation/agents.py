@@ -22,6 +22,7 @@ from autopack.app.ports import (
     Tested,
     TestTask,
 )
+from autopack.core.draft import FILE, PHASE
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CiVerdict, Outcome, Recommendation
 from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
@@ -46,6 +47,10 @@ class Ledger:
 
     made: int = 0
     finished: dict[tuple[str, str], set[bytes]] = field(default_factory=dict)
+    plans: set[bytes] = field(default_factory=set)
+    """Works that are a plan; the others that were to be one are none."""
+    drafts_well: dict[str, float] = field(default_factory=dict)
+    """By run: how often an attempt at its plan is one."""
     reported: dict[bytes, tuple[IssueReport, ...]] = field(default_factory=dict)
     """What was doubted of each work."""
 
@@ -80,6 +85,10 @@ class Agents:
         """One attempt, or whatever the seed has in mind instead; with what it doubts."""
         self.meanwhile()
         work = self.ledger.work()
+        if attempt.phase.phase_id == PHASE and (
+            self.rng.random() < self.ledger.drafts_well[attempt.run_id]
+        ):
+            self.ledger.plans.add(work)
         self.ledger.reported[work] = self._doubts(IssueSource.SELF_DOUBT)
         built = self._build(attempt, clone, cancel, work)
         return replace(built, issues=self.ledger.reported[work])
@@ -180,7 +189,7 @@ class Agents:
 
 def work_path(phase_id: str) -> str:
     """The file that a phase's work is in."""
-    return f"work/{phase_id}"
+    return FILE if phase_id == PHASE else f"work/{phase_id}"
 
 
 def new_file(path: str, work: bytes) -> bytes:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from autopack.app.ports import Store
 from autopack.core import machine
-from autopack.core.command import Land, Test
+from autopack.core.command import Build, CompilePlan, Land, PrepareBase, Test, Wait
+from autopack.core.draft import FILE
 from autopack.core.event import (
     AttemptEnded,
     CandidateTested,
     CiVerdict,
     CommandFailed,
+    Event,
     Happened,
     Outcome,
+    PlanDrafted,
 )
 from autopack.core.ids import candidate_ref
 from autopack.core.run import Run, Stage, Step
@@ -21,11 +25,19 @@ from autopack.core.spec import RunSpec
 from autopack.testing import MemoryRepository, UserRepository
 from tests.core.accounts import Accounts
 from tests.core.promises import keeps_promises
-from tests.simulation.agents import SURPLUS_MAX, Ledger, work_path
+from tests.simulation.agents import SHARED, SURPLUS_MAX, Ledger, work_path
+
+DRAFTS: Final = (PrepareBase, Build, Wait, CompilePlan)
+"""All that a run without a plan may ask for."""
 
 
 class Broken(BaseException):  # no handler of the subject may answer it
     """A promise of ours does not hold."""
+
+
+def _takes_plan(before: Run, event: Event) -> bool:
+    """Not in a run that stops: there the plan comes too late."""
+    return isinstance(event, PlanDrafted) and before.stage is not Stage.STOPPING
 
 
 def need(holds: object, message: str) -> None:
@@ -64,10 +76,14 @@ class Watch:
             self.answered.add(key)
         try:
             self.accounts[run.run_id].take(before, happened, run)
-            keeps_promises(before, run, SURPLUS_MAX)
+            told = before
+            if _takes_plan(before, happened.event):  # its phases are there from now on
+                told = replace(before, phases=run.phases)
+            keeps_promises(told, run, SURPLUS_MAX)
         except AssertionError as broken:
             raise Broken(f"after {happened.event.kind}: {broken}") from broken
         event = happened.event
+        self._drafts(before, run, happened)
         if isinstance(event, CandidateTested) and event.verdict is CiVerdict.PASS:
             asked = next(p.command for p in before.pending if p.number == happened.answers)
             if isinstance(asked, Test):
@@ -78,6 +94,40 @@ class Watch:
             self._is_work(run, event)
         if run.stage is Stage.DONE and before.stage is not Stage.DONE:
             self._handed_over(run)
+
+    def _drafts(self, before: Run, run: Run, happened: Happened) -> None:
+        """A plan is taken once, from its agent, and nothing of it is there before."""
+        event, drafting = happened.event, before.spec.drafting
+        if isinstance(event, PlanDrafted) and _takes_plan(before, event):
+            need(drafting, f"{run.run_id} has a plan and takes another")
+            asked = next(p.command for p in before.pending if p.number == happened.answers)
+            made = asked.candidate.commit if isinstance(asked, CompilePlan) else ""
+            read = self.repository.read(made, FILE) or b""
+            need(event.plan.encode() == read, f"{run.run_id}: its plan is not its agent's")
+            need(
+                read.removesuffix(b"\n") in self.ledger.plans, f"{run.run_id} takes what is no plan"
+            )
+            shared = self.repository.read(made, SHARED)
+            same = shared == self.repository.read(run.spec.base_commit, SHARED)
+            need(same, f"{run.run_id} takes more than a plan")
+            need(run.spec == event.spec, f"{run.run_id} is not on the plan that was drafted")
+            return
+        need(run.spec == before.spec, f"{run.run_id} has another spec after {event.kind}")
+        need(run.draft == before.draft, f"{run.run_id} has another draft after {event.kind}")
+        if drafting:
+            self._nothing_but_a_draft(run)
+        if (asked_for := run.spec.draft) and asked_for.plan_only:
+            need(run.tip == run.spec.base_commit, f"{run.run_id} was to make a plan only")
+
+    def _nothing_but_a_draft(self, run: Run) -> None:
+        wrong = [p.command for p in run.pending if not isinstance(p.command, DRAFTS)]
+        need(not wrong, f"{run.run_id} has no plan and asks for {wrong}")
+        need(not run.snapshots, f"{run.run_id} has no plan and lands")
+        need(run.tip == run.spec.base_commit, f"{run.run_id} has no plan and leaves its base")
+        need(run.draft is None, f"{run.run_id} is drafting what is drafted")
+        ref = f"refs/heads/{run.spec.branch}"
+        theirs = ref in self.user.refs and ref not in self.foreign
+        need(not theirs, f"{run.run_id} has no plan and delivers")
 
     def _handed_over(self, run: Run) -> None:
         """A part that succeeded went on in one run, on its tip, with what comes next; no other."""
@@ -184,6 +234,7 @@ class Watch:
         branch = self.repository.refs.get(f"refs/heads/{run.spec.branch}", run.tip)
         known = {run.tip, *self._untold(run)}
         need(branch in known, f"{run_id} ended at another commit than its branch")
+        need(run.failure or not run.spec.drafting, f"{run_id} succeeds and has no plan")
         self._landings(run)
 
     def _landings(self, run: Run) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from autopack.core.series import first_part
+from autopack.core.draft import FILE
+from autopack.core.series import called, first_part, whole
 from autopack.core.spec import (
     OnPhaseFailure,
     PhaseSpec,
@@ -13,7 +14,34 @@ from autopack.core.spec import (
     RunSpec,
     SafetyProfile,
 )
-from tests.core.walk import AGED, KNOWN, UPGRADE, phase_spec, run_spec
+from tests.core.walk import AGED, KNOWN, UPGRADE, phase_spec, run_spec, undrafted
+
+DRAFTED = 0.25
+"""How many runs begin without a plan."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run as somebody starts it."""
+
+    spec: RunSpec
+    plan: RunSpec | None = None
+    """What its draft comes to; None: it begins with its plan."""
+    drafts_well: float = 0.0
+    """How often an attempt at the plan is one: never, now and then, always."""
+
+
+def draw_run(rng: random.Random, run_id: str, base_commit: str) -> Drawn:
+    """A run on that base; of a quarter an agent drafts the plan first."""
+    plan = draw_spec(rng, run_id, base_commit)
+    if rng.random() >= DRAFTED:
+        return Drawn(plan)
+    cap, plan_only = min(rng.choice([400, 1000]), plan.token_cap), rng.random() < 0.2
+    spec = undrafted(plan, rng.randint(1, 3), cap, plan_only=plan_only)
+    spec = replace(spec, phases=(replace(spec.phases[0], scope=(f"/{FILE}",)),))
+    if plan_only:
+        plan = called(whole(plan), run_id)
+    return Drawn(spec, replace(plan, draft=spec.draft), rng.choice([0.0, 0.5, 0.5, 1.0]))
 
 
 def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:

@@ -161,6 +161,18 @@ def all_resolved(run: Run) -> Run:
     return replace(run, resolved=tuple(sorted(keys)))
 
 
+def unpaid(run: Run) -> Run:
+    """What a plan cost is forgotten once it is there."""
+    return replace(run, draft=run.draft and replace(run.draft, tokens_spent=0))
+
+
+def thawed(run: Run) -> Run:
+    """A drafted plan has its say after it was frozen."""
+    if run.draft is None or run.pending:
+        return run
+    return replace(run, spec=replace(run.spec, parallel_max=run.spec.parallel_max + 1))
+
+
 PLANTED: dict[str, Doubles] = {
     "event-lost": Doubles(store=EventLost),
     "write-lost": Doubles(store=WriteLost),
@@ -180,6 +192,10 @@ PLANTED: dict[str, Doubles] = {
     "age-unread": Doubles(reads=lambda spec: replace(spec, known_issues=())),
     "run-tolerance-unread": Doubles(reads=lambda spec: replace(spec, minor_issues_max=None)),
     "all-resolved": Doubles(moves=all_resolved),
+    "draft-unpaid": Doubles(moves=unpaid),
+    "draft-forgotten": Doubles(moves=lambda run: replace(run, draft=None)),
+    "draft-unread": Doubles(judges=False),
+    "spec-thawed": Doubles(moves=thawed),
 }
 SAID: dict[str, str] = {
     "part-lost": " goes on in ",
@@ -194,6 +210,10 @@ SAID: dict[str, str] = {
     "tolerance-unread": "cleanliness of tier ",
     "upgrade-unread": "issues of tier ",
     "age-unread": "issues of tier ",
+    "draft-unpaid": "tokens of _plan: ",
+    "draft-forgotten": "tokens of the run: ",
+    "draft-unread": "takes what is no plan",
+    "spec-thawed": "has another spec after ",
     "run-tolerance-unread": "debt: excess_minor_issues",
 }
-"""What is said of bugs in budgets and tiers: each is found by the promise that it breaks."""
+"""What is said of bugs in budgets, tiers and drafts: each is found by the promise that it breaks."""

@@ -8,10 +8,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from autopack.core.draft import PHASE
+from autopack.core.event import CancelRequested, Event, PlanRejected
+from autopack.core.run import Cause, Run
 from tests.simulation.planted import PLANTED, SAID
 from tests.simulation.world import SimulationError, simulate
 
@@ -72,10 +77,44 @@ def test_the_seeds_meet_what_can_go_wrong(capsys: pytest.CaptureFixture[str]) ->
     for what in (
         "crash before", "crash after", "crash between", "refusal of", "lost answer of", "stop",
         "somebody asks: cancel", "somebody asks: deliver", "somebody interferes", "PARKED",
-        "ReapplyConflicted", "CandidateReapplied", "DeliveryRefused", "Outcome.REFUSED",
+        "PlanDrafted", "PlanRejected", "ReapplyConflicted", "CandidateReapplied", "DeliveryRefused", "Outcome.REFUSED",
         "Recommendation.REVISE", "CiVerdict.INFRA", "wall clock jumps", "answered already",
     ):  # fmt: skip
         assert what in told, f"150 seeds never met: {what}"
+
+
+def test_the_seeds_draft_in_every_way() -> None:
+    met: Counter[str] = Counter()
+    for seed in range(QUICK_SEEDS):
+        world = simulate(seed)
+        for spec in (each for each in world.specs if each.drafting):
+            run = world.store.load(spec.run_id)
+            events = [e.happened.event for e in world.store.events(spec.run_id, limit=10**6)]
+            met.update(_ways(run, events))
+    wanted = {"at once", "after a refusal", "never", "parked", "cancelled", "split", "plan only",
+              "unpaid", "failed after it"}  # fmt: skip
+    assert wanted <= set(met), f"{QUICK_SEEDS} seeds met only {met}"
+
+
+def _ways(run: Run, events: list[Event]) -> Iterator[str]:
+    """What was met while a plan was drafted."""
+    for way, kind in (("after a refusal", PlanRejected), ("cancelled", CancelRequested)):
+        if any(isinstance(event, kind) for event in events) and (run.draft or way == "cancelled"):
+            yield way
+    drafting = run.phase(PHASE)
+    if drafting.parks_used:
+        yield "parked"
+    if run.draft is None:
+        yield "unpaid" if run.failure and run.failure.cause is Cause.BUDGET_EXHAUSTED else "never"
+        return
+    if drafting.attempts_used == 1:
+        yield "at once"
+    if run.spec.draft and run.spec.draft.plan_only:
+        yield "plan only"
+    if run.spec.rest_phases:
+        yield "split"
+    if run.failure:
+        yield "failed after it"
 
 
 def test_the_replay_command_shows_the_failure() -> None:

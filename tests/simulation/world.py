@@ -22,7 +22,7 @@ from autopack.app.world import (
 )
 from autopack.core.command import Pending, Wait
 from autopack.core.errors import Fault, OwnFault
-from autopack.core.event import Event, Happened
+from autopack.core.event import Event
 from autopack.core.policy import Rules
 from autopack.core.run import (
     Run,
@@ -44,7 +44,8 @@ from tests.simulation.agents import PROTECTED, SHARED, SURPLUS_MAX, Agents, Ledg
 from tests.simulation.engine import SimulatedEngine, State
 from tests.simulation.faults import Crash, Process, Rates
 from tests.simulation.invariants import Broken, Watch, need
-from tests.simulation.plans import draw_spec
+from tests.simulation.layers import Slow, Watched
+from tests.simulation.plans import draw_run
 
 FAULTY_STEPS_MAX = 150
 CALM_STEPS_MAX = 3000
@@ -73,6 +74,8 @@ class Doubles:
     """The spec as the machine has it; what was drawn is what holds."""
     moves: Callable[[Run], Run] = lambda run: run
     """The run as the machine makes it, after each event."""
+    judges: bool = True
+    """Whether a draft is looked at before it is taken."""
     surplus: int = 0
     """Tokens that an attempt uses beside those that it may."""
 
@@ -99,10 +102,13 @@ class Simulation:
         )  # fmt: skip
         self.watch = Watch(self.store, self.repository, self.user, self.ledger)
         self.watch.foreign["refs/heads/main"] = base
-        self.specs = [
-            draw_spec(self.rng, run_id, base)
+        drawn = [
+            draw_run(self.rng, run_id, base)
             for run_id in ("r1", "r2")[: 2 if self.rng.random() < 0.2 else 1]
         ]
+        self.specs = [each.spec for each in drawn]
+        self.plans = {each.spec.run_id: each.plan for each in drawn}
+        self.ledger.drafts_well = {each.spec.run_id: each.drafts_well for each in drawn}
         self.watch.specs = self.specs
         self.collided: set[str] = set()
         self.depth = 0
@@ -119,7 +125,7 @@ class Simulation:
         self.stopping = False
         self.process = Process(self.rng, self.rates, self.say)
         self.process.faulty = self.faulty
-        repository = self.process.port(_Slow(self.repository, self.meanwhile), REPOSITORY)
+        repository = self.process.port(Slow(self.repository, self.meanwhile), REPOSITORY)
         world = World(
             repository=lambda _spec: repository,
             rules=_rules,
@@ -127,7 +133,7 @@ class Simulation:
             verifier=self.agents,
             clock=self.clock,
             starts=self.process.port(self.starts, ["noted", "note"]),
-            planned=lambda _run, _text: ("no plan is asked for here",),
+            planned=self.process.port(self, ["planned"]).planned,
             scratch=NOWHERE,
             quarantine=NOWHERE,
             logs=NOWHERE,
@@ -135,9 +141,7 @@ class Simulation:
         )
         self.performer = Performer(world)
         self.supervisor = Supervisor(
-            self.process.port(
-                _Watched(self.store, self.watch, self.say, self.doubles.moves), STORE
-            ),
+            self.process.port(Watched(self.store, self.watch, self.say, self.doubles.moves), STORE),
             self.engine,
             self.clock,
             self.perform,
@@ -147,6 +151,14 @@ class Simulation:
     def render(self, _run: Run) -> bool:
         """Artefacts are written; only a crash there matters."""
         return True
+
+    def planned(self, run: Run, text: str) -> RunSpec | tuple[str, ...]:
+        """The plan that was drawn, where an agent wrote what is one."""
+        plan = self.plans[run.run_id]
+        good = text.removesuffix("\n").encode() in self.ledger.plans
+        if plan is None or (self.doubles.judges and not good):
+            return ("no plan",)
+        return self.doubles.reads(plan)
 
     def perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
         """The real performer; it never waits for a clock that nobody moves."""
@@ -171,7 +183,8 @@ class Simulation:
         for spec in self.specs:
             created = create_run(self.store, self.clock, self.doubles.reads(spec))
             self.watch.acknowledged[spec.run_id] = created
-            self.watch.accounts[spec.run_id] = Accounts(spec, SURPLUS_MAX)
+            plan = self.plans[spec.run_id]
+            self.watch.accounts[spec.run_id] = Accounts(spec, SURPLUS_MAX, plan)
         self._until_ended(self.rng.randint(0, FAULTY_STEPS_MAX))
         self._deliver_at_last()
 
@@ -313,70 +326,6 @@ class Simulation:
 
 def _rules(_run: RunSpec, phase: PhaseSpec) -> Rules:
     return Rules(scope=phase.scope, protected=(PROTECTED,))
-
-
-class _Slow:
-    """A repository whose calls over a network take their time."""
-
-    def __init__(self, repository: MemoryRepository, meanwhile: Callable[[], None]) -> None:
-        self._repository = repository
-        self._meanwhile = meanwhile
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._repository, name)
-
-    def prepare(
-        self, source: str, base_ref: str, commit: str, branch: str, cancel: ports.Cancel
-    ) -> None:
-        self._meanwhile()
-        self._repository.prepare(source, base_ref, commit, branch, cancel)
-
-    def deliver(
-        self,
-        target: str,
-        run_id: str,
-        tip: str,
-        expected: str,
-        cancel: ports.Cancel,
-        *,
-        asked: bool = False,
-    ) -> str:
-        self._meanwhile()
-        return self._repository.deliver(target, run_id, tip, expected, cancel, asked=asked)
-
-
-class _Watched:
-    """A store that tells the watch what it acknowledged."""
-
-    def __init__(
-        self,
-        store: ports.Store,
-        watch: Watch,
-        say: Callable[[str], None],
-        moves: Callable[[Run], Run],
-    ) -> None:
-        self._store = store
-        self._watch = watch
-        self._say = say
-        self._moves = moves
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
-    def save(
-        self,
-        run: Run,
-        happened: Happened,
-        *,
-        expected_version: int,
-        within: Callable[[ports.Transaction], None],
-    ) -> bool:
-        before, run = self._store.load(run.run_id), self._moves(run)
-        saved = self._store.save(run, happened, expected_version=expected_version, within=within)
-        if saved:
-            self._say(f"{run.run_id} {run.version}: {happened.event}")
-            self._watch.saved(before, run, happened)
-        return saved
 
 
 class SimulationError(AssertionError):
