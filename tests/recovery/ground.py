@@ -88,7 +88,7 @@ def story(lab: Lab) -> Story:
         run.delivery_refusal,
         [str(e) for e in lab.of_kind("delivery_refused") + lab.of_kind("command_failed")],
     )
-    attempts = {each.phase_id: each.attempts_used for each in run.phases}
+    attempts = {each.phase_id: each.attempts_used for each in run.every_phase}
     return Story(events, refs(lab.bare), refs(lab.project), attempts)
 
 
