@@ -99,6 +99,14 @@ def test_one_phase_alone_needs_its_own_cap_only() -> None:
     assert said.endswith("; --token-cap 1000 or more lets it start")
 
 
+def test_what_a_plan_took_is_told_of_and_added_to_the_cap_that_helps() -> None:
+    phases, tiers, profile = SPEC.phases[:1], SPEC.tiers, SafetyProfile.NORMAL
+    (said,) = budget.never_fit(phases, tiers, 1500, profile, 2000)
+    assert "the run has 0 left of 1,500, its plan took 2,000; " in said
+    assert said.endswith("--token-cap 3000 or more lets it start")
+    assert not budget.never_fit(phases, tiers, 3000, profile, 2000)
+
+
 @pytest.mark.parametrize(
     ("profile", "room"),
     [(SafetyProfile.NORMAL, Room.YES), (SafetyProfile.SAFETY_CRITICAL, Room.NO)],

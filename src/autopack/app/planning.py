@@ -84,7 +84,8 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     plan = compile_plan(debt.added(draft), options)
     if isinstance(plan, PlanRefused):
         return (*map(str, plan.problems), *agent_problems(machine, ()))
-    problems = never_fit(plan.phases, plan.tiers, left, spec.safety_profile)
+    spent, safety = ground.tokens_spent, spec.safety_profile
+    problems = never_fit(plan.phases, plan.tiers, spec.token_cap, safety, spent)
     problems += agent_problems(machine, plan.phases)
     if problems:
         return tuple(problems)

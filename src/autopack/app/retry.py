@@ -100,6 +100,9 @@ def _refuse_retry(run: Run, goes_on: str, *, again: bool) -> None:
     if not run.ended:
         hint = f"`autopack run watch {run.run_id}`, or `autopack run cancel {run.run_id}` first"
         raise OperatorFault(f"run {run.run_id} is still under way", hint)
+    if run.failure is None and run.draft and run.spec.draft and run.spec.draft.plan_only:
+        hint = "run its comprehensive_plan.md (`autopack run FILE --base REF`), or draft anew"
+        raise OperatorFault(f"run {run.run_id} was started for its plan only", hint)
     if run.failure is None and not again:
         hint = "`--onto REF` makes it again on another base"
         if goes_on and goes_on != run.run_id:

@@ -70,18 +70,29 @@ def _short(what: str, name: str, need: int, free: int, cap: int) -> str:
 
 
 def never_fit(
-    phases: Sequence[PhaseSpec], tiers: Sequence[TierSpec], run_cap: int, safety: SafetyProfile
+    phases: Sequence[PhaseSpec],
+    tiers: Sequence[TierSpec],
+    run_cap: int,
+    safety: SafetyProfile,
+    spent: int = 0,
 ) -> list[str]:
-    """Which of the phases left to run no cap will ever let start; a tier's only where it binds."""
-    large = [phase for phase in phases if phase.incident_token_cap > run_cap]
+    """Which of the phases left to run no cap will ever let start; a tier's only where it binds.
+
+    `spent`: tokens of the run's cap that drafting the plan took.
+    """
+    left = max(0, run_cap - spent)
+    has = f"the run has {left:,}" + (
+        f" left of {run_cap:,}, its plan took {spent:,}" if spent else ""
+    )
+    large = [phase for phase in phases if phase.incident_token_cap > left]
     most = max((phase.incident_token_cap for phase in large), default=0)
     if large and len(large) == len(phases):
         least = min(phase.incident_token_cap for phase in large)
-        what = f"no phase can start: it may need {least:,} tokens, the run has {run_cap:,}"
-        return [f"{what}; {_enough(most, phases)}"]
+        what = f"no phase can start: it may need {least:,} tokens, {has}"
+        return [f"{what}; {_enough(most, phases, spent)}"]
     told = [
         f"phase {phase.phase_id} can never start: it may need {phase.incident_token_cap:,} tokens,"
-        f" the run has {run_cap:,}; {_enough(most, phases)}"
+        f" {has}; {_enough(most, phases, spent)}"
         for phase in large
     ]
     if safety is SafetyProfile.SAFETY_CRITICAL:
@@ -95,14 +106,14 @@ def never_fit(
     return told
 
 
-def _enough(least: int, phases: Sequence[PhaseSpec]) -> str:
+def _enough(least: int, phases: Sequence[PhaseSpec], spent: int) -> str:
     """Which cap helps: each phase reserves its own whole cap of what those before it left."""
     total = sum(phase.incident_token_cap for phase in phases)
     if total == least:
-        return f"--token-cap {least} or more lets it start"
+        return f"--token-cap {least + spent} or more lets it start"
     return (
-        f"--token-cap {least} is the least, and enough if the others take little;"
-        f" {total} lets all start, whatever each takes of its own cap"
+        f"--token-cap {least + spent} is the least, and enough if the others take little;"
+        f" {total + spent} lets all start, whatever each takes of its own cap"
     )
 
 
