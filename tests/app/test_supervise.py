@@ -21,9 +21,23 @@ from autopack.app.supervise import (
     Supervisor,
     create_run,
 )
-from autopack.core.command import Pending, PrepareBase, command_id
-from autopack.core.event import BasePrepared, CommandFailed, EnvironmentPrepared, Event
-from autopack.core.run import Run, RunState
+from autopack.core.command import Build, Check, Deliver, Land, Pending, PrepareBase, command_id
+from autopack.core.command import Test as CiTest
+from autopack.core.event import (
+    AttemptEnded,
+    BasePrepared,
+    CandidateChecked,
+    CandidateTested,
+    CiVerdict,
+    CommandFailed,
+    Delivered,
+    EnvironmentPrepared,
+    Event,
+    GateVerdict,
+    Outcome,
+    SnapshotLanded,
+)
+from autopack.core.run import Candidate, Run, RunState, Stage
 from autopack.core.series import first_part
 from autopack.core.spec import RunScope, RunSpec
 from autopack.testing import FakeClock, MemoryStore
@@ -271,6 +285,45 @@ def test_a_cancel_that_comes_late_ends_the_part_that_began_meanwhile() -> None:
     assert world.store.load("r").state is RunState.DONE_SUCCESS
     world.supervisor.perform(command_id("r-2", 1))
     ended = world.store.load("r-2")
+    assert ended.failure is not None
+    assert ended.failure.reason == "cancelled by me"
+
+
+def landing(run: Run, pending: Pending, cancel: Cancellation) -> Event:
+    """Everything goes well."""
+    match pending.command:
+        case Build(phase_id=phase, attempt=attempt):
+            made = Candidate(str(attempt), "commit", "tree", run.tip)
+            return AttemptEnded(phase, attempt, Outcome.SUBMITTED, 1, made)
+        case Check(phase_id=phase):
+            return CandidateChecked(phase, GateVerdict.PASS)
+        case CiTest(phase_id=phase):
+            return CandidateTested(phase, CiVerdict.PASS, tests_run=1)
+        case Land(phase_id=phase, candidate=candidate, tag=tag):
+            return SnapshotLanded(phase, candidate.commit, tag)
+        case Deliver(tip=tip):
+            return Delivered(tip)
+        case _:
+            return prepared(run, pending, cancel)
+
+
+def test_a_cancel_that_comes_while_a_part_delivers_ends_the_next_one() -> None:
+    store, clock, engine = MemoryStore(), FakeClock(), SimulatedEngine(durable=False)
+    create_run(store, clock, replace(in_two_parts(), landed=()))
+    supervisor = Supervisor(store, engine, clock, landing, lambda _run: True)
+    supervisor.tick()
+    while store.load("r").stage is not Stage.CLOSING:
+        supervisor.perform(command_id("r", store.load("r").pending[-1].number))
+    store.ask("r", "cancel", "me")
+    supervisor.tick()
+    assert len(store.requests()) == 1, "it waits for the next part"
+    for pending in store.load("r").pending:
+        supervisor.perform(command_id("r", pending.number))
+    supervisor.tick()
+    supervisor.perform(command_id("r-2", 1))
+    assert store.requests() == []
+    assert store.load("r").state is RunState.DONE_SUCCESS
+    ended = store.load("r-2")
     assert ended.failure is not None
     assert ended.failure.reason == "cancelled by me"
 

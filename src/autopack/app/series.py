@@ -46,6 +46,12 @@ def latest(store: Store, run: Run) -> Run:
     return run
 
 
+def goes_on(store: Store, run: Run) -> bool:
+    """Whether another part follows, whatever is asked of this one now."""
+    closing = run.stage is Stage.CLOSING and run.failure is None and bool(run.spec.rest_phases)
+    return closing or next_run(store, run) is not None
+
+
 def open_names(store: Store) -> frozenset[str]:
     """What parts will be called whose series are under way: no other run may take these names."""
     specs = (store.load(run_id).spec for run_id in store.open_ids())

@@ -229,7 +229,9 @@ class Supervisor:
             if request.kind == "cancel":
                 # A part may have ended, and the next one begun, since it was asked.
                 meant = series.latest(self._store, self._store.load(request.run_id))
-                self.submit(meant.run_id, CancelRequested(request.by))
+                run = self.submit(meant.run_id, CancelRequested(request.by))
+                if series.goes_on(self._store, run):
+                    return  # carried out when the next part is there
             elif request.kind == "deliver":
                 self.submit(request.run_id, DeliveryRequested(request.by))
             elif request.kind == recording.KIND:
@@ -241,7 +243,8 @@ class Supervisor:
     def _check_duration(self, run: Run) -> None:
         now = self._clock.monotonic()
         since = now - self._last.get(run.run_id, now)
-        if run.stage in {Stage.BOOTSTRAP, Stage.WORKING} and budget.seconds_left(run) - since <= 0:
+        counts = run.stage is not Stage.STOPPING and budget.counted(run)
+        if counts and budget.seconds_left(run) - since <= 0:
             self.submit(run.run_id, DurationSpent())
 
     # --- one event ------------------------------------------------------------------------------

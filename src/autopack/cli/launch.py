@@ -163,11 +163,12 @@ def retry(
 
 
 def _refuse_second(store: Store | None, run_id: str) -> None:
-    """Two runs at a time from one snapshot would do the same work twice."""
+    """Two runs at a time from one snapshot would do the same work twice; so would two series."""
     for other in store.continued(run_id) if store else []:
-        if store and not store.load(other).ended:
-            what = f"run {other} continues {run_id} and is still under way"
-            raise OperatorFault(what, f"`autopack run watch {other}`, or cancel it first")
+        last = latest(store, store.load(other)) if store else None
+        if last is not None and not last.ended:
+            what = f"run {last.run_id} continues {run_id} and is still under way"
+            raise OperatorFault(what, f"`autopack run watch {last.run_id}`, or cancel it first")
 
 
 def watch(run_id: str, *, as_json: bool, notify: bool = False) -> int:

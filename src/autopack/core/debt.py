@@ -85,7 +85,8 @@ def debt_of(
         if not files:
             why = "its evidence names no file of the base: no phase for it"
         elif len(phases) >= most:
-            why = f"waits for another run: one has at most {most} (`debt.phases_max`)"
+            limit = "debt.phases_max" if most == policy.phases_max else "max_phases"
+            why = f"waits for another run: one has at most {most} (`{limit}`)"
         else:
             phases.append(_phase(entry, files, policy, taken))
             taken.add(phases[-1].id)
