@@ -111,12 +111,19 @@ def test_a_failed_part_ends_the_series_and_its_retry_goes_on(lab: Lab) -> None:
     assert "autopack run retry r-2" in refused.err, "it names the part that can be retried"
     agent = lab.tools / "agent.py"
     agent.write_text(agent.read_text().replace("sys.exit(int(rest))", "put('src/two.txt', '2')"))
+    git(lab.project, "branch", "autonomous/r-3")
+    refused = lab.cli("run", "retry", "r-2")
+    assert (refused.code, "git branch -m autonomous/r-3" in refused.err) == (2, True), refused
+    git(lab.project, "branch", "-D", "autonomous/r-3")
     again = lab.cli("run", "retry", "r-2")
     assert again.code == 0, again.err + again.out
     assert names(lab) == ["r-3", "r-2-r1", "r-2", "r"]
     assert lab.load("r-3").spec.predecessor == "r-2-r1"
     assert again.out.startswith("r-3: DONE_SUCCESS")
     assert git(lab.project, "show", "autonomous/r-3:src/two.txt") == "2"
+    watched = lab.cli("run", "watch", "r")
+    assert (watched.code, watched.out.startswith("r-3: DONE_SUCCESS")) == (0, True), watched
+    assert "r-2-r1 begins: part 2 of 3" in watched.err
 
 
 def test_a_part_that_is_made_again_on_another_base_goes_on_under_free_names(lab: Lab) -> None:

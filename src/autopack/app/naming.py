@@ -37,11 +37,12 @@ def name_problems(run_id: str, facts: Refs, known: Container[str], parts: int = 
         if name in known:
             said = "the store has a run of that name, or keeps it for a part of a series"
             problems.append(f"run id {name}{whose}: {said}")
-        problems += _ways_blocked(name, facts)
+        problems += ways_blocked(name, facts)
     return list(dict.fromkeys(problems))
 
 
-def _ways_blocked(run_id: str, facts: Refs) -> list[str]:
+def ways_blocked(run_id: str, facts: Refs, *, fixed: bool = False) -> list[str]:
+    """Refs of the user's repository where a run's own must go. `fixed`: its name is not chosen."""
     problems = []
     for ref in facts.in_the_way(run_id):
         noun, name = ref.removeprefix("refs/").split("/", 1)
@@ -49,7 +50,7 @@ def _ways_blocked(run_id: str, facts: Refs) -> list[str]:
         kind = "branch" if branch else "tag"
         clear = f"git branch -m {name} <new-name>" if branch else f"git tag -d {name}"
         hint = f"rename or delete it (`{clear}`)"
-        if name != "autonomous":
+        if name != "autonomous" and not fixed:
             hint = "choose another --run-id"
         problems.append(f"the {kind} {name} stands where this run's refs must go: {hint}")
     return problems

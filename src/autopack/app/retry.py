@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Container
 from dataclasses import replace
 
-from autopack.app.naming import free_name, name_problems
+from autopack.app.naming import free_name, name_problems, ways_blocked
 from autopack.app.planning import Machine, agent_problems
 from autopack.app.start import (
     Source,
@@ -19,6 +19,7 @@ from autopack.core import backlog
 from autopack.core.budget import never_fit
 from autopack.core.errors import OperatorFault
 from autopack.core.run import PhaseState, Run
+from autopack.core.series import reserved
 from autopack.core.spec import PhaseSpec, RunSpec
 
 
@@ -61,6 +62,8 @@ def successor(
         *agent_problems(machine, waiting),
         *name_problems(run_id, source.facts, known),
     ]
+    to_come = [name for name in reserved(run.spec) if name not in known]
+    problems += [p for name in to_come for p in ways_blocked(name, source.facts, fixed=True)]
     token_cap = token_cap or run.spec.token_cap
     tiers = (*run.spec.tiers, *run.spec.rest_tiers)
     problems += never_fit(waiting, tiers, token_cap, run.spec.safety_profile)

@@ -39,6 +39,15 @@ def next_run(store: Store, run: Run) -> Run | None:
     return None
 
 
+def retried(store: Store, run: Run) -> Run | None:
+    """The retry of a part that failed, the last one; None when there is none."""
+    if run.failure is None or not run.spec.series:
+        return None
+    others = [store.load(run_id) for run_id in store.continued(run.run_id)]
+    again = [other for other in others if other.spec.part == run.spec.part]
+    return again[-1] if again else None
+
+
 def latest(store: Store, run: Run) -> Run:
     """The part of the series that stands for this run now: itself, or the last that began."""
     while (following := next_run(store, run)) is not None:

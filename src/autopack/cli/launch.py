@@ -20,7 +20,7 @@ from autopack.app.retry import (
     successor,
 )
 from autopack.app.rulesets import Current
-from autopack.app.series import latest, next_run
+from autopack.app.series import latest, next_run, retried
 from autopack.app.start import (
     Ready,
     Source,
@@ -179,7 +179,7 @@ def watch(run_id: str, *, as_json: bool, notify: bool = False) -> int:
     loaded = view.here(as_json=as_json)
     with wiring.reading(loaded) as store:
         run = view.loaded_run(store, run_id)
-        while store and run.ended and (following := next_run(store, run)):
+        while store and (following := next_run(store, run) or retried(store, run)):
             tell_next(run, following)
             run = following
         if store is None or run.ended:
