@@ -20,6 +20,8 @@ from autopack.core.event import (
     CiVerdict,
     GateVerdict,
     Outcome,
+    PlanDrafted,
+    PlanRejected,
     ReapplyConflicted,
     SnapshotLanded,
 )
@@ -113,10 +115,12 @@ def _follow(fates: Mapping[str, _Fates], recorded: Recorded) -> None:
             fate.say("" if verdict is GateVerdict.PASS else _said(recorded))
         case CandidateTested(verdict=CiVerdict.PASS):
             fate.say(GREEN)
-        case CandidateTested() | ReapplyConflicted():
+        case CandidateTested() | ReapplyConflicted() | PlanRejected():
             fate.say(_said(recorded))
         case SnapshotLanded(commit=commit):
             fate.land(commit)
+        case PlanDrafted():  # it became the plan: nothing is left of it to save
+            fate.land(fate.now.commit if fate.now else "")
         case _:
             pass
 
@@ -127,6 +131,7 @@ def _said(recorded: Recorded) -> str:
     first = next((finding for finding in said.findings), None)
     detail = " ".join(said.detail.split())
     if first is not None:
-        place = f"{first.path}: " if first.path else ""
+        place = f"{first.path}:{first.line}: " if first.line else f"{first.path}: "
+        place = place if first.path else ""
         detail = f"{detail + '; ' if detail else ''}{first.rule}: {place}{first.message}"
     return f"{said.what}: {detail}" if detail else said.what
