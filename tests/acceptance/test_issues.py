@@ -168,6 +168,28 @@ def test_a_retry_knows_what_its_predecessor_left(lab: Lab) -> None:
     assert backlog(lab)[key]["resolved_by"] == "r-r1"
 
 
+def test_evidence_that_names_nothing_is_refused_and_its_help_shows_how(lab: Lab) -> None:
+    lab.make()
+    assert lab.run(phase("F1", WRITE)).code == 0
+    for ref in (
+        "path:src/a.txt:abc",
+        "path:src/a.txt:0",
+        "path:src/a.txt:-1",
+        "path:",
+        "test:",
+        "",
+    ):
+        done = lab.cli("issues", "record", "r", "F1", "k", f"--evidence={ref}")
+        assert (done.code, "evidence_refs: " in done.err) == (2, True), ref
+    assert backlog(lab) == {}
+    told = ("path:src/a.txt:12", "path:src/a.txt", "test:lab::works", "12:30 it broke: see x")
+    done = lab.cli("issues", "record", "r", "F1", "k", *(f"--evidence={each}" for each in told))
+    assert done.code == 0, done.err
+    assert set(backlog(lab)["k"]["evidence_refs"]) == set(told)
+    shown = " ".join(lab.cli("issues", "record", "--help").out.split())
+    assert "test:<id>, path:<file>[:<line>] or text" in shown
+
+
 def test_a_cached_green_result_resolves_too(lab: Lab) -> None:
     lab.make()
     assert lab.run(phase("F1", WRITE)).code == 0

@@ -78,7 +78,7 @@ def test_the_plan_is_split_where_it_has_too_many_phases(lab: Lab) -> None:
     assert [len(lab.load(run_id).phases) for run_id in ("r", "r-2")] == [2, 1]
     too_large = lab.cli("run", lab.plan((ONE, TWO, THREE)), "--max-phases", "2")
     assert too_large.code == 2
-    said = "work.md:3: tier T1 has 3 phases, a run at most 2 (max_phases); make two tiers of it"
+    said = "work.md:3: tier T1 has 3 phases, a run at most 2 (max_phases); make 2 tiers of it"
     assert said in too_large.err
 
 

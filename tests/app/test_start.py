@@ -139,9 +139,13 @@ def test_a_plan_over_max_phases_is_split_where_tiers_end() -> None:
     found = ready(Wish("p", phases_max=5), tiers=3)
     assert found.plan.parts == (("T1", "T2"), ("T3",))
     assert [phase.phase_id for phase in found.spec.rest_phases] == ["F3.1", "F3.2"]
-    said = r"tier T1 has 2 phases, a run at most 1 \(max_phases\); make two tiers of it"
+    said = r"tier T1 has 2 phases, a run at most 1 \(max_phases\); make 2 tiers of it"
     with pytest.raises(OperatorFault, match=said):
         ready(Wish("p", phases_max=1))
+    crowd = tuple(PhaseDraft(f"F{n}", scope=("a",), task="t") for n in range(5))
+    with pytest.raises(OperatorFault, match="make 3 tiers of it"):
+        new_run(Wish("p", phases_max=2), HERE, FakeSource(),
+                PlanDraft("p", (TierDraft("T1", "t", crowd),)), set())  # fmt: skip
 
 
 def test_all_runs_of_a_series_have_names_that_are_free_and_ids() -> None:

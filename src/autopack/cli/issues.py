@@ -103,14 +103,17 @@ def record_issue(  # noqa: PLR0913  every option of an issue, by name only
     category: Annotated[str, Parameter(help="What kind of problem, as you name it")] = "",
     evidence: Annotated[
         tuple[str, ...],
-        Parameter(help="test:<id>, path:<file>[:<line>] or text; may be given several times"),
+        Parameter(help="`test:<id>`, `path:<file>[:<line>]` or text; may be given several times"),
     ] = (),
     description: Annotated[str, Parameter(help="What is wrong")] = "",
     expected_fail: Annotated[
         bool, Parameter(negative="", help="Its test is expected to fail")
     ] = False,
     idempotency_key: Annotated[
-        str, Parameter(help="Names this recording: however often it is sent, it counts once")
+        str,
+        Parameter(
+            help="Names this recording within its run: however often it is sent, it counts once"
+        ),
     ] = "",
     json: Json = False,
 ) -> None:

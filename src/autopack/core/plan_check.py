@@ -106,7 +106,8 @@ def _check_sizes(
         if len(tier.phases) > phases_max:
             many = len(tier.phases)
             message = f"tier {tier.id} has {many} phases, a run at most {phases_max} (max_phases)"
-            hint = "make two tiers of it: a plan of several is split into runs; or raise max_phases"
+            tiers_min = -(-many // phases_max)
+            hint = f"make {tiers_min} tiers of it: several are split into runs; or raise max_phases"
             report.add(tier.place, "", message, hint)
 
 

@@ -5,8 +5,9 @@ One rule for all of them. Stricter than what the machine takes, so that old logs
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autopack.core import issue
 from autopack.core.project import path_problem
@@ -14,6 +15,8 @@ from autopack.core.words import plain
 
 if TYPE_CHECKING:
     from autopack.core.issue import IssueReport
+
+_LINE: Final = re.compile("0*[1-9][0-9]*")
 
 
 def made_plain(report: IssueReport) -> IssueReport:
@@ -29,12 +32,25 @@ def made_plain(report: IssueReport) -> IssueReport:
 def problem_of(report: IssueReport) -> str:
     """Why a report is refused; empty when it is taken.
 
-    Evidence may name what it likes, but a path is one of the repository.
+    Evidence may name what it likes, but a path is one of the repository, and a line has a number.
     """
     if why := issue.problem_of(report):
         return why
-    found = (path_problem(path) for path in issue.paths_of(report.evidence_refs))
+    found = map(_evidence_problem, report.evidence_refs)
     return next((f"evidence_refs: {problem}" for problem in found if problem), "")
+
+
+def _evidence_problem(ref: str) -> str:
+    if not ref.strip():
+        return "an empty text says nothing: leave it out"
+    if ref.startswith(issue.TEST) and not ref.removeprefix(issue.TEST).strip():
+        return f"{ref!r} names no test: write `test:<id>`"
+    if not ref.startswith(issue.PATH):
+        return ""
+    path, colon, line = ref.removeprefix(issue.PATH).rpartition(":")
+    if colon and not _LINE.fullmatch(line):
+        return f"{ref!r}: {line!r} is no line: write `path:<file>:<line>` with a number from 1"
+    return path_problem(path if colon else line)
 
 
 def one_line(text: str) -> str:
