@@ -104,9 +104,8 @@ def test_what_is_wrong_with_a_draft_is_its_next_attempts_evidence(lab: Lab) -> N
     assert draft(lab, says(BAD, " 1"), says(second, " 2")) == 0
     (rejected,) = lab.of_kind("plan_rejected")
     assert "unknown phase 'P9'" in rejected.findings[0].message
-    prompt = next(lab.disk.glob("state/**/_plan/attempt-2/**/prompt*"), None)
-    if prompt is not None:
-        assert "unknown phase 'P9'" in prompt.read_text()
+    (prompt,) = (lab.root / "state" / "logs").rglob("_plan/attempt-2/prompt.md")
+    assert "unknown phase 'P9'" in prompt.read_text()
     assert lab.load().draft is not None
     lab.check_sound()
 
@@ -178,6 +177,8 @@ def test_hostile_drafts_are_refused(lab: Lab, lines: tuple[str, ...], told: str)
         (("--goal", "x" * 20_001), "20,001 characters"),
         (("--goal-file", "nowhere.txt"), "cannot read the goal"),
         (("--goal-file", "odd.txt"), "not UTF-8"),
+        (("--goal-file", "long.txt"), "long.txt: too large: more than 80,003 bytes"),
+        (("--goal-file", "wide.txt"), "20,001 characters"),
         (("--goal", "a", "--dry-run"), "--plan-only has the plan drafted"),
         (("odd.txt", "--plan-only"), "--plan-only goes with --goal"),
         (("--goal", "a", "--builder", "nobody"), "no [agents.nobody]"),
@@ -186,6 +187,8 @@ def test_hostile_drafts_are_refused(lab: Lab, lines: tuple[str, ...], told: str)
 def test_bad_goals_start_nothing(lab: Lab, arguments: tuple[str, ...], told: str) -> None:
     lab.make()
     Path(lab.project / "odd.txt").write_bytes(b"\xff\xfe")
+    Path(lab.project / "long.txt").write_text("é" * 50_000, "utf-8")
+    Path(lab.project / "wide.txt").write_text("é" * 20_001, "utf-8-sig")
     done = lab.cli("run", *arguments)
     assert (done.code, told in done.err) == (2, True), done
     assert not lab.kinds()

@@ -29,7 +29,11 @@ def names(lab: Lab) -> list[str]:
 
 
 def summary(lab: Lab, run_id: str) -> str:
-    return (lab.project / ".autonomous_runs" / run_id / "run_summary.md").read_text()
+    return document(lab, run_id, "run_summary.md")
+
+
+def document(lab: Lab, run_id: str, name: str) -> str:
+    return (lab.project / ".autonomous_runs" / run_id / name).read_text()
 
 
 def test_a_tier_a_run_to_the_end(lab: Lab) -> None:
@@ -131,10 +135,19 @@ def test_a_part_that_is_made_again_on_another_base_goes_on_under_free_names(lab:
     again = lab.cli("run", "retry", "r", "--onto", "main")
     assert again.code == 0, again.err
     assert names(lab) == ["r-2-r1", "r-r1", "r-2", "r"]
+    begun = git(lab.project, "rev-parse", "main")
+    (lab.project / "NEW.md").write_text("new")
+    git(lab.project, "add", "NEW.md")
+    git(lab.project, "commit", "-qm", "more")
     second = lab.cli("run", "retry", "r-2", "--onto", "main")
     assert second.code == 0, second.err
     assert "main does not hold what r-2 began on" in second.err
     assert names(lab)[0] == "r-2-r2"
+    moved = git(lab.project, "rev-parse", "main")
+    later = f"{begun} (the base that the series was given, without what landed since)"
+    for run_id, told in (("r-2", later), ("r-r1", begun), ("r-2-r1", later), ("r-2-r2", moved)):
+        assert f"looked at: {told}\n" in document(lab, run_id, "context.md")
+        assert f" at {told}, by what" in document(lab, run_id, "architecture.md")
 
 
 def test_a_cancel_ends_the_series(lab: Lab) -> None:

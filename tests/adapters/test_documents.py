@@ -140,6 +140,35 @@ def test_what_there_is_not_is_said() -> None:
     assert "None is open." in made["context.md"]
 
 
+def test_the_commit_that_was_looked_at_is_named() -> None:
+    base, first = "b" * 40, "c" * 40
+    begun = spec_of(survey({"a.py": 1}, {}, first))
+    later = "(the base that the series was given, without what landed since)"
+    retried = "(the base of a run before it, without what landed since)"
+    unknown = Survey(1)
+    for spec, told in (
+        (replace(begun, survey=survey({"a.py": 1}, {}, base)), base),
+        (replace(begun, series="r", part=2), f"{first} {later}"),
+        (replace(begun, predecessor="q"), f"{first} {retried}"),
+        (replace(begun, survey=unknown), base),
+        (replace(begun, survey=unknown, part=2), later),
+        (replace(begun, survey=unknown, predecessor="q"), retried),
+    ):
+        made = documents(spec)
+        assert f"1 file at {told}, by what" in made["architecture.md"]
+        assert f"- looked at: {told}\n" in made["context.md"]
+
+
+def test_documents_beyond_those_quoted_are_told() -> None:
+    names = [f"{folder}design.{end}" for folder in ("", "doc/", "docs/")
+             for end in ("adoc", "md", "rst")]  # fmt: skip
+    texts = dict.fromkeys([*names, "docs/contributing.md"], "x")
+    made = documents(spec_of(survey(dict.fromkeys(texts, 1), texts)))
+    for name in ("architecture.md", "context.md"):
+        assert "2 documents more, for architecture or context, not quoted here." in made[name]
+        assert "has none of this kind" not in made[name]
+
+
 def test_equal_specs_make_equal_documents() -> None:
     files = {"README.md": "x", "src/a.py": "y", "b.go": "z"}
     one = survey(dict.fromkeys(files, 1), files)

@@ -16,6 +16,7 @@ from autopack.app.start import (
     Wish,
     new_run,
 )
+from autopack.app.surveyor import surveyed
 from autopack.core import machine
 from autopack.core.errors import OperatorFault
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
@@ -202,6 +203,8 @@ def test_a_successor_begins_at_the_last_snapshot() -> None:
     spec = successor(ended(), FakeSource(), HERE, set())
     assert (spec.run_id, spec.predecessor) == ("p-r1", "p")
     assert (spec.base_ref, spec.base_commit, spec.landed) == ("autonomous/p", "d" * 40, ("F1.1",))
+    assert spec.survey is not None
+    assert spec.survey.commit == ended().spec.base_commit
 
 
 def test_a_successor_has_the_cap_that_is_asked_for_and_one_that_lets_it_start() -> None:
@@ -221,6 +224,8 @@ def test_onto_another_base_only_what_it_holds_has_landed() -> None:
     source = FakeSource(commits={"main": "e" * 40})
     again = successor(ended(), source, HERE, set(), onto="main")
     assert (again.base_ref, again.base_commit, again.landed) == ("main", "e" * 40, ())
+    assert again.survey == surveyed(source, "e" * 40)
+    assert again.survey.commit == "e" * 40
     holding = replace(source, ancestors=frozenset({("d" * 40, "e" * 40)}))
     assert successor(ended(), holding, HERE, set(), onto="main").landed == ("F1.1",)
     with pytest.raises(OperatorFault, match="names no commit"):

@@ -11,10 +11,8 @@ from dataclasses import replace
 
 from autopack.app.naming import free_name, name_problems, ways_blocked
 from autopack.app.planning import Machine, agent_problems
-from autopack.app.start import (
-    Source,
-    nothing_known,
-)
+from autopack.app.start import Source, nothing_known
+from autopack.app.surveyor import surveyed
 from autopack.core import backlog
 from autopack.core.budget import never_fit
 from autopack.core.errors import OperatorFault
@@ -85,6 +83,7 @@ def successor(
         token_cap=token_cap,
         predecessor=run.run_id,
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
+        survey=surveyed(source, base[1]) if onto else run.spec.survey,
     )
     facts = remembered(made.project_id, made.repository)
     return backlog.remembered_in(made, backlog.backlog(facts, made.aging))

@@ -30,7 +30,7 @@ def surveyed(source: Surveyed, commit: str) -> Survey:
         for path in documents(files)
         if files[path] <= DOCUMENT_BYTES_MAX
     }
-    return survey(files, texts)
+    return survey(files, texts, commit)
 
 
 def _text(source: Surveyed, commit: str, path: str) -> str | None:

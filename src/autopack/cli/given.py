@@ -13,6 +13,8 @@ from autopack.core.draft import GOAL_CHARACTERS_MAX, Draft
 from autopack.core.errors import OperatorFault
 from autopack.core.words import nearest
 
+GOAL_BYTES_MAX: Final = 4 * GOAL_CHARACTERS_MAX + 3
+"""Of a goal's file: the characters at their longest, and a byte order mark."""
 COMMANDS: Final = ("list", "view", "watch", "cancel", "retry", "deliver")
 
 
@@ -50,7 +52,12 @@ class Given:
         path = self.goal_file or Path()
         try:
             with path.open("rb") as file:
-                return file.read(4 * GOAL_CHARACTERS_MAX + 1).decode("utf-8-sig")
+                data = file.read(GOAL_BYTES_MAX + 1)
+            if len(data) > GOAL_BYTES_MAX:
+                what = f"{path}: too large: more than {GOAL_BYTES_MAX:,} bytes"
+                hint = f"a goal has at most {GOAL_CHARACTERS_MAX:,} characters"
+                raise OperatorFault(what, hint)
+            return data.decode("utf-8-sig")
         except UnicodeDecodeError as fault:
             raise OperatorFault(f"{path}: not UTF-8", "save the goal as UTF-8 text") from fault
         except (OSError, ValueError) as fault:

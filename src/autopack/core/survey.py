@@ -41,13 +41,20 @@ _CONTEXT: Final = re.compile(
 )
 _HOSTS: Final = r"github\.com|gitlab\.com|bitbucket\.org|codeberg\.org|git\.sr\.ht"
 _PART: Final = r"[A-Za-z0-9~][A-Za-z0-9._~-]{0,99}"
-_ADDRESS: Final = re.compile(
-    rf"(?:https?|ssh|git)://(?:[^\s/@'\"<>]{{1,200}}@)?(?:"
-    rf"(?P<known>{_HOSTS})/(?P<named>{_PART}/{_PART})"
-    rf"|(?P<host>[A-Za-z0-9.-]{{1,200}}(?::\d{{1,5}})?)/(?P<path>(?:{_PART}/){{0,8}}{_PART}?\.git)\b)"
-    rf"|\bgit@(?P<at>[A-Za-z0-9.-]{{1,200}}):(?P<there>(?:{_PART}/){{0,8}}{_PART})"
+_HOST: Final = r"[A-Za-z0-9.-]{1,200}"
+_WORD: Final = re.compile(r"(?:(?:https?|ssh|git)://|\bgit@)[^\s'\"<>`,()\[\]{}|]+")
+"""An address in prose, with all that a secret in it may be."""
+_SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,19}:)?//")
+_KNOWN: Final = re.compile(rf"(?P<host>{_HOSTS})/(?P<path>{_PART}/{_PART})")
+_CLONED: Final = re.compile(
+    rf"(?P<host>{_HOST}(?::\d{{1,5}})?)/(?P<path>(?:{_PART}/){{0,8}}{_PART}?\.git)\b"
 )
-_SUBMODULE: Final = re.compile(r"^\s*url\s*=\s*(\S{1,300})\s*$", re.MULTILINE)
+_REMOTE: Final = re.compile(
+    rf"(?P<host>{_HOST}(?::\d{{1,5}})?)/(?P<path>(?:{_PART}/){{0,8}}{_PART})/?"
+)
+_SHORT: Final = re.compile(rf"(?P<host>{_HOST}):/?(?P<path>(?:{_PART}/){{0,8}}{_PART})")
+_LOCAL: Final = re.compile(rf"(?:/|(?:\.\.?/){{1,9}})(?:{_PART}/){{0,8}}{_PART}/?")
+_SUBMODULE: Final = re.compile(r"^[ \t]*url[ \t]*=[ \t]*(\S{1,300})[ \t]*$", re.MULTILINE)
 LANGUAGES: Final[Mapping[str, str]] = {
     ".adoc": "AsciiDoc", ".c": "C", ".cc": "C++", ".cpp": "C++", ".cs": "C#", ".css": "CSS",
     ".ex": "Elixir", ".exs": "Elixir", ".go": "Go", ".h": "C", ".hpp": "C++", ".hs": "Haskell",
@@ -109,9 +116,11 @@ class Survey:
     documents_left: int = 0
     """Documents beyond those that are quoted."""
     mentions: tuple[Mention, ...] = ()
+    commit: str = ""
+    """Which one; empty in records that did not keep it."""
 
 
-def survey(files: Mapping[str, int], texts: Mapping[str, str | None]) -> Survey:
+def survey(files: Mapping[str, int], texts: Mapping[str, str | None], commit: str = "") -> Survey:
     """A commit's files (bytes of each) and what could be read of `documents(files)`."""
     folders = _folders(files)
     wanted = documents(files)
@@ -121,8 +130,9 @@ def survey(files: Mapping[str, int], texts: Mapping[str, str | None]) -> Survey:
         folders=folders[:FOLDERS_MAX],
         folders_left=len(folders[FOLDERS_MAX:]),
         extracts=tuple(_extract(path, texts.get(path)) for path in quoted[:EXTRACTS_MAX]),
-        documents_left=len(quoted[EXTRACTS_MAX:]),
+        documents_left=max(0, sum(_topic(path) is not None for path in files) - EXTRACTS_MAX),
         mentions=mentions({path: text for path in wanted if (text := texts.get(path))}),
+        commit=commit,
     )
 
 
@@ -157,14 +167,42 @@ def merged(first: Iterable[Mention], second: Iterable[Mention]) -> tuple[Mention
 
 
 def _addresses(place: str, text: str) -> Iterable[str]:
-    for found in _ADDRESS.finditer(text):
-        host = found["known"] or found["host"] or found["at"]
-        path = found["named"] or found["path"] or found["there"]
-        yield _bounded(f"{host.lower()}/{path.rstrip('.').removesuffix('.git')}")
     if place == SUBMODULES:
-        for found in _SUBMODULE.finditer(text):
-            if not _ADDRESS.search(found[1]):
-                yield _bounded(re.sub(r"//[^/@]*@", "//", found[1]))
+        told = (_submodule(found[1].strip('"')) for found in _SUBMODULE.finditer(text))
+    else:
+        told = (_named(found[0]) for found in _WORD.finditer(text))
+    return (_bounded(address) for address in told if address)
+
+
+def _named(word: str) -> str:
+    """The repository that a word of prose is the address of; empty when it is none."""
+    scheme = _SCHEME.match(word)
+    if scheme is None:
+        return _told(_SHORT.match(_public(word)))
+    rest = word[scheme.end() :]
+    place = _public(rest)
+    # `…/owner/name@v1` has a version behind its path: no secret begins with a known host
+    return _told(_KNOWN.match(place) or _CLONED.match(place) or _KNOWN.match(rest))
+
+
+def _submodule(url: str) -> str:
+    """The same of all that git takes for an address: a local path, too."""
+    scheme = _SCHEME.match(url)
+    rest = url[scheme.end() :] if scheme else url
+    if _LOCAL.fullmatch(rest):
+        return rest
+    return _told((_REMOTE if scheme else _SHORT).fullmatch(_public(rest)))
+
+
+def _public(address: str) -> str:
+    """What stands behind the name and the secret, which may hold any character."""
+    return address.rpartition("@")[2]
+
+
+def _told(found: re.Match[str] | None) -> str:
+    if found is None:
+        return ""
+    return f"{found['host'].lower()}/{found['path'].rstrip('.').removesuffix('.git')}"
 
 
 def _topic(path: str) -> Topic | None:

@@ -83,7 +83,7 @@ def _architecture(spec: RunSpec) -> str:
     if found is None:
         lines += ["The repository was not looked at when this run began.", ""]
     else:
-        many = f"{count(found.files, 'file')} at {spec.base_commit}, by what their names end with:"
+        many = f"{count(found.files, 'file')} at {_looked_at(spec)}, by what their names end with:"
         lines += ["## Folders", "", many, "", *map(_folder, found.folders)]
         left = found.folders_left
         lines += [f"- and {count(left, 'folder')} more"] if left else []
@@ -93,6 +93,18 @@ def _architecture(spec: RunSpec) -> str:
         where = _touched(_phases(spec, tier.tier_id))
         lines += [f"- {inline(tier.tier_id)} ({inline(tier.name)}): {', '.join(where)}"]
     return _text([*lines, "", *_extracts(found, Topic.ARCHITECTURE)])
+
+
+def _looked_at(spec: RunSpec) -> str:
+    """The commit of the survey; a run that continues another has that one's, or an older one."""
+    if spec.survey is None:
+        return ""
+    continued = spec.part > 1 or bool(spec.predecessor)
+    commit = spec.survey.commit or ("" if continued else spec.base_commit)
+    if commit == spec.base_commit:
+        return commit
+    what = "the base that the series was given" if spec.part > 1 else "the base of a run before it"
+    return " ".join(filter(None, (commit, f"({what}, without what landed since)")))
 
 
 def _folder(folder: Folder) -> str:
@@ -116,6 +128,7 @@ def _context(spec: RunSpec) -> str:
     facts = (
         ("project", inline(spec.project_id)),
         ("base", f"{inline(spec.base_ref)} at {spec.base_commit}"),
+        ("looked at", _looked_at(spec)),
         ("series", _series(spec)),
         ("continues", inline(spec.predecessor)),
         ("safety profile", spec.safety_profile.value),
@@ -157,12 +170,14 @@ def _issues(spec: RunSpec) -> list[str]:
 
 def _extracts(found: Survey | None, topic: Topic) -> list[str]:
     mine = [each for each in found.extracts if each.topic is topic] if found else []
-    if not mine:
+    left = found.documents_left if found else 0
+    more = f"{count(left, 'document')} more, for architecture or context, not quoted here."
+    if not mine and not left:
         return ["## Documents", "", "The repository has none of this kind that is known.", ""]
-    lines = ["## Documents", "", _QUOTED, ""]
+    lines = ["## Documents", "", *([_QUOTED, ""] if mine else ())]
     for extract in mine:
         lines += [f"### {inline(extract.path)}", "", *_extract(extract), ""]
-    return lines
+    return [*lines, *([more, ""] if left else ())]
 
 
 def _extract(extract: Extract) -> list[str]:
