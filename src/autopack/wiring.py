@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from autopack.adapters.git.wrapper import Git
     from autopack.adapters.store.lock import SupervisorLock
     from autopack.adapters.store.store import SqlStore
+    from autopack.app.draft import Drafted
     from autopack.app.host import Host
     from autopack.app.ports import (
         Clock,
@@ -287,9 +288,10 @@ def host(loaded: Loaded, store: SqlStore, projects: Projects) -> Host:
 
 def _planned(
     loaded: Loaded, store: SqlStore, projects: Projects, run: Run, text: str
-) -> RunSpec | tuple[str, ...]:
+) -> Drafted | tuple[str, ...]:
     """A run on the plan in a drafted text, with the ruleset and the backlog as they are now."""
     from autopack.adapters.files.plan_markdown import parse_markdown
+    from autopack.app.draft import Drafted
     from autopack.app.planning import Ground, Machine, plan_run
     from autopack.core import draft
     from autopack.core.backlog import backlog
@@ -310,12 +312,14 @@ def _planned(
         spec, found, machine,
         entries=() if asked and asked.plan_only else tuple(entries),  # they are added when it runs
         has=lambda path: repository.read(spec.base_commit, path) is not None,
-        tokens_spent=run.tokens_spent,
+        tokens_spent=0 if asked and asked.plan_only else run.tokens_spent,
     )  # fmt: skip
     made = plan_run(ground, parse_markdown(text, draft.FILE))
     if isinstance(made, tuple):
         return made
-    return called(whole(made.spec), run.run_id) if asked and asked.plan_only else made.spec
+    only = asked is not None and asked.plan_only
+    spec = called(whole(made.spec), run.run_id) if only else made.spec
+    return Drafted(spec, (*found.warnings, *made.notes))
 
 
 def projects_of(loaded: Loaded, *, alone: bool) -> Projects:

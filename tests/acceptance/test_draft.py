@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from autopack.core.builtin import BUILT_IN
+from autopack.core.strategy import category_rule
 from tests.lab import Lab, phase
 
 FILE = "autopack-plan.md"
@@ -82,18 +84,18 @@ def test_a_drafted_plan_is_split_as_any_other(lab: Lab) -> None:
 
 
 def test_only_the_plan_is_one_file_for_all_its_runs(lab: Lab) -> None:
-    lab.make()
+    lab.make(project='[run]\nrun_scope = "single_tier"')
     tiers = [
         f"## Tier T{n}: part {n}\n\n{phase(f'P{n}', f'do: write src/{n}.txt one')}" for n in (1, 2)
     ]
     goal = says("\n\n".join(["# In parts", *tiers]))
-    options = ("--run-id", "r", "--max-phases", "1", "--plan-only")
+    options = ("--run-id", "r", "--plan-only")
     done = lab.cli("run", "--goal", goal, *options)
     assert done.code == 0, done.err
     assert lab.load().state.value == "DONE_SUCCESS"
     path = lab.project / ".autonomous_runs" / "r" / "comprehensive_plan.md"
     assert lab.cli("run", "view", "r-2").code == 2
-    again = lab.cli("run", path, "--run-id", "s", "--max-phases", "1")
+    again = lab.cli("run", path, "--run-id", "s")
     assert again.code == 0, again.err
     assert [len(lab.load(run_id).snapshots) for run_id in ("s", "s-2")] == [1, 1]
     lab.check_sound()
@@ -108,6 +110,54 @@ def test_what_is_wrong_with_a_draft_is_its_next_attempts_evidence(lab: Lab) -> N
     assert "unknown phase 'P9'" in prompt.read_text()
     assert lab.load().draft is not None
     lab.check_sound()
+
+
+@pytest.mark.parametrize("only", [(), ("--plan-only",)])
+def test_a_draft_larger_than_one_run_is_refused_and_drafted_again(
+    lab: Lab, only: tuple[str, ...]
+) -> None:
+    lines = says(GOOD, " 1"), says(plan(phase("P1", "do: write src/a.txt one")), " 2")
+    assert draft(lab, *lines, options=("--max-phases", "1", *only)) == 0
+    (rejected,) = lab.of_kind("plan_rejected")
+    told = "2 phases; a drafted plan has at most 1 in all (max_phases)"
+    assert any(told in finding.message for finding in rejected.findings)
+    assert [phase.phase_id for phase in lab.load().phases] == ["P1"]
+    lab.check_sound()
+
+
+def test_what_the_owner_should_know_of_a_drafted_plan_is_told(lab: Lab) -> None:
+    """The builder audits its own work in a phase that needs an audit."""
+    audited = phase("P1", "do: write src/a.txt one", category="security_auth_change")
+    goal = "\n".join(["Reach it.", says(plan(audited))])
+    lab.make()
+    options = ("--run-id", "r", "--auditor", "worker", "--plan-only")
+    assert lab.cli("run", "--goal", goal, *options).code == 0
+    (made,) = lab.of_kind("plan_drafted")
+    note = "worker is builder and auditor of P1: it audits its own work; name another auditor"
+    assert note in made.notes
+    listed = lab.cli("run", "view", "r").out
+    assert note in " ".join(listed.split()), listed
+
+
+def test_the_whole_cap_is_there_for_the_run_of_a_plan_that_is_only_drafted(lab: Lab) -> None:
+    """What drafting took is held against a run that drafts and goes on, and the cap it is told."""
+    lines = "do: tokens 70", says(plan(phase("P1", "do: write src/a.txt one")))
+    need = category_rule("tests", BUILT_IN).incident_token_cap
+    cap = ("--token-cap", str(need + 10))
+    assert draft(lab, *lines, options=cap) == 1
+    rejected = lab.of_kind("plan_rejected")
+    assert f"--token-cap {need + 70} or more" in rejected[0].findings[0].message
+    goal = "\n".join(["Reach it.", *lines])
+    done = lab.cli("run", "--goal", goal, "--run-id", "s", "--plan-only", *cap)
+    assert done.code == 0, done
+
+
+def test_a_builder_given_for_a_retry_wins_over_the_ruleset(lab: Lab) -> None:
+    assert draft(lab, says(BAD)) == 1
+    lab.cli("run", "retry", "r", "--builder", "worker")
+    made = lab.load("r-r1").spec
+    assert made.draft is not None
+    assert made.draft.fixed == ("builder",)
 
 
 def test_never_a_plan_ends_the_run_with_an_incident_and_is_tried_again(lab: Lab) -> None:

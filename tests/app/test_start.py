@@ -14,10 +14,12 @@ from autopack.app.retry import (
 from autopack.app.start import (
     Ready,
     Wish,
+    new_draft,
     new_run,
 )
 from autopack.app.surveyor import surveyed
 from autopack.core import machine
+from autopack.core.draft import Draft
 from autopack.core.errors import OperatorFault
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.run import (
@@ -249,6 +251,17 @@ def test_a_retry_keeps_the_rest_of_its_series_and_the_builder_that_is_given_for_
     done = replace(ended(), spec=spec, failure=None)
     source = FakeSource(commits={"main": "e" * 40})
     assert successor(done, source, HERE, set(), onto="main").rest_tiers == spec.rest_tiers
+
+
+def test_the_builder_given_for_a_retry_wins_for_the_plan_that_is_still_to_be_drafted() -> None:
+    wish, asked = Wish("p", run_id="p"), Draft("reach it", fixed=("auditor",))
+    spec = new_draft(wish, HERE, FakeSource(), asked, set()).spec
+    spec = replace(spec, draft=replace(asked, fixed=("auditor",)))
+    run = replace(machine.create(spec).run, stage=Stage.DONE, pending=(),
+                  failure=Failure(Cause.REQUIRES_HUMAN_REVIEW, "x"))  # fmt: skip
+    here = replace(HERE, fixed=frozenset({"builder", "sandbox"}))
+    again = successor(run, FakeSource(), here, set()).draft
+    assert again == replace(asked, fixed=("auditor", "builder"))
 
 
 def test_refused_while_under_way_or_when_nothing_is_left() -> None:

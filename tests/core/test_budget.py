@@ -94,6 +94,15 @@ def test_the_cap_that_is_said_to_let_all_start_does(caps: list[int]) -> None:
     assert not budget.never_fit(specs, tiers, least, profile)
 
 
+def test_what_was_spent_before_is_held_against_its_own_run_only() -> None:
+    """Drafting took 600 of the first part's 1,500; the second part has the whole cap."""
+    phases = [replace(phase_spec(f"P{n}", f"T{n}", n), incident_token_cap=1000) for n in (1, 2)]
+    (said,) = budget.never_fit(phases, (), 1500, SafetyProfile.NORMAL, {"T1": 600})
+    assert said.startswith("phase P1 can never start: it may need 1,000 tokens, the run has 900")
+    assert "--token-cap 1600 is the least" in said
+    assert not budget.never_fit(phases, (), 1600, SafetyProfile.NORMAL, {"T1": 600})
+
+
 def test_one_phase_alone_needs_its_own_cap_only() -> None:
     (said,) = budget.never_fit(SPEC.phases[:1], SPEC.tiers, 1, SafetyProfile.NORMAL)
     assert said.endswith("; --token-cap 1000 or more lets it start")
@@ -101,10 +110,10 @@ def test_one_phase_alone_needs_its_own_cap_only() -> None:
 
 def test_what_a_plan_took_is_told_of_and_added_to_the_cap_that_helps() -> None:
     phases, tiers, profile = SPEC.phases[:1], SPEC.tiers, SafetyProfile.NORMAL
-    (said,) = budget.never_fit(phases, tiers, 1500, profile, 2000)
+    (said,) = budget.never_fit(phases, tiers, 1500, profile, {"T1": 2000})
     assert "the run has 0 left of 1,500, its plan took 2,000; " in said
     assert said.endswith("--token-cap 3000 or more lets it start")
-    assert not budget.never_fit(phases, tiers, 3000, profile, 2000)
+    assert not budget.never_fit(phases, tiers, 3000, profile, {"T1": 2000})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -86,8 +87,16 @@ ATTEMPT = AttemptEnded(PHASE, 1, Outcome.SUBMITTED, 100, CANDIDATE)
 
 def drafted(*, plan_only: bool = False) -> Run:
     run = begun(plan_only=plan_only)
-    made = PlanDrafted(PHASE, replace(PLAN, draft=run.spec.draft), "a plan")
+    made = PlanDrafted(PHASE, replace(PLAN, draft=run.spec.draft), ("a note",))
     return after(run, BasePrepared(), ATTEMPT, made)
+
+
+def test_a_record_that_holds_the_plans_text_instead_of_notes_still_loads() -> None:
+    event = PlanDrafted(PHASE, PLAN, ("a note",))
+    record = json.loads(codec.encode_event(event))
+    assert codec.decode_event(json.dumps(record)) == event
+    del record["notes"]
+    assert codec.decode_event(json.dumps({**record, "plan": "a plan"})) == replace(event, notes=())
 
 
 def test_the_way_of_a_draft_that_compiles() -> None:

@@ -105,7 +105,7 @@ SAMPLES: tuple[Event, ...] = (
     *(AttemptEnded("P1", 1, outcome, 5, CANDIDATE) for outcome in Outcome),
     Unparked("P1", 1.0),
     *(CandidateChecked("P1", verdict) for verdict in GateVerdict),
-    PlanDrafted("P1", run_spec(phase_spec("P1")), "a plan"),
+    PlanDrafted("P1", run_spec(phase_spec("P1")), ("a note",)),
     PlanRejected("P1", ()),
     *(AuditEnded("P1", verdict, 5, "notes") for verdict in Recommendation),
     *(CandidateTested("P1", ci) for ci in CiVerdict),

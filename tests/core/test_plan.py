@@ -18,7 +18,7 @@ from autopack.adapters.files.plan_markdown import parse_markdown
 from autopack.app.plan import dry_run
 from autopack.core.errors import OperatorFault
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
-from autopack.core.plan_check import cycles
+from autopack.core.plan_check import PHASES_MAX, cycles
 from autopack.core.plan_data import parse_json, parse_toml, plan_schema
 from autopack.core.plan_draft import LIST_KEYS, TASK_CHARACTERS_MAX, TEXT_KEYS, PlanDraft
 from autopack.core.spec import (
@@ -34,6 +34,16 @@ def compiled(draft: PlanDraft, options: PlanOptions | None = None) -> CompiledPl
     plan = compile_plan(draft, options)
     assert isinstance(plan, CompiledPlan), str(plan)
     return plan
+
+
+def test_a_plan_has_at_most_a_thousand_phases_over_all_its_runs() -> None:
+    def text(tiers: int) -> str:
+        phase = "### Phase F{0}: x\n- scope: a\n\nDo.\n"
+        return "".join(f"## Tier T{n}: x\n\n{phase.format(n)}" for n in range(tiers))
+
+    (said,) = refused(parse_markdown(text(PHASES_MAX + 1), "plan.md"))
+    assert "the plan has 1,001 phases; at most 1,000" in said
+    assert isinstance(compile_plan(parse_markdown(text(PHASES_MAX), "plan.md")), CompiledPlan)
 
 
 def refused(draft: PlanDraft, options: PlanOptions | None = None) -> list[str]:

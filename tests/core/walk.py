@@ -245,7 +245,7 @@ class World:
 
     def _compiled(self, asked: CompilePlan) -> PlanDrafted | PlanRejected:
         if self.plan is not None and self._well():
-            return PlanDrafted(asked.phase_id, self.plan, "a plan")
+            return PlanDrafted(asked.phase_id, self.plan, ("a note",))
         return PlanRejected(asked.phase_id, (Finding("plan", "no plan"),))
 
     def _gate(self) -> GateVerdict:

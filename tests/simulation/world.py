@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autopack.app import agents, ports
+from autopack.app.draft import Drafted
 from autopack.app.perform import (
     Performer,
 )
@@ -152,13 +153,13 @@ class Simulation:
         """Artefacts are written; only a crash there matters."""
         return True
 
-    def planned(self, run: Run, text: str) -> RunSpec | tuple[str, ...]:
+    def planned(self, run: Run, text: str) -> Drafted | tuple[str, ...]:
         """The plan that was drawn, where an agent wrote what is one."""
         plan = self.plans[run.run_id]
         good = text.removesuffix("\n").encode() in self.ledger.plans
         if plan is None or (self.doubles.judges and not good):
             return ("no plan",)
-        return self.doubles.reads(plan)
+        return Drafted(self.doubles.reads(plan))
 
     def perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
         """The real performer; it never waits for a clock that nobody moves."""

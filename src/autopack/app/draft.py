@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from autopack.app.ports import Repository
 from autopack.core import draft
@@ -21,7 +21,15 @@ from autopack.core.spec import CiProfile, Complexity, PhaseSpec, RunSpec, TierSp
 from autopack.core.words import plain
 
 FINDING_CHARACTERS_MAX = 1_000
-"""Of one problem of a draft, as its next attempt and a reader are told it."""
+"""Of one problem or note of a draft, as its next attempt and a reader are told it."""
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A run on its drafted plan; `notes`: what its owner should know of the plan."""
+
+    spec: RunSpec
+    notes: tuple[str, ...] = ()
 
 
 def drafting(spec: RunSpec, asked: draft.Draft, ruleset: Ruleset) -> RunSpec:
@@ -55,7 +63,7 @@ def drafting(spec: RunSpec, asked: draft.Draft, ruleset: Ruleset) -> RunSpec:
 
 def _task(spec: RunSpec, goal: str) -> str:
     """What the drafting agent is told: the goal, and how large its plan may be."""
-    return f"{goal}\n\nA tier of the plan may have at most {spec.phases_max} phases."
+    return f"{goal}\n\nThe plan may have at most {spec.phases_max} phases in all."
 
 
 def goal_problems(goal: str) -> list[str]:
@@ -74,7 +82,7 @@ def compile_draft(
     repository: Repository,
     run: Run,
     asked: CompilePlan,
-    planned: Callable[[Run, str], RunSpec | tuple[str, ...]],
+    planned: Callable[[Run, str], Drafted | tuple[str, ...]],
 ) -> PlanDrafted | PlanRejected:
     """The answer to a candidate with a plan in it."""
     candidate = asked.candidate
@@ -89,7 +97,13 @@ def compile_draft(
     made = planned(run, text)
     if isinstance(made, tuple):
         return _rejected(asked, made)
-    return PlanDrafted(asked.phase_id, made, text)
+    return PlanDrafted(asked.phase_id, made.spec, _told(made.notes))
+
+
+def _told(notes: tuple[str, ...]) -> tuple[str, ...]:
+    kept = [plain(note, FINDING_CHARACTERS_MAX) for note in notes[: draft.NOTES_MAX]]
+    more = len(notes) - len(kept)
+    return (*kept, f"and {more:,} more") if more else tuple(kept)
 
 
 def _strange(diff: TreeDiff) -> Iterable[Finding]:

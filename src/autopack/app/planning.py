@@ -17,10 +17,11 @@ from autopack.core.backlog import BacklogIssue
 from autopack.core.budget import never_fit
 from autopack.core.debt import Limits, debt_of
 from autopack.core.plan import CompiledPlan, PlanOptions, PlanRefused, compile_plan
+from autopack.core.plan_check import PHASES_MAX
 from autopack.core.plan_draft import PlanDraft
 from autopack.core.reader import FILE_NAME
 from autopack.core.ruleset import Ruleset
-from autopack.core.spec import PhaseSpec, RunSpec
+from autopack.core.spec import PhaseSpec, RunScope, RunSpec
 from autopack.core.words import nearest, plain
 
 TITLE_CHARACTERS_MAX: Final = 200
@@ -55,7 +56,7 @@ class Ground:
     has: Callable[[str], bool]
     """Whether the base has a plain file of that path."""
     tokens_spent: int = 0
-    """Of the run's cap, by drafting."""
+    """Of the cap of the run that does the first part, by drafting."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
         ruleset=unnamed(ground.found.ruleset, machine.fixed),
         run_scope=spec.run_scope,
     )
-    left = spec.token_cap - ground.tokens_spent
-    limits = Limits(options.phases_max, left, options.auditor)
-    debt = debt_of(ground.entries, options.ruleset, draft, ground.has, limits)
+    debt = debt_of(ground.entries, options.ruleset, draft, ground.has, _limits(ground, draft))
+    unread = _unread(spec, draft)
     plan = compile_plan(debt.added(draft), options)
     if isinstance(plan, PlanRefused):
-        return (*map(str, plan.problems), *agent_problems(machine, ()))
-    spent, safety = ground.tokens_spent, spec.safety_profile
-    problems = never_fit(plan.phases, plan.tiers, spec.token_cap, safety, spent)
+        return (*unread, *map(str, plan.problems), *agent_problems(machine, ()))
+    spent = dict.fromkeys(plan.parts[0], ground.tokens_spent)
+    problems = [*unread]
+    problems += never_fit(plan.phases, plan.tiers, spec.token_cap, spec.safety_profile, spent)
     problems += agent_problems(machine, plan.phases)
     if problems:
         return tuple(problems)
@@ -97,6 +98,28 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     begun = series.first_part(frozen)
     crowded = tuple(filter(None, [series.crowded(begun)]))
     return Planned(begun, plan, (*debt.notes, *map(str, plan.warnings), *audits, *crowded))
+
+
+def _limits(ground: Ground, draft: PlanDraft) -> Limits:
+    """What there is for debt, whose tier comes last: of a single tier's runs it has its own."""
+    spec = ground.spec
+    single = spec.run_scope is RunScope.SINGLE_TIER
+    tokens = spec.token_cap - (0 if single else ground.tokens_spent)
+    room = max(0, PHASES_MAX - _size(draft))
+    return Limits(min(spec.phases_max, room), tokens, bool(ground.machine.auditor))
+
+
+def _unread(spec: RunSpec, draft: PlanDraft) -> tuple[str, ...]:
+    """A plan that an agent drafted, and that is larger than one run: nobody may have read it."""
+    size = _size(draft)
+    if spec.draft is None or size <= spec.phases_max:
+        return ()
+    told = f"{draft.file}: {size:,} phases; a drafted plan has at most {spec.phases_max:,} in all"
+    return (f"{told} (max_phases); draft fewer phases",)
+
+
+def _size(draft: PlanDraft) -> int:
+    return sum(len(tier.phases) for tier in draft.tiers)
 
 
 def agent_problems(machine: Machine, phases: Sequence[PhaseSpec]) -> list[str]:

@@ -15,6 +15,7 @@ from autopack.app.start import Source, nothing_known
 from autopack.app.surveyor import surveyed
 from autopack.core import backlog
 from autopack.core.budget import never_fit
+from autopack.core.draft import Draft
 from autopack.core.errors import OperatorFault
 from autopack.core.run import PhaseState, Run
 from autopack.core.series import reserved
@@ -82,11 +83,20 @@ def successor(
         rest_phases=rest,
         token_cap=token_cap,
         predecessor=run.run_id,
+        draft=_asked(run.spec, machine.fixed),
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
         survey=surveyed(source, base[1]) if onto else run.spec.survey,
     )
     facts = remembered(made.project_id, made.repository)
     return backlog.remembered_in(made, backlog.backlog(facts, made.aging))
+
+
+def _asked(spec: RunSpec, fixed: frozenset[str]) -> Draft | None:
+    """The same draft; its plan keeps the agents of roles that were given anew, too."""
+    if spec.draft is None or not spec.drafting:
+        return spec.draft
+    named = {*spec.draft.fixed, *(fixed & {"builder", "auditor"})}
+    return replace(spec.draft, fixed=tuple(sorted(named)))
 
 
 def _renamed(phase: PhaseSpec, fixed: frozenset[str]) -> PhaseSpec:

@@ -155,7 +155,7 @@ def _compiled(event: PlanDrafted | PlanRejected) -> Told:
     if isinstance(event, PlanRejected):
         return Told("the draft is no plan", event.phase_id, findings=event.findings)
     size = count(len(event.spec.phases), "phase")
-    return Told(f"the draft is a plan of {size}", event.phase_id)
+    return Told(f"the draft is a plan of {size}", event.phase_id, "\n".join(event.notes))
 
 
 def _tested(

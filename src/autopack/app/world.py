@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autopack.app.agents import Agents, Starts
+from autopack.app.draft import Drafted
 from autopack.app.ports import Clock, Repository, Verifier
 from autopack.app.room import Room
 from autopack.app.turns import Slots
@@ -32,7 +33,7 @@ class World:
     """Clones whose work could not be captured, by run and phase; kept. On the disk of `scratch`."""
     logs: Path
     """What agents and CI printed, by run and phase; kept."""
-    planned: Callable[[Run, str], RunSpec | tuple[str, ...]]
+    planned: Callable[[Run, str], Drafted | tuple[str, ...]]
     """A run on the plan in a drafted text, frozen as any other, or all that is wrong with it."""
     backoff_seconds: float = 5.0
     room: Room | None = None

@@ -219,6 +219,7 @@ def lines(
         shown += render.table(("",) * 5, rows)[1:]
     for phase in run.phases:
         shown += _story(run, phase, cell_chars_max)
+    shown += _drafted(run)
     shown += _noted(run)
     shown += _issues(run)
     return [*shown, *_where(run, places)]
@@ -301,6 +302,13 @@ def _story(run: RunView, phase: PhaseView, cell_chars_max: int) -> Iterator[str]
     if told or kept:
         name = f"{phase.phase_id} {phase.name}"
         yield from ("", f"{name}, last evidence:" if told else f"{name}:", *told, *kept)
+
+
+def _drafted(run: RunView) -> Iterator[str]:
+    """What the owner should know of a plan that an agent drafted."""
+    for entry in run.draft.entries if run.draft else ():
+        if entry.what.startswith("the draft is a plan") and entry.detail:
+            yield from ("", entry.what, *(f"  {note}" for note in entry.detail.splitlines()))
 
 
 def _noted(run: RunView) -> Iterator[str]:

@@ -7,7 +7,7 @@ once; what an attempt or audit used is settled against the reservation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -74,25 +74,30 @@ def never_fit(
     tiers: Sequence[TierSpec],
     run_cap: int,
     safety: SafetyProfile,
-    spent: int = 0,
+    spent: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Which of the phases left to run no cap will ever let start; a tier's only where it binds.
 
-    `spent`: tokens of the run's cap that drafting the plan took.
+    `spent`: by tier, the tokens that its run has used of its cap before any phase.
     """
-    left = max(0, run_cap - spent)
-    has = f"the run has {left:,}" + (
-        f" left of {run_cap:,}, its plan took {spent:,}" if spent else ""
-    )
-    large = [phase for phase in phases if phase.incident_token_cap > left]
-    most = max((phase.incident_token_cap for phase in large), default=0)
+    gone = {phase.phase_id: (spent or {}).get(phase.tier_id, 0) for phase in phases}
+    wanted = {phase.phase_id: phase.incident_token_cap + gone[phase.phase_id] for phase in phases}
+    large = [phase for phase in phases if wanted[phase.phase_id] > run_cap]
+    most = max((wanted[phase.phase_id] for phase in large), default=0)
+    total = sum(phase.incident_token_cap for phase in phases) + max(gone.values(), default=0)
+
+    def has(phase: PhaseSpec) -> str:
+        used = gone[phase.phase_id]
+        left = f" left of {run_cap:,}, its plan took {used:,}" if used else ""
+        return f"the run has {max(0, run_cap - used):,}{left}"
+
     if large and len(large) == len(phases):
-        least = min(phase.incident_token_cap for phase in large)
-        what = f"no phase can start: it may need {least:,} tokens, {has}"
-        return [f"{what}; {_enough(most, phases, spent)}"]
+        least = min(large, key=lambda phase: wanted[phase.phase_id])
+        what = f"no phase can start: it may need {least.incident_token_cap:,} tokens, {has(least)}"
+        return [f"{what}; {_enough(most, total)}"]
     told = [
         f"phase {phase.phase_id} can never start: it may need {phase.incident_token_cap:,} tokens,"
-        f" {has}; {_enough(most, phases, spent)}"
+        f" {has(phase)}; {_enough(most, total)}"
         for phase in large
     ]
     if safety is SafetyProfile.SAFETY_CRITICAL:
@@ -106,14 +111,13 @@ def never_fit(
     return told
 
 
-def _enough(least: int, phases: Sequence[PhaseSpec], spent: int) -> str:
+def _enough(least: int, total: int) -> str:
     """Which cap helps: each phase reserves its own whole cap of what those before it left."""
-    total = sum(phase.incident_token_cap for phase in phases)
     if total == least:
-        return f"--token-cap {least + spent} or more lets it start"
+        return f"--token-cap {least} or more lets it start"
     return (
-        f"--token-cap {least + spent} is the least, and enough if the others take little;"
-        f" {total + spent} lets all start, whatever each takes of its own cap"
+        f"--token-cap {least} is the least, and enough if the others take little;"
+        f" {total} lets all start, whatever each takes of its own cap"
     )
 
 

@@ -20,6 +20,8 @@ BYTES_MAX: Final = 200_000
 """Of a drafted plan: 25 phases need a quarter of it."""
 PROBLEMS_MAX: Final = 50
 """Problems of a draft that its next attempt is told."""
+NOTES_MAX: Final = 20
+"""Warnings about a draft that was taken, as its run's owner is told them."""
 
 
 @dataclass(frozen=True)

@@ -110,11 +110,11 @@ class CandidateChecked:
 
 @dataclass(frozen=True)
 class PlanDrafted:
-    """The drafted plan compiles: the run's spec with it, frozen; `plan` as the agent wrote it."""
+    """The drafted plan compiles: the run's spec with it, frozen; `notes`: what to know of it."""
 
     phase_id: str
     spec: RunSpec
-    plan: str
+    notes: tuple[str, ...] = ()
     kind: Literal["plan_drafted"] = "plan_drafted"
 
 

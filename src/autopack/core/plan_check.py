@@ -30,6 +30,8 @@ from autopack.core.spec import (
 )
 
 PATH_CHARACTERS_MAX = 1_000
+PHASES_MAX = 1_000
+"""Of a plan, over all its runs."""
 LIST_ITEMS_MAX = 200
 CYCLES_SHOWN_MAX = 20
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -83,6 +85,9 @@ def problems_of(draft: PlanDraft, phases_max: int) -> list[PlanProblem]:
     phases = [phase for tier in draft.tiers for phase in tier.phases]
     if not phases and not draft.problems:
         report.add(Place(), "", "the plan has no phases", report.advice("plan"))
+    if len(phases) > PHASES_MAX:
+        message = f"the plan has {len(phases):,} phases; at most {PHASES_MAX:,}"
+        report.add(phases[PHASES_MAX].place, "", message, "make two plans of it")
     _check_sizes(report, draft.tiers, phases_max, empty=not phases)
     _check_ids(report, draft.tiers, "tier")
     _check_ids(report, phases, "phase")
