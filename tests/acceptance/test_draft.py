@@ -188,6 +188,14 @@ def test_only_the_plan_and_then_a_run_of_it(lab: Lab) -> None:
     assert not lab.load().snapshots
     assert not lab.delivered()
     path = lab.project / ".autonomous_runs" / "r" / "comprehensive_plan.md"
+    shown = lab.cli("run", "watch", "r")
+    assert f"  plan: {path}\n  next: autopack run {path}\n" in shown.out
+    told = lab.cli("run", "view", "r", "--json").data["run"]
+    assert (told["branch"], told["tip"], told["places"]["plan"]) == ("", "", str(path))
+    summary = path.with_name("run_summary.md").read_text()
+    assert "- branch: none: plan only\n" in summary
+    assert not any(word in summary for word in ("autonomous/r", "delivered: not yet"))
+    assert "/2" not in lab.cli("run", "list").out.replace(str(lab.root), "")
     done = lab.cli("run", path, "--run-id", "s")
     assert done.code == 0, done
     assert len(lab.load("s").snapshots) == 2

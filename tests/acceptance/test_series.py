@@ -60,10 +60,13 @@ def test_every_view_tells_the_place_in_the_series(lab: Lab) -> None:
     rest = [{"part": 2, "tiers": ["T2"], "phases": 1}, {"part": 3, "tiers": ["T3"], "phases": 1}]
     assert viewed(lab, "r")["series"] == {
         "series": "r", "part": 1, "parts": 3, "next_run": "r-2", "rest": rest,
+        "latest": "r-3", "latest_state": "DONE_SUCCESS", "latest_ended": True,
+        "work_branch": "autonomous/r-3",
     }  # fmt: skip
     said = lab.cli("run", "view", "r").out
     assert "  part 1 of 3 of r\n  goes on in: r-2\n" in said
-    assert "next: autopack run watch r-2" in said
+    assert "next: git log --oneline HEAD..autonomous/r-3" in said, "all of it is done"
+    assert "tiers to come" not in lab.cli("report", "run", "r").out
     assert "3/3 of r" in lab.cli("run", "list").out
     assert "part 2 of 3 of r" in lab.cli("report", "run", "r-2").out
     assert "- series: part 2 of 3 of r\n- continues: r\n" in summary(lab, "r-2")
@@ -124,6 +127,7 @@ def test_a_failed_part_ends_the_series_and_its_retry_goes_on(lab: Lab) -> None:
     assert names(lab) == ["r-3", "r-2-r1", "r-2", "r"]
     assert lab.load("r-3").spec.predecessor == "r-2-r1"
     assert again.out.startswith("r-3: DONE_SUCCESS")
+    assert viewed(lab, "r")["series"]["latest"] == "r-3", "through the retry"
     assert git(lab.project, "show", "autonomous/r-3:src/two.txt") == "2"
     watched = lab.cli("run", "watch", "r")
     assert (watched.code, watched.out.startswith("r-3: DONE_SUCCESS")) == (0, True), watched

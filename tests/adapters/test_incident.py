@@ -15,8 +15,9 @@ from autopack.adapters.files.incident import (
     spec_json,
 )
 from autopack.adapters.files.reproduction import Context
+from autopack.app.outcome import Places
 from autopack.app.ports import Recorded
-from autopack.app.report import Places, run_view
+from autopack.app.report import run_view
 from autopack.core import event as ev
 from autopack.core.project import Project, parse_project
 from autopack.core.run import Candidate, Cause, Evidence, Failure, Finding, Phase, Run, Stage, Step

@@ -6,9 +6,13 @@ import dataclasses
 
 import pytest
 
+from autopack.app.draft import drafting
 from autopack.app.report import run_view
+from autopack.app.sentences import landed
 from autopack.cli import view
 from autopack.core import event as ev
+from autopack.core.builtin import BUILT_IN
+from autopack.core.draft import Draft
 from autopack.core.run import Cause, Evidence, Failure, Finding, Phase, Run, Stage, Step
 from autopack.settings import load_for_store
 from tests.app.test_report import log, run_of, spec
@@ -149,3 +153,12 @@ def test_why_an_auditors_answer_was_invalid_is_told() -> None:
     invalid = ev.AuditEnded("F1", ev.Recommendation.INVALID, 0, "no valid verdict: not JSON")
     said = "\n".join(view.lines(run_view(run, log(invalid)), None))
     assert "the auditor's last answer: no valid verdict: not JSON" in said
+
+
+def test_a_plan_that_is_being_drafted_is_not_there_yet() -> None:
+    run = run_of(Phase(spec("F1", 1)))
+    spoken = dataclasses.replace(
+        run, spec=drafting(run.spec, Draft("a goal"), BUILT_IN), stage=Stage.BOOTSTRAP
+    )
+    assert landed(spoken) == "no plan yet"
+    assert landed(dataclasses.replace(spoken, stage=Stage.DONE)) == "no plan was drafted"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from autopack.app.outcome import work_branch
 from autopack.app.sentences import count
 from autopack.core import series
 from autopack.core.run import Run
@@ -29,6 +30,12 @@ class SeriesView:
     """What was to come after this part when it began."""
     next_run: str
     """The run that goes on after this one; empty when none has begun, or none is known."""
+    latest: str = ""
+    """The last part that has begun after this one, and its state; empty as `next_run`."""
+    latest_state: str = ""
+    latest_ended: bool = False
+    work_branch: str = ""
+    """The branch that holds what the series has landed up to that part; empty: none is known."""
 
     @property
     def place(self) -> str:
@@ -45,7 +52,7 @@ class SeriesView:
         return ", ".join(told)
 
 
-def series_view(run: Run, next_run: str = "") -> SeriesView | None:
+def series_view(run: Run, next_run: str = "", latest: Run | None = None) -> SeriesView | None:
     """Where a run stands in its series; None for a run that is the whole of its plan."""
     spec = run.spec
     if not spec.series:
@@ -53,4 +60,13 @@ def series_view(run: Run, next_run: str = "") -> SeriesView | None:
     rest = tuple(
         PartView(part.number, part.tier_ids, len(part.phases)) for part in series.coming(spec)
     )
-    return SeriesView(spec.series, spec.part, series.parts_of(spec), rest, next_run)
+    view = SeriesView(spec.series, spec.part, series.parts_of(spec), rest, next_run)
+    if latest is None:
+        return replace(view, work_branch=work_branch(run))
+    return replace(
+        view,
+        latest=latest.run_id,
+        latest_state=latest.state.value,
+        latest_ended=latest.ended,
+        work_branch=work_branch(latest),
+    )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autopack.app.issues_view import PhaseIssuesView, RunIssuesView, phase_issues, run_issues
+from autopack.app.outcome import CleanupFailure, cleanup_failures, plan_only, work_branch
 from autopack.app.place import SeriesView, series_view
 from autopack.app.ports import Recorded, Store
 from autopack.app.sentences import (
@@ -83,19 +84,6 @@ class KeptView:
 
     ref: str
     commit: str
-
-
-@dataclass(frozen=True)
-class Places:
-    """Absolute paths where a run can be looked into; empty: there is none."""
-
-    artefacts: str
-    incident: str
-    """The file that tells of a failed run."""
-    logs: str
-    """What agents and CI printed, by phase."""
-    repository: str
-    """The supervisor's bare repository, which keeps every attempt."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +174,11 @@ class RunView:
     """As `4 of 4 phases landed, 2 of them in nightly`."""
     landed_before: int
     """Phases that landed in the runs that this one continues."""
+    plan_only: bool
+    """It was for its plan alone, which is there."""
+    work_branch: str
+    """The branch that holds what landed, here or before; empty: none does."""
+    cleanup_failures: tuple[CleanupFailure, ...]
     delivered: str
     delivery_refusal: str
     builder: str
@@ -248,10 +241,12 @@ def log_of(store: Store, run_id: str) -> Iterator[Recorded]:
         after = page[-1].sequence
 
 
-def run_view(run: Run, events: Iterable[Recorded] = (), next_run: str = "") -> RunView:
+def run_view(
+    run: Run, events: Iterable[Recorded] = (), next_run: str = "", latest: Run | None = None
+) -> RunView:
     """The run as people see it; `events` are its log in order, all of them or none.
 
-    `next_run`: the next part of its series, if one has begun.
+    `next_run`: the next part of its series, if one has begun; `latest`: the last that has.
     """
     spec, first, last = run.spec, 0, 0
     log, teller = _Log({}, {}), Teller()
@@ -276,6 +271,9 @@ def run_view(run: Run, events: Iterable[Recorded] = (), next_run: str = "") -> R
         tip=run.tip,
         landed=landed_sentence(run),
         landed_before=len(spec.landed),
+        plan_only=plan_only(run),
+        work_branch=work_branch(run),
+        cleanup_failures=cleanup_failures(run),
         delivered=run.delivered,
         delivery_refusal=run.delivery_refusal,
         builder=spec.builder,
@@ -285,7 +283,7 @@ def run_view(run: Run, events: Iterable[Recorded] = (), next_run: str = "") -> R
         on_phase_failure=spec.on_phase_failure.value,
         parallel_max=spec.parallel_max,
         predecessor=spec.predecessor,
-        series=series_view(run, next_run),
+        series=series_view(run, next_run, latest),
         started_at=first,
         changed_at=last,
         ci_runs_used=run.ci_runs_used,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 
 from autopack.app.naming import free_name, name_problems, ways_blocked
+from autopack.app.outcome import plan_only
 from autopack.app.planning import Machine, agent_problems
 from autopack.app.start import Source, nothing_known
 from autopack.app.surveyor import surveyed
@@ -112,7 +113,7 @@ def _refuse_retry(run: Run, goes_on: str, *, again: bool) -> None:
     if not run.ended:
         hint = f"`autopack run watch {run.run_id}`, or `autopack run cancel {run.run_id}` first"
         raise OperatorFault(f"run {run.run_id} is still under way", hint)
-    if run.failure is None and run.draft and run.spec.draft and run.spec.draft.plan_only:
+    if run.failure is None and plan_only(run):
         hint = "run its comprehensive_plan.md (`autopack run FILE --base REF`), or draft anew"
         raise OperatorFault(f"run {run.run_id} was started for its plan only", hint)
     if run.failure is None and not again:

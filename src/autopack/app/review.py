@@ -6,12 +6,13 @@ Only reads. Texts of agents and plans pass through unescaped.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autopack.app.metrics import RunMetrics, TierMetrics, run_metrics, tier_metrics, utilization
 from autopack.app.ports import Store
 from autopack.app.report import log_of
 from autopack.app.sentences import attempts_max
+from autopack.app.series import newest
 from autopack.core import issue
 from autopack.core.cost import PhaseCost, Try, costs
 from autopack.core.errors import EnvironmentFault
@@ -79,7 +80,9 @@ def run_review(store: Store, run: Run) -> RunReview:
             f"the log of run {run.run_id} cannot be followed: {fault}",
             f"run `autopack events verify {run.run_id}`, then restore a backup",
         ) from fault
-    return reviewed(run, found, run_metrics(run, store))
+    later = newest(store, run).spec.rest_tiers  # what has begun is not to come
+    to_come = tuple(tier.tier_id for tier in later)
+    return reviewed(run, found, replace(run_metrics(run, store), tiers_to_come=to_come))
 
 
 def reviewed(run: Run, found: Iterable[PhaseCost], metrics: RunMetrics) -> RunReview:

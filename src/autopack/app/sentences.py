@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from autopack.app.outcome import plan_only
 from autopack.core.command import Build
 from autopack.core.run import FAILED_STATE, Phase, Run, Stage, Step
 
@@ -75,8 +76,8 @@ def run_sentence(run: Run) -> str:
 def landed(run: Run) -> str:
     """As `4 of 4 phases landed, 2 of them in nightly`."""
     if run.spec.drafting:
-        return "no plan was drafted"
-    if run.draft and run.spec.draft and run.spec.draft.plan_only:
+        return "no plan was drafted" if run.stage is Stage.DONE else "no plan yet"
+    if plan_only(run):
         return f"a plan of {count(len(run.phases), 'phase')} was drafted"
     before = len(run.spec.landed)
     skipped = sum(phase.step is Step.SKIPPED for phase in run.phases) - before

@@ -55,6 +55,13 @@ def latest(store: Store, run: Run) -> Run:
     return run
 
 
+def newest(store: Store, run: Run) -> Run:
+    """The run that whoever watches this one ends at: as `latest`, through retries of parts, too."""
+    while (following := next_run(store, run) or retried(store, run)) is not None:
+        run = following
+    return run
+
+
 def goes_on(store: Store, run: Run) -> bool:
     """Whether another part follows, whatever is asked of this one now."""
     closing = run.stage is Stage.CLOSING and run.failure is None and bool(run.spec.rest_phases)

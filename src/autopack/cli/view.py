@@ -14,20 +14,23 @@ from autopack import housekeeping, wiring
 from autopack.app.issues_view import counted, debt
 from autopack.app.report import log_of, run_view
 from autopack.app.sentences import count
-from autopack.app.series import next_run
+from autopack.app.series import newest, next_run
 from autopack.cli import render, wire
+from autopack.cli.following import next_step
+from autopack.core.draft import PHASE
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault
 from autopack.core.issue import IssueSeverity
 from autopack.core.names import printable
-from autopack.core.run import Cause, Run
+from autopack.core.run import Run
 from autopack.core.tier import Cleanliness
 from autopack.settings import Loaded, load_for_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autopack.app.outcome import Places
     from autopack.app.ports import Store
-    from autopack.app.report import FindingView, PhaseView, Places, RunView
+    from autopack.app.report import FindingView, PhaseView, RunView
 
 FINDINGS_TOLD: Final = 3
 """In a summary; `run view` shows all of them."""
@@ -142,11 +145,13 @@ def looked_at(loaded: Loaded, store: Store | None, run: Run) -> tuple[RunView, P
     """The run with its log, and where its files are; None while its own settings are broken."""
     following = next_run(store, run) if store else None
     begun = following.run_id if following else ""
-    view = run_view(run, log_of(store, run.run_id) if store else (), begun)
+    last = newest(store, following) if store and following else None
+    view = run_view(run, log_of(store, run.run_id) if store else (), begun, last)
     try:
         places = housekeeping.artefacts(loaded, run.spec).places(run.run_id)
     except OperatorFault:
         return view, None
+    places = replace(places, plan="") if run.spec.drafting else places
     return view, places if run.failure else replace(places, incident="")
 
 
@@ -157,30 +162,8 @@ def summary(run: RunView, places: Places | None) -> list[str]:
         said += [f"    {_finding(each)}" for each in _findings(phase)[:FINDINGS_TOLD]]
     if run.failure and places:
         said.append(f"  look: {places.incident}")
-    return [*said, *_delivery(run), f"  next: {next_step(run)}"]
-
-
-def next_step(run: RunView, *, viewed: bool = False, stands: str | None = None) -> str:
-    """The command that most likely comes next; `viewed`: the reader has `run view` before him.
-
-    `stands`: as `branch_now` tells; a branch that is elsewhere would show something else.
-    """
-    if not run.ended:
-        return f"autopack run watch {run.run_id}"
-    view = "" if viewed else f"autopack run view {run.run_id}; then "
-    if run.failure and not run.all_landed:
-        first = "autopack doctor; then " if run.failure.cause == Cause.ENVIRONMENT.value else view
-        return f"{first}autopack run retry {run.run_id}"
-    if run.series and run.series.next_run:
-        return f"autopack run watch {run.series.next_run}"
-    if run.undelivered:
-        first = "what is said above; then " if "`git " in run.delivery_refusal else ""
-        return f"{first}autopack run deliver {run.run_id}"
-    if run.failure:
-        look = f"{view}autopack report run {run.run_id} and autopack issues list"
-        return f"{look}; every phase has landed, so git merge {run.branch} if you take it as it is"
-    moved = stands is not None and stands != run.delivered
-    return f"git log --oneline {run.base_ref}..{run.delivered[:12] if moved else run.branch}"
+    said += _came_of(run, places)
+    return [*said, *_delivery(run), f"  next: {next_step(run, plan=_plan(places))}"]
 
 
 def lines(
@@ -193,8 +176,9 @@ def lines(
     duration, at_a_time = run.budget("duration"), count(run.parallel_max, "phase")
     shown = [
         *_head(run),
+        *_came_of(run, places),
         *_delivery(run, stands),
-        f"  next: {next_step(run, viewed=True, stands=stands)}",
+        f"  next: {next_step(run, viewed=True, stands=stands, plan=_plan(places))}",
         "",
         f"repository {run.repository}, base {run.base_ref} ({run.base_commit[:12]})",
         f"builder {run.builder}, auditor {run.auditor or 'none'}, sandbox {run.sandbox}",
@@ -265,6 +249,19 @@ def _place(run: RunView) -> Iterator[str]:
         yield f"  not begun: {run.series.to_come}; a retry goes on with that"
     elif run.series.to_come:
         yield f"  to come: {run.series.to_come}"
+
+
+def _came_of(run: RunView, places: Places | None) -> Iterator[str]:
+    """What the state does not tell: failed cleanups, the plan, and whose branch has the work."""
+    yield from (f"  {each.said}" for each in run.cleanup_failures)
+    if run.plan_only and places:
+        yield f"  plan: {places.plan}"
+    if run.ended and not run.snapshots and run.work_branch:
+        yield f"  branch: {run.work_branch}, which holds what landed before"
+
+
+def _plan(places: Places | None) -> str:
+    return places.plan if places else ""
 
 
 def _delivery(run: RunView, stands: str | None = None) -> Iterator[str]:
@@ -394,5 +391,7 @@ def _cell(text: str, chars_max: int) -> str:
 
 def _row(run: RunView) -> tuple[str, ...]:
     landed = f"{len(run.snapshots) + run.landed_before}/{len(run.phases)}"
+    if run.plan_only or any(tier.tier_id == PHASE for tier in run.tiers):
+        landed = "plan" if run.plan_only else "no plan"
     tokens = run.budget("tokens")
     return (run.run_id, run.state, landed, f"{tokens.used:,.0f}", run.repository)

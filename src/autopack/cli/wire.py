@@ -9,8 +9,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autopack.app.outcome import Places
     from autopack.app.ports import Recorded
-    from autopack.app.report import PhaseView, Places, RunView, TierView
+    from autopack.app.report import PhaseView, RunView, TierView
 
 
 def row(run: RunView) -> dict[str, Any]:
@@ -36,8 +37,9 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
     return row(run) | {
         "base_ref": run.base_ref,
         "base_commit": run.base_commit,
-        "branch": run.branch,
-        "tip": run.tip,
+        "branch": "" if run.ended and not run.snapshots else run.branch,
+        "tip": "" if run.plan_only else run.tip,
+        "work_branch": run.work_branch,
         "delivered": run.delivered,
         "delivery_refusal": run.delivery_refusal,
         "builder": run.builder,
@@ -55,6 +57,7 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
         "major_issue_count": run.issues.major_issue_count,
         "debt_status": run.issues.debt_status,
         "resolved_issues": list(run.issues.resolved),
+        "cleanup_failures": [dataclasses.asdict(each) for each in run.cleanup_failures],
         "snapshots": [dataclasses.asdict(snapshot) for snapshot in run.snapshots],
         "tiers": [_tier(tier) for tier in run.tiers],
         "places": _places(places) if places else None,

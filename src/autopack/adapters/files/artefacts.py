@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from autopack.adapters.files.documents import documents
+from autopack.adapters.files.documents import PLAN, documents
 from autopack.adapters.files.escape import file_part
 from autopack.adapters.files.exclude import exclude
 from autopack.adapters.files.folder import below
@@ -32,8 +32,9 @@ from autopack.adapters.files.summaries import (
     tier_file,
     tier_summary,
 )
+from autopack.app.outcome import Places
 from autopack.app.ports import Recorded
-from autopack.app.report import Places, RunView, run_view
+from autopack.app.report import RunView, run_view
 from autopack.app.strategy import strategy_text
 from autopack.core.draft import PHASE
 from autopack.core.errors import EnvironmentFault, refusal
@@ -83,6 +84,7 @@ class FileArtefacts:
             incident=str(folder / "incident" / INCIDENT),
             logs=str(self._logs / run_id) if self._logs else "",
             repository=str(self._kept) if self._kept else "",
+            plan=str(folder / PLAN),
         )
 
     def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None:

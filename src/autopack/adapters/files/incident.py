@@ -32,8 +32,9 @@ from autopack.adapters.files.summaries import (
     section,
     when,
 )
+from autopack.app.outcome import Places
 from autopack.app.ports import Recorded
-from autopack.app.report import EntryView, KeptView, PhaseView, Places, RunView
+from autopack.app.report import EntryView, KeptView, PhaseView, RunView
 from autopack.core.cost import Try, costs
 from autopack.core.event import AttemptEnded
 from autopack.core.limit import limit_of

@@ -13,8 +13,9 @@ from typing import Final
 
 from autopack.adapters.files.escape import block, inline
 from autopack.adapters.files.summaries import evidence_lines, facts
+from autopack.app.outcome import Places
 from autopack.app.ports import Recorded
-from autopack.app.report import PhaseView, Places, RunView
+from autopack.app.report import PhaseView, RunView
 from autopack.core.event import AttemptEnded, AuditEnded, CandidateReapplied, CandidateTested
 from autopack.core.limit import Limit, limit_of
 from autopack.core.project import Project

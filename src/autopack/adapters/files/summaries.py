@@ -41,9 +41,7 @@ def run_summary(run: RunView) -> str:
             ("state", run.state),
             ("project", run.project_id),
             ("base", f"{run.base_ref} at {run.base_commit}"),
-            ("branch", run.branch),
-            ("tip", run.tip),
-            ("delivered", run.delivered or "not yet"),
+            *_branch(run),
             ("delivery refused", run.delivery_refusal),
             ("builder", run.builder),
             ("auditor", run.auditor),
@@ -60,6 +58,7 @@ def run_summary(run: RunView) -> str:
             ("resolved", ", ".join(run.issues.resolved)),
         ),
         *failure_lines(run.failure),
+        *(line for each in run.cleanup_failures for line in (inline(each.said) + ".", "")),
         *section("Budgets", _budget_rows(run.budgets)),
         *section("Phases", _phase_rows(run.phases)),
         *section("Snapshots", _snapshot_rows(run.snapshots)),
@@ -118,6 +117,19 @@ def phase_summary(phase: PhaseView) -> str:
         *_entries(phase.entries),
     ]
     return _text(lines)
+
+
+def _branch(run: RunView) -> Iterator[tuple[str, str]]:
+    """Where the work is, or will be; a run that ended without any has no branch."""
+    if run.plan_only:
+        yield ("branch", "none: plan only")
+    elif run.ended and not run.snapshots:
+        before = f"; what landed before is on {run.work_branch}" if run.work_branch else ""
+        yield ("branch", f"none: nothing landed{before}")
+    else:
+        yield ("branch", run.branch)
+        yield ("tip", run.tip)
+        yield ("delivered", run.delivered or "not yet")
 
 
 def _sandbox(sandbox: str) -> str:
