@@ -12,3 +12,26 @@ def test_a_draft_that_became_the_plan_is_no_salvage(lab: Lab) -> None:
     assert (work["phase_id"], work["name"], work["files"]) == ("_plan", "1", [FILE])
     assert work["why"].startswith(f"the draft is no plan: plan: {FILE}:")
     assert "unknown phase 'P9'" in work["why"]
+
+
+def test_what_drafting_took_is_told_and_is_no_landed_work(lab: Lab) -> None:
+    lines = ("do 1: tokens 40", says(BAD, " 1"), "do 2: tokens 70", says(GOOD, " 2"))
+    assert draft(lab, *lines, options=("--plan-only",)) == 0
+    review = lab.cli("report", "run", "r", "--json").data
+    numbers = [review[f"tokens_{use}"] for use in ("landed", "planned", "wasted")]
+    assert numbers == [0, 70, 40]
+    assert [(t["tokens"], t["use"]) for t in review["draft"]["tries"]] == [
+        (40, "wasted"),
+        (70, "planned"),
+    ]
+    assert [each["phase_id"] for each in review["phases"]] == ["P1", "P2"]
+    told = lab.cli("report", "run", "r").out
+    assert "of which for the plan: 70\n  of which landed: 0\n" in told
+    assert "nothing was tried yet" not in told
+    assert [line.split()[-2:] for line in told.splitlines() if line.startswith("  _plan")][1:] == [
+        ["40", "wasted"],
+        ["70", "planned"],
+    ]
+    (shown,) = (s for s in lab.cli("run", "view", "r").out.splitlines() if s.startswith("  _plan"))
+    assert shown.split() == ["_plan", "COMPLETE", "2", "attempts", "110", "tokens"]
+    assert lab.cli("run", "view", "r", "--json").data["run"]["draft"]["tokens_spent"] == 110

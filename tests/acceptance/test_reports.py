@@ -60,7 +60,8 @@ def test_reports_of_a_run_that_failed_in_part(lab: Lab) -> None:
 
     review = lab.cli("report", "run", "r", "--json").data
     assert set(review) == {"schema_version", "run", "limit", "issues", "tokens_landed",
-                           "tokens_wasted", "waste_share", "tiers", "phases"}  # fmt: skip
+                           "tokens_planned", "tokens_wasted", "waste_share", "tiers", "draft",
+                           "phases"}  # fmt: skip
     assert [set(each) for each in review["phases"]] == [PHASE] * 3
     assert (review["tokens_landed"], review["tokens_wasted"]) == (900, 440)
     assert review["phases"][2]["limit"] == review["limit"] == "max_builder_attempts"

@@ -64,10 +64,14 @@ class RunReview:
     """What ended the run; empty unless it failed."""
     issues: IssueNumbers
     tokens_landed: int
+    tokens_planned: int
+    """Of the draft that became the plan."""
     tokens_wasted: int
     waste_share: float
     """Of the run's tokens."""
     tiers: tuple[TierMetrics, ...]
+    draft: PhaseReview | None
+    """Of the plan, once it is there; None: somebody wrote it."""
     phases: tuple[PhaseReview, ...]
 
 
@@ -99,9 +103,11 @@ def reviewed(run: Run, found: Iterable[PhaseCost], metrics: RunMetrics) -> RunRe
             len({each.issue_key for phase in run.phases for each in phase.issues}),
         ),
         tokens_landed=sum(cost.tokens_landed for cost in by_id.values()),
+        tokens_planned=sum(cost.tokens_planned for cost in by_id.values()),
         tokens_wasted=wasted,
         waste_share=utilization(wasted, run.tokens_spent),
         tiers=tier_metrics(run),
+        draft=_phase(run.draft, by_id[run.draft.phase_id]) if run.draft else None,
         phases=tuple(_phase(phase, by_id[phase.phase_id]) for phase in run.phases),
     )
 

@@ -121,6 +121,7 @@ def budget_sheet(budget: BudgetAnalysis, whose: str) -> Sheet:
 def run_sheet(review: RunReview) -> Sheet:
     """`report run`."""
     run, issues = review.run, review.issues
+    phases = (*filter(None, [review.draft]), *review.phases)
     most = _limit(issues.max_minor_total)
     facts = [
         ("state", run.state),
@@ -133,6 +134,7 @@ def run_sheet(review: RunReview) -> Sheet:
         ("started", _when(run.started_at)),
         ("ended", _when(run.completed_at)),
         ("tokens", f"{run.tokens_used:,} of {run.token_cap:,} ({_percent(run.token_utilization)})"),
+        ("of which for the plan", f"{review.tokens_planned:,}" if review.draft else ""),
         ("of which landed", f"{review.tokens_landed:,}"),
         ("of which wasted", f"{review.tokens_wasted:,} ({_percent(review.waste_share)})"),
         ("minutes", f"{run.active_minutes:.1f} of {run.max_duration_minutes:g}"),
@@ -146,7 +148,7 @@ def run_sheet(review: RunReview) -> Sheet:
     return Sheet(
         f"run {run.run_id}",
         [(name, value) for name, value in facts if value],
-        (_tiers(review.tiers), _phases(review.phases), _tries(review.phases)),
+        (_tiers(review.tiers), _phases(phases), _tries(phases)),
     )
 
 

@@ -26,7 +26,7 @@ from autopack.core.tier import Cleanliness
 from autopack.settings import Loaded, load_for_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from autopack.app.outcome import Places
     from autopack.app.ports import Store
@@ -184,29 +184,33 @@ def lines(
         f"builder {run.builder}, auditor {run.auditor or 'none'}, sandbox {run.sandbox}",
         f"{duration.used / 60:.1f} of {duration.limit / 60:.0f} minutes, {at_a_time} at a time",
     ]
+    if run.draft:
+        shown += ["", "the plan", *_phases(run, (run.draft,), cell_chars_max)]
     for tier in run.tiers:
         mark = "" if tier.cleanliness == Cleanliness.CLEAN.value else ", not clean"
         mark += f", {found}" if (found := counted(tier.minor_issues, tier.major_issues)) else ""
         shown += ["", f"{tier.tier_id} {tier.name}: {tier.state}{mark}"]
-        rows = [
-            (
-                f"  {phase.phase_id}",
-                phase.state,
-                f"attempt {phase.attempt}"
-                if phase.attempt
-                else count(phase.attempts_used, "attempt"),
-                f"{phase.tokens_spent:,} tokens",
-                _cell(_reason(run, phase), cell_chars_max),
-            )
-            for phase in tier.phases
-        ]
-        shown += render.table(("",) * 5, rows)[1:]
+        shown += _phases(run, tier.phases, cell_chars_max)
     for phase in run.phases:
         shown += _story(run, phase, cell_chars_max)
     shown += _drafted(run)
     shown += _noted(run)
     shown += _issues(run)
     return [*shown, *_where(run, places)]
+
+
+def _phases(run: RunView, phases: Sequence[PhaseView], cell_chars_max: int) -> list[str]:
+    rows = [
+        (
+            f"  {phase.phase_id}",
+            phase.state,
+            f"attempt {phase.attempt}" if phase.attempt else count(phase.attempts_used, "attempt"),
+            f"{phase.tokens_spent:,} tokens",
+            _cell(_reason(run, phase), cell_chars_max),
+        )
+        for phase in phases
+    ]
+    return render.table(("",) * 5, rows)[1:]
 
 
 def _reason(run: RunView, phase: PhaseView) -> str:

@@ -59,6 +59,7 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
         "resolved_issues": list(run.issues.resolved),
         "cleanup_failures": [dataclasses.asdict(each) for each in run.cleanup_failures],
         "snapshots": [dataclasses.asdict(snapshot) for snapshot in run.snapshots],
+        "draft": _phase(run.draft) if run.draft else None,
         "tiers": [_tier(tier) for tier in run.tiers],
         "places": _places(places) if places else None,
     }

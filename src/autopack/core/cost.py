@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from autopack.core import budget, machine
 from autopack.core.command import Audit, Build
+from autopack.core.draft import PHASE
 from autopack.core.event import AttemptEnded, AuditEnded, CommandFailed, RunCreated
 from autopack.core.run import FINAL_STEPS, Step
 
@@ -28,6 +29,8 @@ class Use(StrEnum):
     """What came of the tokens of a try."""
 
     LANDED = "landed"
+    PLANNED = "planned"
+    """It drafted the run's plan, and is no landed work."""
     WASTED = "wasted"
     """Its attempt did not land, or it came to nothing by itself."""
     OPEN = "open"
@@ -64,6 +67,10 @@ class PhaseCost:
     @property
     def tokens_landed(self) -> int:
         return sum(each.tokens for each in self.tries if each.use is Use.LANDED)
+
+    @property
+    def tokens_planned(self) -> int:
+        return sum(each.tokens for each in self.tries if each.use is Use.PLANNED)
 
     @property
     def tokens_wasted(self) -> int:
@@ -142,7 +149,8 @@ def _used(run: Run, tried: Try) -> Try:
     if tried.result in _NOTHING:
         return replace(tried, use=Use.WASTED)
     if done:
-        return replace(tried, use=Use.LANDED if tried.attempt == landed else Use.WASTED)
+        served = Use.PLANNED if tried.phase_id == PHASE else Use.LANDED
+        return replace(tried, use=served if tried.attempt == landed else Use.WASTED)
     dead = phase.step in FINAL_STEPS or tried.attempt <= phase.attempts_used - (
         phase.step not in {Step.BUILDING, Step.PARKED}
     )
