@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.acceptance.test_draft import BAD, FILE, GOOD, draft, says
-from tests.lab import Lab
+from tests.lab import Lab, phase
 
 
 def test_a_draft_that_became_the_plan_is_no_salvage(lab: Lab) -> None:
@@ -35,3 +35,10 @@ def test_what_drafting_took_is_told_and_is_no_landed_work(lab: Lab) -> None:
     (shown,) = (s for s in lab.cli("run", "view", "r").out.splitlines() if s.startswith("  _plan"))
     assert shown.split() == ["_plan", "COMPLETE", "2", "attempts", "110", "tokens"]
     assert lab.cli("run", "view", "r", "--json").data["run"]["draft"]["tokens_spent"] == 110
+
+
+def test_a_draft_of_several_runs_is_told_as_a_whole(lab: Lab) -> None:
+    tiers = [f"## Tier T{n}: part\n\n{phase(f'P{n}', f'do: write src/{n}.txt a')}" for n in (1, 2)]
+    text = "\n\n".join(["# In parts", *tiers])
+    assert draft(lab, says(text), options=("--max-phases", "1")) == 0
+    assert "the draft is a plan of 2 phases in 2 runs" in lab.cli("events", "list", "r").out

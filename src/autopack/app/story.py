@@ -36,6 +36,7 @@ from autopack.core.event import (
 )
 from autopack.core.issue import IssueReport
 from autopack.core.run import Candidate, Evidence, Finding
+from autopack.core.series import parts_of, whole
 
 AHEAD = "ahead of the branch: it counts only if that work lands"
 SHORT = 12
@@ -154,7 +155,8 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
 def _compiled(event: PlanDrafted | PlanRejected) -> Told:
     if isinstance(event, PlanRejected):
         return Told("the draft is no plan", event.phase_id, findings=event.findings)
-    size = count(len(event.spec.phases), "phase")
+    size, runs = count(len(whole(event.spec).phases), "phase"), parts_of(event.spec)
+    size += f" in {count(runs, 'run')}" if runs > 1 else ""
     return Told(f"the draft is a plan of {size}", event.phase_id, "\n".join(event.notes))
 
 
