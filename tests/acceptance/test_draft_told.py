@@ -42,3 +42,12 @@ def test_a_draft_of_several_runs_is_told_as_a_whole(lab: Lab) -> None:
     text = "\n\n".join(["# In parts", *tiers])
     assert draft(lab, says(text), options=("--max-phases", "1")) == 0
     assert "the draft is a plan of 2 phases in 2 runs" in lab.cli("events", "list", "r").out
+
+
+def test_a_finding_names_its_place_once(lab: Lab) -> None:
+    fenced = f"Here it is:\n\n```markdown\n{GOOD}\n```\n"
+    assert draft(lab, says(BAD, " 1"), says(fenced, " 2"), says(GOOD, " 3")) == 0
+    need, fence = (event.findings[0] for event in lab.of_kind("plan_rejected"))
+    assert (need.path, need.line > 1, need.message.startswith("needs: ")) == (FILE, True, True)
+    assert (fence.path, fence.line) == (FILE, 3)
+    assert "its headings stand inside a code fence" in fence.message

@@ -5,6 +5,7 @@ Only the one file that was asked for is taken, and only as text; the plan's own 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from autopack.core.words import plain
 
 FINDING_CHARACTERS_MAX = 1_000
 """Of one problem or note of a draft, as its next attempt and a reader are told it."""
+_PLACED = re.compile(re.escape(draft.FILE) + r"(?::(\d{1,9}))?: ")
+"""How the compiler begins a problem that stands in the draft."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,13 @@ def _strange(diff: TreeDiff) -> Iterable[Finding]:
 
 
 def _rejected(asked: CompilePlan, problems: Iterable[str]) -> PlanRejected:
-    told = [Finding("plan", plain(problem, FINDING_CHARACTERS_MAX), draft.FILE)
-            for problem in problems]  # fmt: skip
+    told = [_finding(problem) for problem in problems]
     return PlanRejected(asked.phase_id, tuple(told[: draft.PROBLEMS_MAX]))
+
+
+def _finding(problem: str) -> Finding:
+    """A problem as a finding: the place that it begins with stands apart."""
+    placed = _PLACED.match(problem)
+    line = int(placed[1] or 0) if placed else 0
+    said = problem[placed.end() :] if placed else problem
+    return Finding("plan", plain(said, FINDING_CHARACTERS_MAX), draft.FILE, line)

@@ -31,6 +31,7 @@ TIER_LEVEL, PHASE_LEVEL = 2, 3
 _HEADING = re.compile(r"(tier|phase)\s+([^\s:]+)\s*(?::\s*(.*))?", re.IGNORECASE)
 _MEANT_HEADING = re.compile(r"(\w+)\s+\S+\s*:|(tier|phase)\s+\S", re.IGNORECASE)
 _GLUED_HEADING = re.compile(r" {0,3}#+(tier|phase)\b", re.IGNORECASE)
+_FENCED_HEADING = re.compile(r"^ {0,3}#{2,3}[ \t]+(tier|phase)[ \t]", re.IGNORECASE | re.MULTILINE)
 _ATTRIBUTE = re.compile(r"([A-Za-z_-]+)\s*:\s*(.*)", re.DOTALL)
 _BLOCK = re.compile(r"\s*(?:[-*+>]\s|\d+[.)]\s|```|~~~)")
 _MARKER = re.compile(r"\s*[-*+](?:\s+|$)")
@@ -103,6 +104,8 @@ class _Reader:
         for number, heading in enumerate(headings, 1):
             last = number == len(headings)
             self._heading(heading, len(self.lines) if last else headings[number].first)
+        if not self.problems and not any(tier.phases for tier in self.tiers):
+            self._check_fenced()
         title = next((h.text for h in headings[:1] if h.level == 1), "")
         return PlanDraft(self.file, tuple(self.tiers), tuple(self.problems), title=title)
 
@@ -130,6 +133,14 @@ class _Reader:
                 self._report(first + 1, f"the code fence {token.markup} is never closed")
             if token.type == "html_block" and _open_comment(token.content):
                 self._report(first + 1, "the comment <!-- is never closed")
+
+    def _check_fenced(self) -> None:
+        """A plan that was put into a code fence as a whole has no headings outside of it."""
+        for token in self.tokens:
+            if token.type == "fence" and token.map and _FENCED_HEADING.search(token.content):
+                hint = "its headings stand inside a code fence: leave the fence out"
+                self._report(token.map[0] + 1, "the plan has no phases", hint)
+                return
 
     def _headings(self) -> list[_Heading]:
         found: list[_Heading] = []
