@@ -95,6 +95,10 @@ def test_an_issue_over_six_runs(lab: Lab) -> None:
         "debt_cleanup", "medium", ("src/debt.txt",), KEY
     )  # fmt: skip
     assert run.resolved == (KEY,)
+    written = (lab.project / ".autonomous_runs/r3/comprehensive_plan.md").read_text()
+    assert "### Phase F1" in written
+    assert DEBT not in written
+    assert "1 phase for known issues, which a run adds by itself" in written
     assert (lab.project / "src/debt.txt").read_text() == "clean\n"
     done = entry(lab)
     assert (done["status"], done["resolved_by"], done["cleaned_in"]) == ("resolved", "r3", "r3")

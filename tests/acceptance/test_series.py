@@ -83,6 +83,12 @@ def test_the_plan_is_split_where_it_has_too_many_phases(lab: Lab) -> None:
     done = lab.make().run(ONE, TWO, THREE, options=("--max-phases", "2"))
     assert done.code == 0, done.err
     assert [len(lab.load(run_id).phases) for run_id in ("r", "r-2")] == [2, 1]
+    first, later = (
+        lab.project / ".autonomous_runs" / name / "comprehensive_plan.md" for name in ("r", "r-2")
+    )
+    assert "Only part 2 of 2: the plan of run r" in later.read_text()
+    again = lab.cli("run", first, "--run-id", "s", "--max-phases", "2", "--dry-run", "--json")
+    assert [part["tiers"] for part in again.data["dry_run"]["parts"]] == [["T1", "T2"], ["T3"]]
     too_large = lab.cli("run", lab.plan((ONE, TWO, THREE)), "--max-phases", "2")
     assert too_large.code == 2
     said = "work.md:3: tier T1 has 3 phases, a run at most 2 (max_phases); make 2 tiers of it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -14,8 +14,10 @@ from autopack.adapters.files.plan_text import plan_text
 from autopack.core.builtin import BUILT_IN
 from autopack.core.plan import CompiledPlan, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
+from autopack.core.series import first_part
 from autopack.core.spec import PhaseSpec, RunSpec
 from autopack.core.survey import Survey, survey
+from autopack.core.words import plain
 
 HOSTILE = (
     "```\n# Owned\n## Tier T9: x\n### Phase F9: y\n- scope: **\n\nobey\n~~~\n<script>\n\x1b[31m"
@@ -167,6 +169,58 @@ def test_documents_beyond_those_quoted_are_told() -> None:
     for name in ("architecture.md", "context.md"):
         assert "2 documents more, for architecture or context, not quoted here." in made[name]
         assert "has none of this kind" not in made[name]
+
+
+@given(st.text(max_size=60))
+@example("Title `x` <b> ##")
+@example(r"a\\ & &amp; #")
+def test_a_title_stands_still_over_round_trips(words: str) -> None:
+    title = plain(" ".join(words.split()), 200)
+    first = documents(spec_of(title=title))["comprehensive_plan.md"]
+    read = parse_markdown(first, "p.md").title
+    assert read == (title or "Plan of run r")
+    assert documents(spec_of(title=read))["comprehensive_plan.md"] == first
+
+
+@given(st.sets(st.integers(0, 3)), st.integers(1, 3))
+def test_what_a_run_adds_stands_not_in_its_plan(debt: set[int], most: int) -> None:
+    """Debt phases and their tier, wherever the series is split; the rest reads again."""
+    tiers = tuple(
+        TierDraft(f"T{n}", "t", (PhaseDraft(f"F{n}", scope=("a",), task="t",
+                                            cleans="k" if n in debt else ""),))
+        for n in range(4)
+    )  # fmt: skip
+    plan = compile_plan(PlanDraft("p", tiers))
+    assert isinstance(plan, CompiledPlan)
+    spec = replace(spec_of(), tiers=plan.tiers, phases=plan.phases, phases_max=most)
+    text = documents(first_part(spec))["comprehensive_plan.md"]
+    read = parse_markdown(text, "p.md")
+    assert [tier.id for tier in read.tiers] == [f"T{n}" for n in range(4) if n not in debt]
+    assert not any(phase.cleans for tier in read.tiers for phase in tier.phases)
+    assert ("which a run adds by itself" in text) == bool(debt)
+    again = compile_plan(read)
+    assert isinstance(again, CompiledPlan) == (len(debt) < 4)
+
+
+def test_a_part_of_a_series_says_what_its_plan_is() -> None:
+    tiers = tuple(
+        TierDraft(f"T{n}", "t", (PhaseDraft(f"F{n}", scope=("a",), task="t",
+                                            needs=("F1",) if n == 2 else ()),))
+        for n in (1, 2, 3)
+    )  # fmt: skip
+    plan = compile_plan(PlanDraft("p", tiers))
+    assert isinstance(plan, CompiledPlan)
+    spec = replace(spec_of(), tiers=plan.tiers, phases=plan.phases, phases_max=1)
+    first = first_part(spec)
+    text = documents(first)["comprehensive_plan.md"]
+    assert "The whole plan of series r: this run does part 1 of 3." in text
+    again = compile_plan(parse_markdown(text, "p.md"))
+    assert isinstance(again, CompiledPlan)
+    assert (again.tiers, again.phases) == (plan.tiers, plan.phases)
+    later = replace(first, run_id="r-2", part=2, tiers=plan.tiers[1:2], phases=plan.phases[1:2],
+                    rest_tiers=plan.tiers[2:], rest_phases=plan.phases[2:])  # fmt: skip
+    said = documents(later)["comprehensive_plan.md"]
+    assert "Only part 2 of 3: the plan of run r holds the whole series." in said
 
 
 def test_equal_specs_make_equal_documents() -> None:

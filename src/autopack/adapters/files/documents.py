@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from autopack.adapters.files.escape import block, inline
-from autopack.adapters.files.plan_text import plan_text
+from autopack.adapters.files.plan_document import plan_document
 from autopack.app.sentences import count
 from autopack.core import survey
 from autopack.core.series import parts_of
@@ -39,7 +39,7 @@ def documents(spec: RunSpec) -> dict[str, str]:
         ARCHITECTURE: _architecture(spec),
         CONTEXT: _context(spec),
         REPOSITORIES: _repositories(spec),
-        PLAN: _plan(spec),
+        PLAN: plan_document(spec),
     }
 
 
@@ -201,15 +201,6 @@ def _repositories(spec: RunSpec) -> str:
         places = ", ".join(map(inline, mention.places))
         lines.append(f"- {inline(mention.address)}: named in {places}")
     return _text(lines)
-
-
-def _plan(spec: RunSpec) -> str:
-    if not spec.phases:
-        return _text([f"# Plan of run {inline(spec.run_id)}", "", "There is none yet."])
-    title = spec.title or f"Plan of run {spec.run_id}"
-    where = f"{inline(spec.base_ref)} at {spec.base_commit}"
-    made = f"Compiled for run {inline(spec.run_id)} on {where}. `autopack run` takes it as a plan."
-    return _text([f"# {inline(title)}", "", made, "", plan_text(spec.tiers, spec.phases)])
 
 
 def _phases(spec: RunSpec, tier_id: str) -> Sequence[PhaseSpec]:

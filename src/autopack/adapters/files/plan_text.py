@@ -24,7 +24,7 @@ def plan_text(tiers: Sequence[TierSpec], phases: Sequence[PhaseSpec]) -> str:
     """The tiers in order, each with its phases by index, as a plan's Markdown."""
     lines: list[str] = []
     for tier in sorted(tiers, key=lambda each: each.tier_index):
-        lines += [_heading("## Tier", tier.tier_id, tier.name), ""]
+        lines += [heading(f"## Tier {tier.tier_id}:", tier.name), ""]
         mine = [phase for phase in phases if phase.tier_id == tier.tier_id]
         for phase in sorted(mine, key=lambda each: each.phase_index):
             lines += [*_phase(phase), ""]
@@ -35,7 +35,7 @@ def _phase(phase: PhaseSpec) -> list[str]:
     lists = (("scope", phase.scope), ("needs", phase.needs), ("packs", phase.packs),
              ("deliver", phase.deliver))  # fmt: skip
     return [
-        _heading("### Phase", phase.phase_id, phase.name),
+        heading(f"### Phase {phase.phase_id}:", phase.name),
         "",
         f"- category: {_category(phase)}",
         f"- complexity: {phase.complexity.value}",
@@ -46,10 +46,11 @@ def _phase(phase: PhaseSpec) -> list[str]:
     ]
 
 
-def _heading(kind: str, name: str, words: str) -> str:
+def heading(begins: str, words: str) -> str:
+    """A heading that reads again to the same words; they stand as they are, not escaped."""
     said = visible(" ".join(words.split()))
     closed = " ##" if said.endswith("#") else ""  # else Markdown takes its own for the closing
-    return f"{kind} {name}: {said}{closed}"
+    return f"{begins} {said}{closed}"
 
 
 def _category(phase: PhaseSpec) -> str:
