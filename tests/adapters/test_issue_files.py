@@ -14,7 +14,7 @@ from autopack.adapters.files.summaries import phase_summary, run_summary, tier_s
 from autopack.app.issues_view import counted
 from autopack.app.report import run_view
 from autopack.cli import wire
-from autopack.cli.view import lines
+from autopack.cli.telling import lines
 from autopack.core import intake, machine
 from autopack.core.event import CandidateTested, CiVerdict, Happened, IssueRecorded
 from autopack.core.issue import (

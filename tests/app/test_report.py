@@ -204,6 +204,8 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.AttemptEnded("F1", 1, ev.Outcome.PARKED),
         ev.Unparked("F1", 3.0),
         ev.CandidateChecked("F1", ev.GateVerdict.NEEDS_AUDITOR),
+        ev.PlanDrafted("F1", run_of(Phase(spec("F1", 1))).spec, ("HOSTILE",)),
+        ev.PlanRejected("F1", (Finding("plan", "HOSTILE"),)),
         ev.AuditEnded("F1", ev.Recommendation.REVISE, notes="HOSTILE"),
         ev.CandidateTested("F1", ev.CiVerdict.PASS, cached=True),
         ev.CandidateReapplied("F1", CANDIDATE),

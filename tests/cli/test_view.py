@@ -9,7 +9,7 @@ import pytest
 from autopack.app.draft import drafting
 from autopack.app.report import run_view
 from autopack.app.sentences import landed
-from autopack.cli import view
+from autopack.cli import telling, view
 from autopack.core import event as ev
 from autopack.core.builtin import BUILT_IN
 from autopack.core.draft import Draft
@@ -37,7 +37,7 @@ def failed(phase_id: str, index: int, evidence: Evidence | None, reason: str = "
 def shown(*phases: Phase, **changes: object) -> str:
     failure = next((phase.failure for phase in phases if phase.failure), None)
     changes = {"stage": Stage.DONE, "failure": failure, **changes}
-    return "\n".join(view.lines(run_view(run_of(*phases, **changes)), None))
+    return "\n".join(telling.lines(run_view(run_of(*phases, **changes)), None))
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_where_the_branch_stands_is_told_when_it_moved() -> None:
     tip, other = "a" * 40, "b" * 40
     run = run_view(run_of(Phase(spec("F1", 1), Step.COMPLETE), stage=Stage.DONE, tip=tip,
                           delivered=tip))  # fmt: skip
-    same = "\n".join(view.lines(run, None, tip))
+    same = "\n".join(telling.lines(run, None, tip))
     assert f"delivered up to {tip[:12]}" in same
     assert f"..{run.branch}" in same
     assert "now:" not in same
-    moved = "\n".join(view.lines(run, None, other))
+    moved = "\n".join(telling.lines(run, None, other))
     assert f"now: {run.branch} stands at {other[:12]}" in moved
     assert f"next: git log --oneline {run.base_ref}..{tip[:12]}" in moved
-    assert f"now: {run.branch} is not there" in "\n".join(view.lines(run, None, ""))
+    assert f"now: {run.branch} is not there" in "\n".join(telling.lines(run, None, ""))
 
 
 def test_the_branch_is_looked_at_where_the_run_delivered_it(world: World) -> None:
@@ -89,9 +89,9 @@ def test_the_table_is_whole_where_nobody_measures_lines() -> None:
     reason = f"the environment refused {'x' * 200} end"
     run = run_view(run_of(failed("F2", 2, None, reason), stage=Stage.DONE))
     assert not [
-        line for line in view.lines(run, None) if line.startswith("  F2") and reason in line
+        line for line in telling.lines(run, None) if line.startswith("  F2") and reason in line
     ]
-    (row,) = (line for line in view.lines(run, None, None, 1000) if line.startswith("  F2"))
+    (row,) = (line for line in telling.lines(run, None, None, 1000) if line.startswith("  F2"))
     assert row.endswith(reason)
 
 
@@ -118,10 +118,10 @@ def test_a_long_reason_without_evidence_is_told_in_full() -> None:
 
 
 def test_a_long_text_keeps_its_end_where_errors_are_told() -> None:
-    told = view.quoted("\n".join(f"line {number}" for number in range(1, 101)))
+    told = telling.quoted("\n".join(f"line {number}" for number in range(1, 101)))
     assert told[0] == "    | line 1"
     assert told[-1] == "    | line 100"
-    assert f"    … {100 - view.QUOTED_LINES_MAX} lines more" in told
+    assert f"    … {100 - telling.QUOTED_LINES_MAX} lines more" in told
 
 
 def successor() -> Run:
@@ -132,13 +132,13 @@ def successor() -> Run:
 
 
 def test_a_successor_counts_what_landed_before_it() -> None:
-    said = "\n".join(view.lines(run_view(successor()), None))
+    said = "\n".join(telling.lines(run_view(successor()), None))
     assert "1 of 2 phases landed, 1 of them in nightly, 0 of" in said
     assert "skipped" not in said
 
 
 def test_a_first_attempt_is_attempt_1() -> None:
-    said = "\n".join(view.lines(run_view(successor()), None))
+    said = "\n".join(telling.lines(run_view(successor()), None))
     (line,) = (line for line in said.splitlines() if line.startswith("  F2"))
     assert "attempt 1" in line
 
@@ -151,7 +151,7 @@ def test_why_an_auditors_answer_was_invalid_is_told() -> None:
     spent = failed("F1", 1, None, "the auditor's attempts are spent")
     run = run_of(spent, stage=Stage.DONE, failure=spent.failure)
     invalid = ev.AuditEnded("F1", ev.Recommendation.INVALID, 0, "no valid verdict: not JSON")
-    said = "\n".join(view.lines(run_view(run, log(invalid)), None))
+    said = "\n".join(telling.lines(run_view(run, log(invalid)), None))
     assert "the auditor's last answer: no valid verdict: not JSON" in said
 
 

@@ -13,7 +13,7 @@ from autopack import wiring
 from autopack.app.ports import Store
 from autopack.app.report import RunView
 from autopack.app.series import next_run
-from autopack.cli import render, view, wire
+from autopack.cli import render, telling, view, wire
 from autopack.cli.alert import Alert
 from autopack.cli.exits import DONE, FAILED, INTERRUPTED
 from autopack.cli.watch import follow
@@ -117,5 +117,5 @@ def tell(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> Run
     if as_json:
         render.data({"run": wire.detail(shown, places)})
     else:
-        render.out(*view.summary(shown, places))
+        render.out(*telling.summary(shown, places))
     return shown
