@@ -41,7 +41,7 @@ def test_a_draft_of_several_runs_is_told_as_a_whole(lab: Lab) -> None:
     tiers = [f"## Tier T{n}: part\n\n{phase(f'P{n}', f'do: write src/{n}.txt a')}" for n in (1, 2)]
     text = "\n\n".join(["# In parts", *tiers])
     lab.make(project='[run]\nrun_scope = "single_tier"')
-    assert draft(lab, says(text)) == 0
+    assert lab.cli("run", "--goal", says(text), "--run-id", "r").code == 0
     assert "the draft is a plan of 2 phases in 2 runs" in lab.cli("events", "list", "r").out
 
 
