@@ -46,26 +46,26 @@ def cli_page() -> str:
 
 def states_page() -> str:
     """The machine: diagrams, the table of transitions, commands with what answers them."""
-    from autopack.core import machine
+    from autopack.core import machine, table
     from autopack.core.run import PHASE_STATE, Cause, PhaseState, RunState
     from autopack.core.tier import TierState
 
     parts = [
         "# States, events and commands",
         NOTICE,
-        "Made from `autopack.core.machine.TABLE`. What is not listed is refused, changing nothing.",
+        "Made from `autopack.core.table.TABLE`. What is not listed is refused, changing nothing.",
         "A run has a *stage*; while it works, each of its phases has a *step*.",
         "## A run",
-        _diagram(_stage_edges(machine.TABLE)),
+        _diagram(_stage_edges(table.TABLE)),
         "## A phase",
-        _diagram(_step_edges(machine.TABLE)),
+        _diagram(_step_edges(table.TABLE)),
         "## What the world sees",
         "Run states: " + _listed(RunState) + ".",
         "Phase states: " + _listed(PhaseState) + ". Tier states: " + _listed(TierState) + ".",
         "Causes of failure: " + _listed(Cause) + "; each is one `DONE_FAILED_…` state.",
         _table(("step", "phase state"), ((f"`{s}`", f"`{p}`") for s, p in PHASE_STATE.items())),
         "## Transitions",
-        _table(("stage", "step", "event", "leads to", "what it means"), _rules(machine.TABLE)),
+        _table(("stage", "step", "event", "leads to", "what it means"), _rules(table.TABLE)),
         "## Commands and their answers",
         "A command is performed at least once and answered exactly once, by number.",
         _table(("command", "what it asks", "answered by"), _answers(machine.ANSWERS)),

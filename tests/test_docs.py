@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 
 from autopack.cli import exits
 from autopack.cli.main import app
-from autopack.core import errors, machine
+from autopack.core import errors, machine, table
 from autopack.core.builtin import BUILT_IN
 from autopack.core.project import Project, parse_project
 from autopack.core.run import Cause, PhaseState, RunState, Stage, Step
@@ -130,7 +130,7 @@ def test_every_failed_state_has_its_remedy() -> None:
 
 def test_every_event_and_command_is_in_the_reference() -> None:
     text = page("docs/reference/states.md")
-    kinds = {rule.event.kind for rule in machine.TABLE} | {c.kind for c in machine.ANSWERS}
+    kinds = {rule.event.kind for rule in table.TABLE} | {c.kind for c in machine.ANSWERS}
     assert [kind for kind in kinds if f"`{kind}`" not in text] == []
 
 

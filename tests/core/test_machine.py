@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopack.core import budget, machine
+from autopack.core import budget, machine, table
 from autopack.core.command import (
     Audit,
     Build,
@@ -176,7 +176,7 @@ def test_every_pair_is_allowed_exactly_where_the_table_says() -> None:
                 type(event) in machine.ANSWERS[type(asked.command)] if asked and answers
                 else isinstance(event, machine.UNASKED)
             )  # fmt: skip
-            allowed = suits and (run.stage, step, type(event)) in machine.BY_KEY
+            allowed = suits and (run.stage, step, type(event)) in table.BY_KEY
             assert isinstance(answer, machine.Advanced) == allowed, (run.stage, step, event, answer)
             count += 1
     assert count > 3000
@@ -227,8 +227,8 @@ def test_an_answer_for_another_phase_is_refused() -> None:
 
 
 def test_rows_are_unique_and_name_known_places() -> None:
-    assert len(machine.BY_KEY) == len(machine.TABLE)
-    for rule in machine.TABLE:
+    assert len(table.BY_KEY) == len(table.TABLE)
+    for rule in table.TABLE:
         assert rule.note
         assert rule.targets
         kind = Stage if rule.step is None else Step
@@ -269,7 +269,7 @@ def test_every_declared_target_is_reached_and_no_other() -> None:
             reached.add(_transition(taken))
     declared = {
         (rule.stage, rule.step, rule.event, target)
-        for rule in machine.TABLE
+        for rule in table.TABLE
         for target in rule.targets
     }
     rare = {(Stage.WORKING, *transition) for transition in RARE}

@@ -1,8 +1,8 @@
 """The state machine: whatever changes a run is here, and nothing here does anything else.
 
 `advance(run, happened)` answers with the next run and the commands it issues, or with a refusal
-that changes nothing. It is pure and total: every pair of state and event has an answer, and TABLE
-lists all that is not a refusal. The state diagram and the transition reference are made from TABLE.
+that changes nothing. It is pure and total: every pair of state and event has an answer, and
+`core.table.TABLE` lists all that is not a refusal.
 
 How to read it. A run has a *stage*; while it is WORKING each of its phases has a *step*. A step
 that waits for the world has exactly one pending command, and only an event that answers it by
@@ -13,9 +13,8 @@ has a counter with a limit in the spec, so that every walk ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from autopack.core import budget, drafting, intake, landing, progress
 from autopack.core.command import (
@@ -58,9 +57,10 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
-from autopack.core.run import Run, Stage, Step
+from autopack.core.run import Run, Stage
 from autopack.core.schedule import schedule
 from autopack.core.spec import RunSpec
+from autopack.core.table import BY_KEY
 
 ANSWERS: dict[type[Command], tuple[type[Event], ...]] = {
     PrepareBase: (BasePrepared, CommandFailed),
@@ -84,18 +84,6 @@ UNASKED: tuple[type[Event], ...] = (
 )
 """Events that answer nothing."""
 _BEGINS = "a run's log begins with run_created"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One row: in this stage (and step, for a phase's event) this event may lead to `targets`."""
-
-    stage: Stage
-    step: Step | None
-    event: type[Event]
-    targets: tuple[Step | Stage, ...]
-    note: str
-    move: Callable[..., Run]
 
 
 @dataclass(frozen=True)
@@ -223,174 +211,3 @@ def _count_time(run: Run, seconds: float) -> Run:
     if budget.parked(run):
         return replace(run, parked_seconds=run.parked_seconds + seconds)
     return replace(run, active_seconds=run.active_seconds + seconds)
-
-
-def _rows() -> Iterable[Rule]:
-    yield Rule(
-        Stage.CREATED, None, BasePrepared, (Stage.QUEUEING,),
-        "the base is in our repository, the branch stands on it", progress.base_prepared,
-    )  # fmt: skip
-    yield Rule(
-        Stage.QUEUEING, None, EnvironmentPrepared, (Stage.WORKING, Stage.DONE),
-        "CI's environment is built; the first phases start", progress.environment_prepared,
-    )  # fmt: skip
-    for stage in (Stage.BOOTSTRAP, Stage.CREATED, Stage.QUEUEING):
-        yield Rule(
-            stage, None, CommandFailed, (stage, Stage.DONE),
-            "tried again up to infra_retries_max, then ENVIRONMENT", progress.run_command_failed,
-        )  # fmt: skip
-    for stage in (Stage.BOOTSTRAP, Stage.CREATED, Stage.QUEUEING, Stage.WORKING):
-        yield Rule(
-            stage, None, CancelRequested, (Stage.STOPPING,),
-            "nothing new starts; what is under way ends early and answers", progress.cancelled,
-        )  # fmt: skip
-    for stage in (Stage.BOOTSTRAP, Stage.WORKING):
-        yield Rule(
-            stage, None, DurationSpent, (Stage.STOPPING,),
-            "the run's minutes are spent: BUDGET_EXHAUSTED", progress.duration_spent,
-        )  # fmt: skip
-    for stage in (each for each in Stage if each is not Stage.BOOTSTRAP):  # a draft has no issue
-        targets = (stage, Stage.STOPPING) if stage is Stage.WORKING else (stage,)
-        yield Rule(
-            stage, None, IssueRecorded, targets,
-            "an issue of a phase; reopens nothing", intake.recorded,
-        )  # fmt: skip
-    yield from _delivery_rows()
-    yield from _drafting_rows()
-    yield from _phase_rows()
-    yield from _stopping_rows()
-
-
-def _drafting_rows() -> Iterable[Rule]:
-    again = (Step.BUILDING, Step.FAILED)
-    yield Rule(
-        Stage.BOOTSTRAP, None, BasePrepared, (Stage.BOOTSTRAP,),
-        "the base is there: an agent drafts the plan on it", drafting.base_prepared,
-    )  # fmt: skip
-    yield Rule(
-        Stage.BOOTSTRAP, Step.BUILDING, AttemptEnded, (Step.CHECKING, Step.PARKED, *again),
-        "a draft is compiled; another attempt while attempts and tokens last",
-        progress.attempt_ended,
-    )  # fmt: skip
-    yield Rule(
-        Stage.BOOTSTRAP, Step.PARKED, Unparked, (Step.BUILDING,),
-        "the usage limit is over; costs no attempt", progress.unparked,
-    )  # fmt: skip
-    yield Rule(
-        Stage.BOOTSTRAP, Step.CHECKING, PlanDrafted, (Step.COMPLETE,),
-        "the plan compiles: the run begins on it, or ends when only a plan was asked for",
-        drafting.drafted,
-    )  # fmt: skip
-    yield Rule(
-        Stage.BOOTSTRAP, Step.CHECKING, PlanRejected, again,
-        "what is wrong with the draft is the next attempt's evidence", drafting.rejected,
-    )  # fmt: skip
-    for step in (Step.BUILDING, Step.PARKED, Step.CHECKING):
-        yield Rule(
-            Stage.BOOTSTRAP, step, CommandFailed, (step, Step.FAILED),
-            "tried again up to infra_retries_max, then ENVIRONMENT", progress.command_failed,
-        )  # fmt: skip
-
-
-def _delivery_rows() -> Iterable[Rule]:
-    ends = (Stage.STOPPING, Stage.DONE)
-    for stage, targets, failed in (
-        (Stage.WORKING, (Stage.WORKING,), (Stage.WORKING,)),
-        (Stage.STOPPING, (Stage.STOPPING,), ends),  # a command of the run's start may fail, too
-        (Stage.CLOSING, (Stage.CLOSING, Stage.DONE), (Stage.CLOSING, Stage.DONE)),
-        (Stage.DONE, (Stage.DONE,), (Stage.DONE,)),
-    ):
-        yield Rule(
-            stage, None, Delivered, targets,
-            "the user's repository has branch and tags up to this tip", progress.delivered,
-        )  # fmt: skip
-        for refused, to in ((DeliveryRefused, targets), (CommandFailed, failed)):
-            yield Rule(
-                stage, None, refused, to,
-                "never fails a run: tried again at each snapshot and at the end",
-                progress.delivery_refused,
-            )  # fmt: skip
-
-    for stage in (Stage.WORKING, Stage.DONE):
-        yield Rule(
-            stage,
-            None,
-            DeliveryRequested,
-            (stage,),
-            "one more delivery, whatever was delivered before; reopens nothing",
-            progress.delivery_requested,
-        )
-
-
-def _phase_rows() -> Iterable[Rule]:
-    again = (Step.BUILDING, Step.FAILED)
-    queue = (Step.LANDING_QUEUED, Step.REAPPLYING, Step.TESTING)
-    rows: tuple[tuple[Step, type[Event], tuple[Step, ...], str, Callable[..., Run]], ...] = (
-        (Step.BUILDING, AttemptEnded, (Step.CHECKING, Step.PARKED, *again),
-         "git's evidence decides; another attempt while attempts and tokens last",
-         progress.attempt_ended),
-        (Step.PARKED, Unparked, (Step.BUILDING,),
-         "the usage limit is over; costs no attempt", progress.unparked),
-        (Step.CHECKING, CandidateChecked, (*queue, Step.AUDITING, *again),
-         "the gate lets it into the landing queue, asks the auditor, or refuses", progress.checked),
-        (Step.AUDITING, AuditEnded, (*queue, Step.CHECKING, Step.AUDITING, *again),
-         "approve, revise (one more attempt), escalate; no verdict is no approval",
-         progress.audited),
-        (Step.TESTING, CandidateTested, (*queue, Step.LANDING, *again),
-         "only CI decides red or green; INFRA is tried again; red ahead of the branch is a doubt",
-         progress.tested),
-        (Step.REAPPLYING, CandidateReapplied, (Step.CHECKING,),
-         "gated and tested on the work ahead of it", progress.reapplied),
-        (Step.REAPPLYING, ReapplyConflicted, (*queue, *again),
-         "back to the builder with the conflict as evidence; ahead of the branch it is a doubt",
-         progress.conflicted),
-        (Step.LANDING, SnapshotLanded, (Step.COMPLETE,),
-         "branch and tag moved together to the tested commit", progress.landed),
-    )  # fmt: skip
-    for step, event, targets, note, move in rows:
-        yield Rule(Stage.WORKING, step, event, targets, note, move)
-    moot = {Step.CHECKING: queue, Step.TESTING: queue, Step.REAPPLYING: queue}
-    for step in dict.fromkeys(row[0] for row in rows):
-        yield Rule(
-            Stage.WORKING, step, CommandFailed,
-            tuple(dict.fromkeys((step, *moot.get(step, ()), Step.FAILED))),
-            "tried again up to infra_retries_max, then ENVIRONMENT; not what is moot by now",
-            progress.command_failed,
-        )  # fmt: skip
-
-
-def _stopping_rows() -> Iterable[Rule]:
-    waiting: dict[Step, tuple[type[Event], ...]] = {
-        Step.BUILDING: (AttemptEnded,),
-        Step.PARKED: (Unparked,),
-        Step.CHECKING: (CandidateChecked, PlanDrafted, PlanRejected),
-        Step.AUDITING: (AuditEnded,),
-        Step.TESTING: (CandidateTested,),
-        Step.REAPPLYING: (CandidateReapplied, ReapplyConflicted),
-    }
-    for step, events in waiting.items():
-        for event in (*events, CommandFailed):
-            yield Rule(
-                Stage.STOPPING, step, event, (Step.FAILED,),
-                "the run stops; what was made is kept under its ref", progress.stopped,
-            )  # fmt: skip
-    yield Rule(
-        Stage.STOPPING, Step.LANDING, SnapshotLanded, (Step.COMPLETE,),
-        "a landing under way is finished", progress.landed,
-    )  # fmt: skip
-    yield Rule(
-        Stage.STOPPING, Step.LANDING, CommandFailed, (Step.LANDING, Step.FAILED),
-        "it may have happened: tried again up to infra_retries_max", progress.command_failed,
-    )  # fmt: skip
-    for answer in (BasePrepared, EnvironmentPrepared):
-        yield Rule(
-            Stage.STOPPING, None, answer, (Stage.DONE,),
-            "the run was cancelled before its first phase", progress.answered_late,
-        )  # fmt: skip
-
-
-TABLE: tuple[Rule, ...] = tuple(_rows())
-"""Every transition; what is not here is refused."""
-BY_KEY: dict[tuple[Stage, Step | None, type[Any]], Rule] = {
-    (rule.stage, rule.step, rule.event): rule for rule in TABLE
-}
