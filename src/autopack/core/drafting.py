@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from autopack.core import budget, progress
+from autopack.core import attempts, budget, moves
 from autopack.core.command import PrepareBase
 from autopack.core.run import Cause, Evidence, Phase, Run, Stage, Step
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def base_prepared(run: Run, _event: BasePrepared, _asked: Pending) -> Run:
-    return progress.start_attempt(run, budget.reserve(run.phases[0]))
+    return moves.start_attempt(run, budget.reserve(run.phases[0]))
 
 
 def rejected(run: Run, event: PlanRejected, _asked: Pending) -> Run:
     evidence = Evidence("gate", "the plan cannot be taken", event.findings)
-    return progress.again(run, run.phases[0], evidence, Cause.REQUIRES_HUMAN_REVIEW)
+    return attempts.again(run, run.phases[0], evidence, Cause.REQUIRES_HUMAN_REVIEW)
 
 
 def drafted(run: Run, event: PlanDrafted, _asked: Pending) -> Run:
@@ -33,7 +33,7 @@ def drafted(run: Run, event: PlanDrafted, _asked: Pending) -> Run:
     run = replace(run, spec=event.spec, draft=done, phases=first_phases(event.spec))
     asked = event.spec.draft
     if asked is None or not asked.plan_only:
-        return progress.issue(replace(run, stage=Stage.CREATED), PrepareBase())
+        return moves.issue(replace(run, stage=Stage.CREATED), PrepareBase())
     because = "only a plan was asked for"
     skipped = (replace(p, step=Step.SKIPPED, skipped_because=because) for p in run.phases)
     return replace(run, phases=tuple(skipped), stage=Stage.CLOSING)

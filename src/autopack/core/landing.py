@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget, progress, queue
+from autopack.core import attempts, budget, moves, queue
 from autopack.core.command import Land, Pending, Reapply, Test
 from autopack.core.ids import snapshot_tag
 from autopack.core.run import (
@@ -72,13 +72,13 @@ def _move_one(run: Run) -> Run:
 def _resolve(run: Run, phase: Phase, doubt: Doubt) -> Run:
     """Believed where the branch stands now; forgotten where it never will: last in the queue."""
     if doubt.onto == run.tip and doubt.asks:
-        return progress.ask_auditor(run, replace(phase, doubt=None), doubt.evidence)
+        return attempts.ask_auditor(run, replace(phase, doubt=None), doubt.evidence)
     if doubt.onto == run.tip:
         refused = doubt.evidence.source == "gate"
         cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
-        return progress.again(run, phase, doubt.evidence, cause)
+        return attempts.again(run, phase, doubt.evidence, cause)
     others = tuple(other for other in run.landing_queue if other != phase.phase_id)
-    run = progress.put(run, replace(phase, doubt=None))
+    run = moves.put(run, replace(phase, doubt=None))
     return replace(run, landing_queue=(*others, phase.phase_id))
 
 
@@ -95,11 +95,11 @@ def _turn(run: Run, phase: Phase, candidate: Candidate, onto: str) -> Run:
 def _reapply(run: Run, phase: Phase, origin: Candidate, onto: str) -> Run:
     if phase.reapplies_used >= run.spec.reapplies_max:
         reason = f"the branch moved {phase.reapplies_used} times before the phase could land"
-        return progress.fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
+        return moves.fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
     count = phase.reapplies_used + 1
     name = f"{origin.name.partition('.')[0]}.r{count}"
     phase = replace(phase, step=Step.REAPPLYING, reapplies_used=count, green=False)
-    return progress.issue(progress.put(run, phase), Reapply(phase.phase_id, origin, onto, name))
+    return moves.issue(moves.put(run, phase), Reapply(phase.phase_id, origin, onto, name))
 
 
 def _test(run: Run, phase: Phase, candidate: Candidate) -> Run:
@@ -110,12 +110,12 @@ def _test(run: Run, phase: Phase, candidate: Candidate) -> Run:
         if budget.ci_runs_reserved(run, tier):
             return run
         reason = f"tier {tier.tier_id} has used its {tier.ci_run_cap} CI runs"
-        return progress.fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason, tier_cap=True))
+        return moves.fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, reason, tier_cap=True))
     test = Test(phase.phase_id, candidate, phase.spec.ci_profile)
-    return progress.issue(progress.put(run, replace(phase, step=Step.TESTING)), test)
+    return moves.issue(moves.put(run, replace(phase, step=Step.TESTING)), test)
 
 
 def _land(run: Run, phase: Phase, candidate: Candidate) -> Run:
     tag = snapshot_tag(run.run_id, phase.spec.tier_id, phase.phase_id)
-    run = progress.put(run, replace(phase, step=Step.LANDING))
-    return progress.issue(run, Land(phase.phase_id, candidate, run.tip, tag))
+    run = moves.put(run, replace(phase, step=Step.LANDING))
+    return moves.issue(run, Land(phase.phase_id, candidate, run.tip, tag))

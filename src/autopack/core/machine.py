@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from autopack.core import budget, drafting, intake, landing, progress
+from autopack.core import budget, drafting, intake, landing, moves
 from autopack.core.command import (
     INTERRUPTIBLE,
     Audit,
@@ -105,7 +105,7 @@ def create(spec: RunSpec) -> Advanced:
     """A new run on its frozen spec; its first event is `RunCreated(spec)`."""
     stage = Stage.BOOTSTRAP if spec.drafting else Stage.CREATED
     run = Run(spec, stage, drafting.first_phases(spec), version=1, tip=spec.base_commit)
-    run = progress.issue(run, PrepareBase())
+    run = moves.issue(run, PrepareBase())
     return Advanced(run, run.pending)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget, landing, progress
+from autopack.core import budget, landing, moves, progress
 from autopack.core.command import Deliver
 from autopack.core.run import FINAL_STEPS, Cause, Failure, Phase, Run, Stage, Step
 from autopack.core.spec import SafetyProfile
@@ -39,7 +39,7 @@ def _judge_tiers(run: Run) -> Run:
     tier = _unclean(run)
     if tier is None or any(phase.step not in RESTING for phase in tier.phases):
         return run
-    return progress.stop(run, _not_clean(tier))
+    return moves.stop(run, _not_clean(tier))
 
 
 def _unclean(run: Run) -> Tier | None:
@@ -67,7 +67,7 @@ def _skip_unreachable(run: Run) -> Run:
         if phase is None:
             return run
         because = f"it needs {_lost_need(run, phase)}, which did not land"
-        run = progress.put(run, replace(phase, step=Step.SKIPPED, skipped_because=because))
+        run = moves.put(run, replace(phase, step=Step.SKIPPED, skipped_because=because))
 
 
 def _lost_need(run: Run, phase: Phase) -> str:
@@ -91,13 +91,13 @@ def _start_ready(run: Run) -> Run:
             break
         if decision.room is budget.Room.NO and phase.spec.cleans:
             because = f"a cleanup only where tokens are left: {decision.reason}"
-            run = progress.put(run, replace(phase, step=Step.SKIPPED, skipped_because=because))
+            run = moves.put(run, replace(phase, step=Step.SKIPPED, skipped_because=because))
             continue
         if decision.room is budget.Room.NO:
             failure = Failure(Cause.BUDGET_EXHAUSTED, decision.reason, tier_cap=decision.tier_cap)
-            run = progress.fail(run, phase, failure)
-            return progress.stop(run, failure)
-        run = progress.start_attempt(run, budget.reserve(phase))
+            run = moves.fail(run, phase, failure)
+            return moves.stop(run, failure)
+        run = moves.start_attempt(run, budget.reserve(phase))
     return run
 
 
@@ -123,9 +123,9 @@ def _wind_down(run: Run) -> Run:
     for phase in run.phases:
         if phase.step is Step.QUEUED:
             skipped = replace(phase, step=Step.SKIPPED, skipped_because="the run stopped")
-            run = progress.put(run, skipped)
+            run = moves.put(run, skipped)
         elif phase.step is Step.LANDING_QUEUED:
-            run = progress.put(run, _unlanded(run, phase))
+            run = moves.put(run, _unlanded(run, phase))
     waiting = any(not isinstance(pending.command, Deliver) for pending in run.pending)
     return run if waiting else replace(run, stage=Stage.CLOSING)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autopack.core import drafting, intake, progress
+from autopack.core import attempts, drafting, intake, progress
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -158,7 +158,7 @@ def _phase_rows() -> Iterable[Rule]:
          "the gate lets it into the landing queue, asks the auditor, or refuses", progress.checked),
         (Step.AUDITING, AuditEnded, (*queue, Step.CHECKING, Step.AUDITING, *again),
          "approve, revise (one more attempt), escalate; no verdict is no approval",
-         progress.audited),
+         attempts.audited),
         (Step.TESTING, CandidateTested, (*queue, Step.LANDING, *again),
          "only CI decides red or green; INFRA is tried again; red ahead of the branch is a doubt",
          progress.tested),
