@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 import autopack
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def settings_page() -> str:
     """The machine part of autopack.toml, with the environment variables."""
     from pydantic import AliasChoices
 
-    from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Agent, Notify, Settings
+    from autopack.settings import ENVIRONMENT_ONLY, USER_ONLY, Agent, Forge, Notify, Settings
 
     rows = []
     for name, info in Settings.model_fields.items():
@@ -100,6 +102,10 @@ def settings_page() -> str:
         (f"`{name}`", _default(info), info.description or "")
         for name, info in Notify.model_fields.items()
     ]
+    forge = [
+        (f"`{name}`", _default(info), info.description or "")
+        for name, info in Forge.model_fields.items()
+    ]
     parts = [
         "# Settings of the machine",
         NOTICE,
@@ -110,6 +116,9 @@ def settings_page() -> str:
         "## `[notify.<name>]`",
         "In the user's file and the environment: [notifications](../how-to/notifications.md).",
         _table(("key", "default", "meaning"), targets),
+        "## `[forge]`",
+        "In the user's file and the environment: [pull requests](../how-to/pull-requests.md).",
+        _table(("key", "default", "meaning"), forge),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -203,6 +212,8 @@ def _json(value: object) -> str:
 
 def _default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):  # a table: its own keys are listed below
+        return "-"
     return "-" if value in (None, "", (), {}) else f"`{json.dumps(value)}`"
 
 

@@ -24,7 +24,7 @@ from autopack.core.builtin import BUILT_IN
 from autopack.core.project import Project, parse_project
 from autopack.core.run import Cause, PhaseState, RunState, Stage, Step
 from autopack.core.tier import Cleanliness, TierState
-from autopack.settings import Agent, Notify, Settings
+from autopack.settings import Agent, Forge, Notify, Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -98,7 +98,7 @@ def test_every_command_is_in_the_reference_and_explained() -> None:
 
 def test_every_setting_is_explained() -> None:
     text = page("docs/reference/settings.md")
-    for model in (Settings, Agent, Notify):
+    for model in (Settings, Agent, Forge, Notify):
         for name, info in model.model_fields.items():
             row = re.search(rf"(?m)^\| `{name}` \|.*$", text)
             assert row, f"{name}: run `make docs`"

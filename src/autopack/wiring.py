@@ -15,7 +15,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from autopack import housekeeping, staffing
+from autopack import forging, housekeeping, staffing
 from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded, Server, load
 
@@ -382,6 +382,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             logs=folders.run_logs,
             room=room,
             slots=slots,
+            forge=partial(forging.forge_of, loaded, projects),
         )
 
     return world_of

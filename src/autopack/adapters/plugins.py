@@ -13,6 +13,7 @@ from autopack.core.errors import OperatorFault
 from autopack.core.words import nearest
 
 AGENTS = "autopack.agents"
+FORGES = "autopack.forges"
 VERIFIERS = "autopack.verifiers"
 
 

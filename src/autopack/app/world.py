@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autopack.app.agents import Agents, Starts
 from autopack.app.draft import Drafted
+from autopack.app.forge import Forge
 from autopack.app.ports import Clock, Repository, Verifier
 from autopack.app.room import Room
 from autopack.app.turns import Slots
@@ -40,3 +41,5 @@ class World:
     """What must be free before an attempt starts; None: nothing is asked."""
     slots: Slots | None = None
     """Of all runs together; None: as many as there are commands."""
+    forge: Callable[[RunSpec], Forge] | None = None
+    """Where a run's branch becomes a pull request; None: nowhere."""

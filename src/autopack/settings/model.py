@@ -9,12 +9,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from autopack.core.project import PROJECT_KEYS
 from autopack.settings.database import SQLITE
+from autopack.settings.forge import Forge
 from autopack.settings.notify import Targets
 
 BUILT_IN_AGENTS: Final = frozenset({"command", "replay", "scripted"})
 USER_ONLY: Final = frozenset(
     {
-        *("database_url", "data_dir", "state_dir", "cache_dir", "notify"),
+        *("database_url", "data_dir", "state_dir", "cache_dir", "notify", "forge"),
         *("disk_reserve_bytes", "data_bytes_max", "retention_days", "logs_retention_days"),
         *("quarantine_retention_days", "artefacts_retention_days"),
     }
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     )
     agents: dict[str, Agent] = Field({}, description="The agents of this machine, by name")
     notify: Targets = Field({}, description="Who is told of what happens to runs, by name")
+    forge: Forge = Field(Forge(), description="Where pull requests go")
     runs_dir: str = Field(
         "", validation_alias=_seed_name("runs_dir", "AUTONOMOUS_RUNS_DIR"),
         description="Root of the artefacts; default .autonomous_runs in the repository",

@@ -91,11 +91,11 @@ class Notify(BaseModel):
             raise _fault("url: no user, password or fragment; what is posted is signed instead")
         if address.scheme not in ("http", "https"):
             raise _fault("url: https is spoken, nothing else")
-        if address.scheme == "http" and not (self.allow_http or _is_here(address.hostname)):
+        if address.scheme == "http" and not (self.allow_http or is_here(address.hostname)):
             raise _fault("url: http to another machine; use https, or set allow_http = true")
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

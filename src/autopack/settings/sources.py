@@ -43,7 +43,7 @@ from autopack.settings.model import (
 )
 
 ENVIRONMENT: Final = "environment"
-TABLES: Final = frozenset({"autopack_agents", "autopack_notify"})
+TABLES: Final = frozenset({"autopack_agents", "autopack_forge", "autopack_notify"})
 """Variables that name what is below them: AUTOPACK_AGENTS__NAME__KEY."""
 NOT_HERE: Final = "may not be set in a work tree: it holds for all repositories"
 
@@ -241,6 +241,9 @@ def _place(source: _Source, folder: Path, home: Callable[[str], Path]) -> None:
         if isinstance(agent.get("read_only"), list):
             key = f"agents.{name}.read_only"
             agent["read_only"] = [placed(key, path) for path in agent["read_only"]]
+    forge = tree.get("forge")
+    if isinstance(forge, dict) and isinstance(forge.get("token_file"), str):
+        forge["token_file"] = placed("forge.token_file", forge["token_file"])
     for name, target in trees.tables(tree, "notify"):
         if isinstance(target.get("secret_file"), str):
             target["secret_file"] = placed(f"notify.{name}.secret_file", target["secret_file"])

@@ -5,6 +5,7 @@ from autopack.testing.archive import MemoryArchive
 from autopack.testing.branches import MemoryBranches
 from autopack.testing.clock import FakeClock
 from autopack.testing.disk import FakeDisk
+from autopack.testing.forge import MemoryForge
 from autopack.testing.history import MemoryHistory
 from autopack.testing.repository import MemoryRepository, Objects, UserRepository
 from autopack.testing.starts import MemoryStarts
@@ -18,6 +19,7 @@ __all__ = [
     "FakeVerifier",
     "MemoryArchive",
     "MemoryBranches",
+    "MemoryForge",
     "MemoryHistory",
     "MemoryRepository",
     "MemoryStarts",

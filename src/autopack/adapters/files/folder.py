@@ -61,6 +61,10 @@ class Folder:
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
+    def names(self) -> list[str]:
+        """What is in it, in no order."""
+        return os.listdir(self._descriptor)  # noqa: PTH208  it is open, not named
+
     def read(self, name: str) -> bytes | None:
         """A regular file's bytes; None when it is absent or anything else."""
         found = self._stat(name)
@@ -105,7 +109,7 @@ class Folder:
 
     def sweep(self) -> None:
         """Remove what a killed writer left; only under `locked`."""
-        for name in os.listdir(self._descriptor):  # noqa: PTH208  it is open, not named
+        for name in self.names():
             found = self._stat(name) if name.endswith(TEMPORARY) else None
             if found and not stat.S_ISDIR(found.st_mode):
                 self._drop(name)

@@ -1,0 +1,77 @@
+"""Builds the forge of a repository from settings, as `wiring` builds runs. Asks nobody anything."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autopack.core.errors import OperatorFault
+from autopack.settings import Loaded, load
+from autopack.settings.folders import at_home
+
+if TYPE_CHECKING:
+    from autopack.adapters.git.projects import Projects
+    from autopack.adapters.git.wrapper import Store
+    from autopack.app.forge import Forge, ForgeContext
+    from autopack.app.ports import Cancel
+    from autopack.core.spec import RunSpec
+
+
+def forge_of(
+    loaded: Loaded, projects: Projects, spec: RunSpec, cancel: Cancel | None = None
+) -> Forge:
+    """The forge of a run's repository; OperatorFault when the settings name none.
+
+    `cancel` cuts its waiting short.
+    """
+    from autopack.adapters.git.wrapper import Store
+    from autopack.adapters.plugins import FORGES
+    from autopack.adapters.plugins import load as found
+
+    def store() -> Store:
+        repository = projects.repository(spec)
+        return Store(repository.git, repository.folder)
+
+    context = context_of(loaded, Path(spec.repository), store, cancel)
+    made: Forge = found(FORGES, loaded.settings.forge.kind, "forge.kind")(context)
+    return made
+
+
+def context_of(
+    loaded: Loaded, repository: Path, store: Callable[[], Store], cancel: Cancel | None = None
+) -> ForgeContext:
+    """What the factory of a forge gets; `store` opens our own repository of the project."""
+    from autopack.adapters.chance import chance
+    from autopack.adapters.clock import SystemClock
+    from autopack.adapters.git.remote import GitRemote, origin
+    from autopack.adapters.git.wrapper import Git
+    from autopack.app.forge import ForgeContext, ForgeOptions
+
+    here = load(repository, loaded.environ).settings
+    said = loaded.settings.forge
+    options = ForgeOptions(
+        said.repository, said.api_url, said.remote, said.client, _token_file(loaded),
+        said.seconds_max, said.wait_seconds_max,
+    )  # fmt: skip
+    return ForgeContext(
+        repository=repository,
+        runs_root=Path(os.path.normpath(repository / (here.runs_dir or ".autonomous_runs"))),
+        remote=lambda url, token: GitRemote(store, url, token),
+        origin=lambda: origin(Git(loaded.environ), repository),
+        clock=SystemClock(),
+        cancel=cancel or threading.Event(),
+        chance=chance,
+        environ=loaded.environ,
+        options=options,
+    )
+
+
+def _token_file(loaded: Loaded) -> Path | None:
+    path = loaded.settings.forge.token_file
+    try:
+        return at_home(path, loaded.environ) if path else None
+    except ValueError as fault:
+        raise OperatorFault(f"forge.token_file: {fault}", "write the whole path") from fault
