@@ -5,7 +5,8 @@ Adapters are imported only when they are needed. Never starts anybody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,12 +15,15 @@ from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded
 
 if TYPE_CHECKING:
+    from autopack.adapters.ci.registry import VerifierContext
     from autopack.adapters.git.projects import Projects
     from autopack.adapters.store.store import SqlStore
     from autopack.app.agents import Agents
     from autopack.app.backtest import History
+    from autopack.app.checks import NamedCheck
     from autopack.app.ports import Store, Verifier
     from autopack.core.project import Project
+    from autopack.core.spec import RunSpec
     from autopack.process.workbench import Prepared, Workbench
 
 PREPARE_VARIABLES: Final = frozenset(
@@ -111,6 +115,35 @@ def verifier_of(
         project,
     )
     return load_verifier("local", context)
+
+
+def checks_of(
+    context: VerifierContext, scratch: Path, logs: Path
+) -> Callable[[RunSpec], Sequence[NamedCheck]]:
+    """The gate's checks of a run, as its base names them; read once, at the first candidate."""
+    from autopack.adapters.ci.registry import load_verifier
+    from autopack.adapters.gate.registry import CheckContext, load_checks
+    from autopack.app.apply import project_of_base
+
+    known: dict[str, Sequence[NamedCheck]] = {}
+
+    def verifier(project: Project) -> Verifier:
+        return load_verifier("local", replace(context, project=project))
+
+    def checks(spec: RunSpec) -> Sequence[NamedCheck]:
+        if spec.base_commit not in known:
+            project = project_of_base(context.repository_of(spec), spec)
+            known[spec.base_commit] = load_checks(CheckContext(project, verifier, scratch, logs))
+        return known[spec.base_commit]
+
+    return checks
+
+
+def check_gate(project: Project) -> None:
+    """See that the checks a project names are there; OperatorFault when one is not."""
+    from autopack.adapters.gate.registry import CheckContext, load_checks
+
+    load_checks(CheckContext(project))
 
 
 def workbench_of(sandbox: str) -> Workbench:

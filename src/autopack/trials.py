@@ -6,7 +6,7 @@ Builds like `wiring`, for `autopack doctor --tests` and `autopack backtest`. Rec
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +14,16 @@ from typing import Final
 
 from autopack import staffing, wiring
 from autopack.adapters.agents.replay import ReplayAgent
+from autopack.adapters.gate.registry import CheckContext, load_checks
 from autopack.adapters.git import history
 from autopack.adapters.git.checkout import Checkout
 from autopack.adapters.git.sharing import shared, trial_folder
 from autopack.adapters.git.source import inspect
 from autopack.app.backtest import Ground, Past, Policies, by_name
+from autopack.app.checks import NamedCheck
 from autopack.app.ports import Tested, TestTask
 from autopack.app.start import find_base, read_project, trial
-from autopack.core.project import Project
+from autopack.core.project import GateSettings, Project
 from autopack.core.spec import (
     CiProfile,
 )
@@ -74,6 +76,12 @@ def repository(loaded: Loaded, folder: Path) -> Checkout:
     return Checkout(git, inspect(git, folder))
 
 
+def _checks(project: Project) -> Sequence[NamedCheck]:
+    """The gate's checks but its commands: those need the environment of each commit's own day."""
+    named = tuple(name for name in project.gate.checks if name != "commands")
+    return load_checks(CheckContext(replace(project, gate=GateSettings(named))))
+
+
 @contextmanager
 def backtesting(
     loaded: Loaded, source: Checkout, wish: Wish
@@ -103,6 +111,7 @@ def backtesting(
             in_clones=wish.in_clones,
             seconds_max=wish.seconds_max,
             workers_max=1 if wish.ci else WORKERS_MAX,
+            checks=_checks(project),
         )
         if wish.ci:
             clear(logs)  # of the last backtest

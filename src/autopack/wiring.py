@@ -376,6 +376,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             verifier=load_verifier("local", context),
             clock=clock(loaded),
             starts=FileStarts(),
+            checks=staffing.checks_of(context, folders.clones, folders.run_logs),
             planned=partial(_planned, loaded, store, projects),
             scratch=folders.clones,
             quarantine=folders.quarantine,

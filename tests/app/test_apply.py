@@ -14,11 +14,12 @@ from autopack.app.agents import (
 from autopack.app.apply import (
     apply_audit_patch,
     capture_attempt,
-    check_candidate,
     known_attempt,
     reapply_candidate,
     rules_of,
 )
+from autopack.app.checks import POLICY
+from autopack.app.gate import check_phase
 from autopack.core.command import Audit, Build, Reapply
 from autopack.core.event import (
     AttemptEnded,
@@ -33,6 +34,7 @@ from autopack.core.project import PolicySettings
 from autopack.core.run import (
     Candidate,
     Evidence,
+    Phase,
 )
 from autopack.core.spec import (
     CiProfile,
@@ -93,7 +95,8 @@ class World:
 
     def check(self, candidate: Candidate, phase_id: str = "F1.1") -> tuple[GateVerdict, set[str]]:
         rules = rules_for(self.spec.phase(phase_id), PolicySettings())
-        checked = check_candidate(self.repository, rules, phase_id, candidate)
+        phase = self.spec.phase(phase_id)
+        checked = check_phase(self.repository, POLICY, self.spec, Phase(phase), rules, candidate)
         return checked.verdict, {finding.rule for finding in checked.findings}
 
 
@@ -114,7 +117,8 @@ def test_files_of_the_base_that_ci_names_are_protected(tmp_path: Path) -> None:
     rules = rules_of(world.repository, world.spec, world.spec.phase("F1.1"))
     assert rules.protected == ("/src/test.sh",)
     made = candidate_of(world.attempt({"src/test.sh": "exit 0\n"}))
-    checked = check_candidate(world.repository, rules, "F1.1", made)
+    phase = world.spec.phase("F1.1")
+    checked = check_phase(world.repository, POLICY, world.spec, Phase(phase), rules, made)
     assert checked.verdict is GateVerdict.NEEDS_AUDITOR
 
 

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from autopack.core.event import GateVerdict
+from autopack.core.gate import FINDINGS_MAX
 from autopack.core.names import folded, look_alike, name_problem, printable
 from autopack.core.patch import ABSENT, EXECUTABLE, FILE, GITLINK, SYMLINK, Change, TreeDiff
 from autopack.core.plan import CompiledPlan, compile_plan
 from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.policy import (
     FILES_MAX,
-    FINDINGS_MAX,
     Rules,
     judge,
     named_paths,

@@ -57,7 +57,7 @@ STORE = (
     "load", "save", "runs", "open_ids", "continued", "events", "requests", "answered", "ask",
 )  # fmt: skip
 REPOSITORY = (
-    "prepare", "read", "paths", "clone", "discard", "capture", "apply", "keep_patch", "commit",
+    "prepare", "read", "paths", "blobs", "clone", "discard", "capture", "apply", "keep_patch", "commit",
     "resolve", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "left", "set_aside",
 )  # fmt: skip
 NOWHERE = Path("/nowhere")

@@ -15,6 +15,7 @@ from autopack.core.words import nearest
 AGENTS = "autopack.agents"
 FORGES = "autopack.forges"
 VERIFIERS = "autopack.verifiers"
+CHECKS = "autopack.checks"
 
 
 def load(group: str, name: str, asked_by: str) -> Callable[..., Any]:

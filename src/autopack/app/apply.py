@@ -26,16 +26,15 @@ from autopack.core.command import Audit, Build, Reapply
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.event import (
     AttemptEnded,
-    CandidateChecked,
     CandidateReapplied,
     Outcome,
     ReapplyConflicted,
 )
 from autopack.core.ids import candidate_ref, parked_name
 from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
-from autopack.core.patch import TreeDiff
 from autopack.core.policy import Rules
 from autopack.core.project import (
+    Project,
     parse_project,
 )
 from autopack.core.reader import (
@@ -285,29 +284,22 @@ def _commit(
     return Candidate(name, commit, facts.tree, parent)
 
 
-def rules_of(repository: Repository, spec: RunSpec, phase: PhaseSpec) -> Rules:
-    """The path policy of a phase, from the base commit's project file."""
+def project_of_base(repository: Repository, spec: RunSpec) -> Project:
+    """The project part of the base commit: what a run is judged by."""
     text = repository.read(spec.base_commit, FILE_NAME) or b""
     project = parse_project(text.decode(errors="replace"), spec.project_id)
     if isinstance(project, tuple):
         said = "\n".join(str(problem) for problem in project)
         raise OperatorFault(said, f"correct {FILE_NAME} on the base, and retry")
+    return project
+
+
+def rules_of(repository: Repository, spec: RunSpec, phase: PhaseSpec) -> Rules:
+    """The path policy of a phase, from the base commit's project file."""
+    project = project_of_base(repository, spec)
     named = policy.named_paths(project)
     judging = [path for path in named if repository.read(spec.base_commit, path) is not None]
     return policy.rules_for(phase, project.policy, judging)
-
-
-def check_candidate(
-    repository: Repository, rules: Rules, phase_id: str, candidate: Candidate
-) -> CandidateChecked:
-    """The gate's verdict on a candidate's resulting tree."""
-    return check_change(repository.diff(candidate.parent, candidate.tree), rules, phase_id)
-
-
-def check_change(diff: TreeDiff, rules: Rules, phase_id: str) -> CandidateChecked:
-    """The gate's verdict on what a tree changes."""
-    findings = policy.judge(diff, rules)
-    return CandidateChecked(phase_id, policy.verdict(findings), findings)
 
 
 def reapply_candidate(

@@ -19,6 +19,8 @@ from autopack.app.agents import (
     Builder,
     Built,
 )
+from autopack.app.checks import POLICY, NamedCheck, Subject
+from autopack.app.gate import judge
 from autopack.app.ports import (
     Cancel,
     Clock,
@@ -122,6 +124,7 @@ class Ground:
     """Private to this backtest, and emptied by whoever made it."""
     logs: Path
     verifier: Verifier | None = None
+    checks: Sequence[NamedCheck] = POLICY
     in_clones: bool = False
     seconds_max: float = 600
     workers_max: int = 1
@@ -204,7 +207,7 @@ class _Replay:
             compared = None if ground.policies.compared is None else BacktestVerdict.REFUSE
             found = replace(found, findings=findings, before=compared)
         else:
-            found = self._gate(found, phase, candidate)
+            found = self._gate(found, spec, phase, candidate, deadline)
             if ground.verifier is not None and found.verdict is not BacktestVerdict.REFUSE:
                 found = self._test(found, spec, phase, candidate, ground.verifier, deadline)
         return replace(found, seconds=ground.clock.monotonic() - began)
@@ -235,15 +238,23 @@ class _Replay:
             return AttemptEnded(build.phase_id, 1, built.outcome, 0, None, evidence)
         return apply.capture_attempt(self.ground.repository, spec, build, built, clone, AT, 1)
 
-    def _gate(self, found: Replayed, phase: PhaseSpec, candidate: Candidate) -> Replayed:
+    def _gate(
+        self,
+        found: Replayed,
+        spec: RunSpec,
+        phase: PhaseSpec,
+        candidate: Candidate,
+        cancel: Cancel,
+    ) -> Replayed:
         ground, policies = self.ground, self.ground.policies
         diff = ground.repository.diff(candidate.parent, candidate.tree)
         rules = policy.rules_for(phase, policies.judging)
-        checked = apply.check_change(diff, rules, phase.phase_id)
+        subject = Subject(spec, phase, rules, candidate, diff, ground.repository)
+        checked = judge(subject, ground.checks, cancel=cancel)
         before = None
         if policies.compared is not None:
-            other = policy.rules_for(phase, policies.compared)
-            before = GATE[apply.check_change(diff, other, phase.phase_id).verdict]
+            subject = replace(subject, rules=policy.rules_for(phase, policies.compared))
+            before = GATE[judge(subject, ground.checks, cancel=cancel).verdict]
         return replace(
             found,
             verdict=GATE[checked.verdict],

@@ -16,6 +16,7 @@ from autopack.core.command import CompilePlan
 from autopack.core.event import PlanDrafted, PlanRejected
 from autopack.core.names import printable
 from autopack.core.patch import EXECUTABLE, FILE, TreeDiff
+from autopack.core.redact import redact
 from autopack.core.ruleset import Ruleset
 from autopack.core.run import Finding, Run
 from autopack.core.spec import CiProfile, Complexity, PhaseSpec, RunSpec, TierSpec
@@ -94,7 +95,7 @@ def compile_draft(
         return PlanRejected(asked.phase_id, findings[: draft.PROBLEMS_MAX])
     data = repository.read(candidate.commit, draft.FILE)
     try:
-        text = (data or b"").decode("utf-8-sig")
+        text = redact((data or b"").decode("utf-8-sig"))
     except UnicodeDecodeError as fault:
         return _rejected(asked, [f"not UTF-8 (byte {fault.start})"])
     made = planned(run, text)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, assert_never
 
-from autopack.app import apply, trial
+from autopack.app import apply, gate, trial
 from autopack.app.agents import (
     Attempt,
     Audited,
@@ -41,6 +41,7 @@ from autopack.core.command import (
     Reapply,
     Test,
     Wait,
+    runs_commands,
 )
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault
 from autopack.core.event import (
@@ -56,6 +57,7 @@ from autopack.core.event import (
     Recommendation,
     SnapshotLanded,
 )
+from autopack.core.redact import cleaned
 from autopack.core.run import (
     Candidate,
     Evidence,
@@ -68,7 +70,8 @@ CAPTURE_TRIES_MAX = 3
 BACKOFF_SECONDS_MAX = 60.0
 """The longest wait before a command is tried again after an environment failure."""
 WORK = (PrepareBase, PrepareEnvironment, Build, Audit, Test, Deliver)
-"""What takes a slot: it loads the machine. Waiting does not, nor does what is short."""
+"""What takes a slot: it loads the machine, as programs of the gate do. Waiting does not, nor does
+what is short."""
 
 
 class Performer:
@@ -81,7 +84,8 @@ class Performer:
         """Perform the command; EnvironmentFault when the environment does not let it."""
         if pending.retry:
             cancel.wait(min(BACKOFF_SECONDS_MAX, self._backoff(pending.retry)))
-        if isinstance(pending.command, WORK) and self._world.slots is not None:
+        takes = isinstance(pending.command, WORK) or runs_commands(pending.command)
+        if takes and self._world.slots is not None:
             with self._world.slots.taken(cancel) as begins:
                 if not begins:
                     return self._unbegun(run, pending, cancel)
@@ -101,7 +105,7 @@ class Performer:
             case Wait() as wait:
                 return until(wait, self._world.clock, cancel)
             case Check() as check:
-                return self._check(run, check)
+                return self._check(run, check, cancel)
             case CompilePlan() as ask:
                 repository = self._world.repository(run.spec)
                 return compile_draft(repository, run, ask, self._world.planned)
@@ -170,7 +174,7 @@ class Performer:
             built = builder.build(attempt, clone, cancel)
             if built.outcome is Outcome.CANCELLED:
                 leave_if_cut_off(cancel)  # the next supervisor keeps what is there, begins again
-            built = replace(built, tokens=built.tokens + lost)
+            built = replace(cleaned(built), tokens=built.tokens + lost)
             answer = self._captured(run, build, built, clone, pending.issued_at, cancel)
         except Fault as fault:
             return _failed(fault, lost)
@@ -252,12 +256,16 @@ class Performer:
         repository = self._world.repository(run.spec)
         return Aside(repository, to, f"{build.phase_id} of {run.run_id}")
 
-    def _check(self, run: Run, check: Check) -> Event:
-        phase = run.phase(check.phase_id).spec
-        rules = self._world.rules(run.spec, phase)
-        return apply.check_candidate(
-            self._world.repository(run.spec), rules, check.phase_id, check.candidate
-        )
+    def _check(self, run: Run, check: Check, cancel: Cancellation) -> Event:
+        world, phase = self._world, run.phase(check.phase_id)
+        try:
+            return gate.check_phase(
+                world.repository(run.spec), world.checks(run.spec), run.spec, phase,
+                world.rules(run.spec, phase.spec), check.candidate, world.clock, cancel,
+            )  # fmt: skip
+        except Fault:
+            leave_if_cut_off(cancel)
+            raise
 
     def _audit(self, run: Run, audit: Audit, pending: Pending, cancel: Cancellation) -> Event:
         auditor = self._auditor(run, audit.phase_id)

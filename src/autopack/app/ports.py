@@ -189,6 +189,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Blob:
+    """A plain file of a tree: `size` in bytes, and its content unless it was too large to read."""
+
+    size: int
+    data: bytes | None
+
+
+@dataclass(frozen=True)
 class CommitFacts:
     """What a commit says: its tree, its first parent (empty for a root) and its message."""
 
@@ -219,6 +227,16 @@ class Repository(Protocol):
 
     def paths(self, commit: str) -> list[bytes]:
         """All file paths of a commit."""
+        ...
+
+    def blobs(
+        self, tree: str, paths: Sequence[bytes], file_bytes_max: int, bytes_max: int
+    ) -> Mapping[bytes, Blob]:
+        """Those of the paths that are plain files or links of a tree or commit, in one look.
+
+        What is larger than `file_bytes_max`, and what would make it more than `bytes_max` in all,
+        is told without its content; the paths are read in their order.
+        """
         ...
 
     def clone(self, commit: str, folder: Path) -> Clone:

@@ -314,6 +314,7 @@ def _bare(
         sandbox=machine.sandbox,
         safety_profile=safety_of(settings),
         run_scope=scope_of(settings, found.ruleset),
+        gate_commands=bool(project.gate.commands),
     )
     minutes, parked = settings.duration_minutes_max, settings.parked_minutes_max
     return replace(

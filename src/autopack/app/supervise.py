@@ -18,7 +18,7 @@ from autopack.app import recording, series
 from autopack.app.notify import Notifier
 from autopack.app.ports import Clock, Engine, Request, Store, Transaction
 from autopack.core import budget, machine
-from autopack.core.command import INLINE, Pending, command_id, split_command_id
+from autopack.core.command import Pending, command_id, is_inline, split_command_id
 from autopack.core.errors import Fault, OperatorFault, OwnFault, refusal
 from autopack.core.event import (
     CancelRequested,
@@ -29,6 +29,7 @@ from autopack.core.event import (
     Happened,
     RunCreated,
 )
+from autopack.core.redact import cleaned
 from autopack.core.run import (
     Run,
     Stage,
@@ -268,7 +269,7 @@ class Supervisor:
 
     def _record(self, before: Run, event: Event, answers: int) -> tuple[Run, tuple[Pending, ...]]:
         run_id = before.run_id
-        now = self._clock.monotonic()
+        now, event = self._clock.monotonic(), cleaned(event)
         happened = Happened(event, self._clock.now(), answers, now - self._last.get(run_id, now))
         answer = machine.advance(before, happened)
         if isinstance(answer, machine.Refusal):
@@ -395,4 +396,4 @@ def _queued_ids(run: Run) -> list[str]:
 
 def _inline(pending: Pending) -> bool:
     """Performed at once by who made the transition; a retry waits, so it queues like the rest."""
-    return isinstance(pending.command, INLINE) and not pending.retry
+    return is_inline(pending.command) and not pending.retry

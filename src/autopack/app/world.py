@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autopack.app.agents import Agents, Starts
+from autopack.app.checks import POLICY, NamedCheck
 from autopack.app.draft import Drafted
 from autopack.app.forge import Forge
 from autopack.app.ports import Clock, Repository, Verifier
@@ -36,6 +37,8 @@ class World:
     """What agents and CI printed, by run and phase; kept."""
     planned: Callable[[Run, str], Drafted | tuple[str, ...]]
     """A run on the plan in a drafted text, frozen as any other, or all that is wrong with it."""
+    checks: Callable[[RunSpec], Sequence[NamedCheck]] = lambda _: POLICY
+    """The gate's checks, in order, as the run's base names them."""
     backoff_seconds: float = 5.0
     room: Room | None = None
     """What must be free before an attempt starts; None: nothing is asked."""

@@ -50,16 +50,14 @@ def host(*, until_idle: bool) -> None:
     import logging
 
     from autopack import wiring
+    from autopack.cli.logs import to_standard_error
     from autopack.settings import load
 
     loaded = load(Path.cwd(), os.environ)
     loaded.folders.make()
     held: SupervisorLock | None = _lock(loaded)
     log = logging.getLogger(__name__)
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each migration
+    to_standard_error()
     idle = False
     while held is not None:
         try:

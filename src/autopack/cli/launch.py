@@ -265,6 +265,7 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
     """What would fail the run at its first command: sandbox, agents' configuration and programs."""
     staffing.check_sandbox(spec.sandbox)
     project = read_project(source, spec.base_ref, spec.base_commit)
+    staffing.check_gate(project)
     prepares = project.environment is not None
     own = (
         (each.builder or spec.builder, each.auditor or spec.auditor)

@@ -71,7 +71,9 @@ def warn(warnings: Sequence[str], *, as_json: bool) -> None:
 
 def fault(code: str, message: str, hint: str, *, as_json: bool) -> None:
     """What went wrong, for people or programs; a word that somebody made enormous is shortened."""
-    message, hint = _shortened(message), _shortened(hint)
+    from autopack.core.redact import redact
+
+    message, hint = _shortened(redact(message)), _shortened(redact(hint))
     if as_json:
         print(json.dumps({"code": code, "message": message, "hint": hint}), file=sys.stderr)
         return

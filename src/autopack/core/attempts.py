@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget, moves
+from autopack.core import budget, gate, moves
 from autopack.core.command import Audit, Pending
 from autopack.core.event import AuditEnded, Recommendation
 from autopack.core.run import Cause, Evidence, Failure, Phase, Run, Step
@@ -43,7 +43,7 @@ def audited(run: Run, event: AuditEnded, asked: Pending) -> Run:
         case Recommendation.INVALID:
             return _audit(run, phase, reason)
         case Recommendation.APPROVE:
-            phase = replace(phase, approved=True)
+            phase = _waived(replace(phase, approved=True), event)
             if event.candidate:
                 return moves.check(run, replace(phase, origin=event.candidate), event.candidate)
             return moves.enqueue(run, phase)
@@ -53,6 +53,14 @@ def audited(run: Run, event: AuditEnded, asked: Pending) -> Run:
             phase = replace(phase, attempts_granted=phase.attempts_granted + 1)
             evidence = Evidence("auditor", event.notes or "the auditor asks for a revision")
             return again(run, phase, evidence, Cause.REQUIRES_HUMAN_REVIEW)
+
+
+def _waived(phase: Phase, event: AuditEnded) -> Phase:
+    """What the gate had asked about is waived, for the auditor's reason."""
+    reason = event.notes or "approved, without a reason"
+    given = gate.waiver(phase.checks, reason, phase.auditor_attempts_used)
+    waivers = (*phase.waivers, given) if given else phase.waivers
+    return replace(phase, checks=gate.approved(phase.checks, reason), waivers=waivers)
 
 
 def again(run: Run, phase: Phase, evidence: Evidence, cause: Cause) -> Run:

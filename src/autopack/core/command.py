@@ -55,10 +55,11 @@ class Wait:
 
 @dataclass(frozen=True)
 class Check:
-    """Run the gate's checks on a candidate."""
+    """Run the gate's checks on a candidate; `commands`: programs of the project are among them."""
 
     phase_id: str
     candidate: Candidate
+    commands: bool = False
     kind: Literal["check"] = "check"
 
 
@@ -152,6 +153,21 @@ INTERRUPTIBLE: tuple[type, ...] = (
     Deliver,
 )
 """Told to end early when the run stops; they still answer. What is left is delivered at its end."""
+
+
+def is_inline(command: Command) -> bool:
+    """Whether it is short: a gate that runs the project's programs is not."""
+    return isinstance(command, INLINE) and not runs_commands(command)
+
+
+def is_interruptible(command: Command) -> bool:
+    """Whether it is told to end early."""
+    return isinstance(command, INTERRUPTIBLE) or runs_commands(command)
+
+
+def runs_commands(command: Command) -> bool:
+    """Whether it is a look of the gate for which programs of the project run."""
+    return isinstance(command, Check) and command.commands
 
 
 @dataclass(frozen=True)

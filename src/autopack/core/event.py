@@ -9,6 +9,7 @@ from typing import Literal
 from autopack.core.issue import IssueReport
 from autopack.core.run import (
     Candidate,
+    CheckResult,
     Evidence,
     Finding,
 )
@@ -102,9 +103,16 @@ class Unparked:
 
 @dataclass(frozen=True)
 class CandidateChecked:
+    """The gate's verdict, with all that its checks found."""
+
     phase_id: str
     verdict: GateVerdict
     findings: tuple[Finding, ...] = ()
+    """Of all checks, but for those that an auditor has waived."""
+    checks: tuple[CheckResult, ...] = ()
+    """In order; empty in a log of before they were told apart."""
+    not_run: tuple[str, ...] = ()
+    """Checks that were spared, because a cheaper one had failed."""
     kind: Literal["candidate_checked"] = "candidate_checked"
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autopack.core import attempts, budget, moves, queue
-from autopack.core.command import Land, Pending, Reapply, Test
+from autopack.core.command import Land, Pending, Reapply, Test, runs_commands
 from autopack.core.ids import snapshot_tag
 from autopack.core.run import (
     Candidate,
@@ -44,11 +44,12 @@ def move(run: Run) -> Run:
 
 
 def moot(run: Run) -> tuple[Pending, ...]:
-    """Pending tests of work that is not in its place any more: their verdicts say nothing."""
+    """Pending tests, and programs of the gate, whose verdict says nothing: their work has moved."""
     return tuple(
         asked
         for asked in run.pending
-        if isinstance(asked.command, Test) and queue.is_moot(run, asked.command)
+        if (isinstance(asked.command, Test) or runs_commands(asked.command))
+        and queue.is_moot(run, asked.command)
     )
 
 

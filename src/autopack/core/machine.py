@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 from autopack.core import budget, drafting, intake, landing, moves
 from autopack.core.command import (
-    INTERRUPTIBLE,
     Audit,
     Build,
     Check,
@@ -32,6 +31,7 @@ from autopack.core.command import (
     Reapply,
     Test,
     Wait,
+    is_interruptible,
 )
 from autopack.core.event import (
     AttemptEnded,
@@ -179,7 +179,7 @@ def interrupted(run: Run) -> tuple[Pending, ...]:
     """Pending commands that should end early: the run is stopping, or their answer is moot."""
     if run.stage is not Stage.STOPPING:
         return landing.moot(run)
-    return tuple(p for p in run.pending if isinstance(p.command, INTERRUPTIBLE))
+    return tuple(p for p in run.pending if is_interruptible(p.command))
 
 
 def _asked(run: Run, number: int) -> Pending | None:

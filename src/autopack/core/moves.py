@@ -56,7 +56,7 @@ def stop(run: Run, failure: Failure) -> Run:
 def start_attempt(run: Run, phase: Phase) -> Run:
     """Send the builder to work on the branch as it stands now."""
     phase = replace(phase, step=Step.BUILDING, candidate=None, approved=False, doubt=None)
-    phase = replace(phase, origin=None, judged=False, green=False)
+    phase = replace(phase, origin=None, judged=False, green=False, checks=(), waivers=())
     attempt = phase.attempts_used + 1
     build = Build(phase.phase_id, attempt, run.tip, phase.tokens_left, phase.evidence)
     return issue(put(run, phase), build)
@@ -64,9 +64,10 @@ def start_attempt(run: Run, phase: Phase) -> Run:
 
 def check(run: Run, phase: Phase, candidate: Candidate) -> Run:
     """Have the gate look at a candidate, or the compiler at a drafted plan."""
-    phase = replace(phase, step=Step.CHECKING, candidate=candidate)
-    ask = CompilePlan if run.stage is Stage.BOOTSTRAP else Check
-    return issue(put(run, phase), ask(phase.phase_id, candidate))
+    run = put(run, replace(phase, step=Step.CHECKING, candidate=candidate))
+    if run.stage is Stage.BOOTSTRAP:
+        return issue(run, CompilePlan(phase.phase_id, candidate))
+    return issue(run, Check(phase.phase_id, candidate, run.spec.gate_commands))
 
 
 def enqueue(run: Run, phase: Phase) -> Run:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pathspec import GitIgnoreSpec
 
 from autopack.core.event import GateVerdict
+from autopack.core.gate import bounded
 from autopack.core.names import folder_names, look_alike, name_problem, printable
 from autopack.core.patch import ABSENT, EXECUTABLE, FILE, GITLINK, SYMLINK
 from autopack.core.project import path_problem
@@ -32,7 +33,6 @@ FILES_MAX: Final = 1_000  # files of a change; above every builder mode, for pha
 CHANGED_LINES_MAX: Final = 100_000  # added plus removed lines; above every builder mode
 FILE_BYTES_MAX: Final = 10 << 20  # bytes; a tenth of what GitHub blocks (100 MiB)
 PATH_BYTES_MAX: Final = 1_024  # bytes; macOS' PATH_MAX, the smallest of the Unixes
-FINDINGS_MAX: Final = 20  # findings told of one rule: enough to see the pattern of a bad change
 
 PROTECTED: Final = (
     # what judges: CI and the gate
@@ -87,10 +87,10 @@ def rules_for(phase: PhaseSpec, settings: PolicySettings, judging: Iterable[str]
 
 
 def judge(diff: TreeDiff, rules: Rules) -> tuple[Finding, ...]:
-    """All that is wrong with a change, in the gate's order; FINDINGS_MAX of each rule at most."""
+    """All that policy alone says of a change; FINDINGS_MAX of each rule at most."""
     findings = (*structure(diff, rules), *scope(diff, rules), *protected(diff, rules),
                 *deliverables(diff, rules))  # fmt: skip
-    return tuple(_bounded(findings))
+    return tuple(bounded(findings))
 
 
 def verdict(findings: Iterable[Finding]) -> GateVerdict:
@@ -292,19 +292,6 @@ def _parents(path: bytes) -> Iterator[bytes]:
     while b"/" in path:
         path = path.rpartition(b"/")[0]
         yield path
-
-
-def _bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
-    told: dict[tuple[str, Severity], int] = {}
-    for finding in findings:
-        key = (finding.rule, finding.severity)
-        told[key] = told.get(key, 0) + 1
-        if told[key] <= FINDINGS_MAX:
-            yield finding
-    for (rule, severity), count in told.items():
-        if count > FINDINGS_MAX:
-            message = f"and {count - FINDINGS_MAX} more of this rule"
-            yield Finding(rule, message, severity=severity)
 
 
 def _tightest(phase: int, project: int | None, built_in: int) -> int:

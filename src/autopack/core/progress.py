@@ -8,6 +8,7 @@ from autopack.core import attempts, budget, moves, queue
 from autopack.core.command import (
     Audit,
     Build,
+    Check,
     Deliver,
     Pending,
     PrepareEnvironment,
@@ -148,10 +149,12 @@ def unparked(run: Run, event: Unparked, _asked: Pending) -> Run:
 
 
 def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
-    phase = run.phase(event.phase_id)
+    phase = replace(run.phase(event.phase_id), checks=event.checks)
     if event.verdict is GateVerdict.FAIL:
         return _refused(run, phase, Evidence("gate", "the gate refused the change", event.findings))
-    if phase.approved or (event.verdict is GateVerdict.PASS and phase.spec.auto_apply):
+    # where checks were not told apart yet, an approval held for whatever was found later
+    answered = event.verdict is GateVerdict.PASS or (phase.approved and not event.checks)
+    if answered and (phase.approved or phase.spec.auto_apply):
         return moves.enqueue(run, phase)
     if not run.spec.auditor_of(phase.phase_id):
         summary = "the change needs an auditor's approval and none is configured"
@@ -219,6 +222,8 @@ def deliver(run: Run, *, final: bool = False, asked: bool = False) -> Run:
 def command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
     phase = run.phase(getattr(asked.command, "phase_id", ""))
     if queue.is_moot(run, asked.command):
+        if isinstance(asked.command, Check):  # what the gate has not seen must not be tested
+            phase = replace(phase, candidate=phase.origin or phase.candidate)
         return moves.put(run, replace(phase, step=Step.LANDING_QUEUED))
     if event.tokens:
         phase = budget.settle(phase, event.tokens)

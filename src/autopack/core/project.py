@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from autopack.core import gate
 from autopack.core.ids import id_problem
 from autopack.core.reader import Problem, Reader
 from autopack.core.spec import (
@@ -29,7 +30,7 @@ MACHINE_KEYS: Final = frozenset(
     {"builder", "auditor", "sandbox", "workers_max", "agents", "database_url", "runs_dir"}
 )
 """Top-level keys that `settings` reads."""
-PROJECT_KEYS: Final = frozenset({"project", "ci", "environment", "policy", "run"})
+PROJECT_KEYS: Final = frozenset({"project", "ci", "environment", "gate", "policy", "run"})
 COMMAND_SECONDS_DEFAULT: Final = 600
 ENVIRONMENT_SECONDS_DEFAULT: Final = 900
 SECONDS_MAX: Final = 24 * 3600
@@ -66,6 +67,17 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True)
+class GateSettings:
+    """The gate's checks beside the required ones, and the commands of the one that runs programs.
+
+    Each command tells its result by its exit code.
+    """
+
+    checks: tuple[str, ...] = gate.DEFAULT
+    commands: tuple[CiCommand, ...] = ()
+
+
+@dataclass(frozen=True)
 class PolicySettings:
     """The project's additions to the path policy; None keeps the built-in limit."""
 
@@ -99,6 +111,7 @@ class Project:
     environment: EnvironmentSpec | None = None
     policy: PolicySettings = field(default=PolicySettings())
     run: RunSettings = field(default=RunSettings())
+    gate: GateSettings = field(default=GateSettings())
 
     def profile(self, profile: CiProfile) -> tuple[CiCommand, ...]:
         """The commands of a profile, in order."""
@@ -121,10 +134,10 @@ def parse_project(text: str, name: str) -> Project | tuple[Problem, ...]:
     normal = _profile(reader, ci, "normal")
     strict = _profile(reader, ci, "strict") if "strict" in ci else normal
     environment = _environment(reader, table) if "environment" in table else None
-    policy, run = _policy(reader, table), _run(reader, table)
+    policy, run, looks = _policy(reader, table), _run(reader, table), _gate(reader, table)
     if reader.problems:
         return tuple(reader.problems)
-    return Project(project_id, normal, strict, environment, policy, run)
+    return Project(project_id, normal, strict, environment, policy, run, looks)
 
 
 def profile_digest(commands: tuple[CiCommand, ...]) -> str:
@@ -218,6 +231,29 @@ def _environment(reader: Reader, table: dict[str, object]) -> EnvironmentSpec:
             reader.problem("environment.cache", f"{path!r} holds another of the paths")
     seconds = reader.whole(given, "environment.seconds_max", SECONDS_MAX)
     return EnvironmentSpec(tuple(prepare), cache, inputs, seconds or ENVIRONMENT_SECONDS_DEFAULT)
+
+
+def _gate(reader: Reader, table: dict[str, object]) -> GateSettings:
+    given = reader.table(table, "gate", frozenset({"checks", "commands"}))
+    named = reader.texts(given, "gate.checks", id_problem, gate.CHECKS_MAX)
+    checks = named if "checks" in given else gate.DEFAULT
+    commands = []
+    for number, item in enumerate(reader.list(given, "gate.commands", COMMANDS_MAX)):
+        key = f"gate.commands[{number}]"
+        if not isinstance(item, dict) or "run" not in item:
+            reader.problem(key, 'write a table: { run = "…", seconds_max = 60 }')
+            continue
+        reader.known(item, key, frozenset({"run", "seconds_max"}))
+        argv = reader.argv(item["run"], f"{key}.run")
+        if any("{report}" in word for word in argv):
+            reader.problem(
+                f"{key}.run", "the gate reads exit codes, no reports: leave {report} out"
+            )
+        seconds = reader.whole(item, f"{key}.seconds_max", SECONDS_MAX) or COMMAND_SECONDS_DEFAULT
+        commands.append(CiCommand(argv, Report.EXIT_CODE, seconds))
+    if commands and "commands" not in checks:
+        reader.problem("gate.checks", "name 'commands', too: else gate.commands never run")
+    return GateSettings(checks, tuple(commands))
 
 
 def _policy(reader: Reader, table: dict[str, object]) -> PolicySettings:

@@ -92,10 +92,14 @@ class Reader:
         return value[:most]
 
     def texts(
-        self, parent: Mapping[str, object], key: str, refuse: Callable[[str], str]
+        self,
+        parent: Mapping[str, object],
+        key: str,
+        refuse: Callable[[str], str],
+        most: int = PATHS_MAX,
     ) -> tuple[str, ...]:
         kept = []
-        for number, value in enumerate(self.list(parent, key, PATHS_MAX)):
+        for number, value in enumerate(self.list(parent, key, most)):
             why = refuse(value) if isinstance(value, str) else "must be a string"
             if why:
                 self.problem(f"{key}[{number}]", why)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from autopack.core import issue
 from autopack.core.project import path_problem
+from autopack.core.redact import cleaned
 from autopack.core.words import plain
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ _LINE: Final = re.compile("0*[1-9][0-9]*")
 
 
 def made_plain(report: IssueReport) -> IssueReport:
-    """The report without control and bidi characters; all but its description on one line."""
+    """The report without secrets, control and bidi characters; on one line but its description."""
+    report = cleaned(report)
     return replace(
         report,
         category=one_line(report.category),

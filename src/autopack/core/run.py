@@ -132,6 +132,36 @@ class Finding:
     """The id of the test that failed, as its report names it."""
 
 
+class CheckVerdict(StrEnum):
+    """What one check of the gate says; WAIVED: it asked, and an auditor agreed."""
+
+    PASS = "pass"  # noqa: S105  a verdict, not a password
+    NEEDS_AUDITOR = "needs_auditor"
+    FAIL = "fail"
+    WAIVED = "waived"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check of the gate found; `reason`: why an auditor waived what it asks."""
+
+    check: str
+    verdict: CheckVerdict
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """An auditor's approval of what the gate asked: which questions, by name, and why."""
+
+    questions: tuple[str, ...]
+    reason: str
+    audit: int
+    """Which audit of the phase."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Why the last attempt did not land: given to the next builder and to the reader."""
@@ -186,6 +216,10 @@ class Phase:
     """What the attempt submitted: made again from this whenever the branch moves."""
     approved: bool = False
     """An auditor approved the candidate of this attempt."""
+    checks: tuple[CheckResult, ...] = ()
+    """What the gate said of the candidate last, with what an auditor waived since."""
+    waivers: tuple[Waiver, ...] = ()
+    """Of this attempt's work: they hold where it is made again, for the same questions."""
     judged: bool = False
     """CI gave a verdict on this attempt; `green`: it passed the candidate as it is."""
     green: bool = False

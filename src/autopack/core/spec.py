@@ -174,6 +174,8 @@ class RunSpec:
     """What an agent is to make the plan of, or made it of; None: somebody wrote it."""
     survey: Survey | None = None
     """The repository at the base, for the bootstrap documents; None: a run of before them."""
+    gate_commands: bool = False
+    """The base's gate runs programs, so that checking takes its time and a slot."""
 
     @property
     def drafting(self) -> bool:

@@ -12,11 +12,12 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from autopack.core.errors import AgentFault, EnvironmentFault
+from autopack.core.redact import redact_bytes
 from autopack.process.fence import PATH, SYSTEM, Fence
 from autopack.process.folders import give
 from autopack.process.network import Proof
@@ -132,7 +133,7 @@ class Workbench:
         cancel: Cancel | None = None,
         progress: Callable[[], object] | None = None,
     ) -> Finished:
-        """Run a job; raises what the sandbox raises, and PlaceTaken."""
+        """Run a job, whose words come without secrets; what the sandbox raises, and PlaceTaken."""
         prepared = job.prepared.folder if job.prepared else None
         # without a fence the clone has links to it, and its user must get there
         links = () if self.sandbox.fenced or prepared is None else (prepared,)
@@ -149,7 +150,7 @@ class Workbench:
                 work_read_only=job.work_read_only and self.sandbox.fenced,
                 scratch_bytes_max=job.scratch_bytes_max,
             )
-            return self.sandbox.run(
+            finished = self.sandbox.run(
                 job.argv,
                 fence,
                 job.limits,
@@ -157,6 +158,8 @@ class Workbench:
                 cancel=cast("threading.Event | None", cancel),  # all it does is ask `is_set`
                 progress=progress,
             )
+        said = (redact_bytes(finished.stdout), redact_bytes(finished.stderr))
+        return replace(finished, stdout=said[0], stderr=said[1])
 
     def _path(self, job: Job) -> str:
         own = job.prepared.bins(self.place(job.folder)) if job.prepared else ()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from autopack.app.ports import Cancel, Clone, CommitFacts, Refused
+from autopack.app.ports import Blob, Cancel, Clone, CommitFacts, Refused
 from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
 from autopack.core.names import folded, printable
 from autopack.core.patch import ABSENT, FILE, Change, TreeDiff
@@ -146,6 +146,19 @@ class MemoryRepository:
     def paths(self, commit: str) -> list[bytes]:
         """All file paths of a commit."""
         return sorted(self.objects.files(commit))
+
+    def blobs(
+        self, tree: str, paths: Sequence[bytes], file_bytes_max: int, bytes_max: int
+    ) -> dict[bytes, Blob]:
+        """Those of the paths that are files of a tree or commit, with contents where they fit."""
+        files = self.objects.trees[tree] if tree in self.objects.trees else self.objects.files(tree)
+        found, left = {}, bytes_max
+        for path in dict.fromkeys(paths):
+            if (data := files.get(path)) is not None:
+                fits = len(data) <= min(file_bytes_max, left)
+                left -= len(data) if fits else 0
+                found[path] = Blob(len(data), data if fits else None)
+        return found
 
     def clone(self, commit: str, folder: Path) -> Clone:
         """The commit's files in `folder`; whatever is there is deleted first."""

@@ -13,9 +13,10 @@ from typing import Final
 
 from autopack.core.event import Recommendation
 from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
+from autopack.core.redact import redact, redact_bytes
 from autopack.core.reported import made_plain, problem_of
 from autopack.core.words import number_fault, plain
-from autopack.process.folders import Unreadable, read_left
+from autopack.process.folders import Unreadable, clear, read_left
 
 ANSWER_BYTES_MAX: Final = 2 << 20
 NOTES_CHARACTERS_MAX: Final = 8_000
@@ -65,6 +66,23 @@ class Usage:
 
 class AnswerRefused(ValueError):
     """There is no answer that can be used, and why."""
+
+
+def keep_answers(folder: Path) -> None:
+    """What stays in a folder of answers, once they are read: plain files without secrets.
+
+    Whatever else an agent left there goes.
+    """
+    for path in sorted(folder.iterdir()):
+        try:
+            content = read_left(path, ANSWER_BYTES_MAX)
+        except Unreadable:
+            clear(path)
+            continue
+        told = redact_bytes(content)
+        if told is not content:
+            clear(path)
+            path.write_bytes(told)
 
 
 def read_verdict(path: Path) -> Verdict:
@@ -126,7 +144,9 @@ def _verdict(answer: dict[str, object]) -> Verdict:
     except UnicodeEncodeError as fault:
         raise AnswerRefused("patch is not text") from fault
     issues = issue_list(answer.get("issues") or [], IssueSource.AUDITOR)
-    return Verdict(Recommendation(given), plain(notes, NOTES_CHARACTERS_MAX), content, issues)
+    return Verdict(
+        Recommendation(given), plain(redact(notes), NOTES_CHARACTERS_MAX), content, issues
+    )
 
 
 def _issue(where: str, value: object, source: IssueSource) -> IssueReport:

@@ -15,7 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from autopack.adapters.agents.answers import read_issues, read_usage, read_verdict
+from autopack.adapters.agents.answers import (
+    keep_answers,
+    read_issues,
+    read_usage,
+    read_verdict,
+)
 from autopack.adapters.agents.options import Options
 from autopack.adapters.agents.program import NotShown, check_arguments, check_program
 from autopack.adapters.agents.prompt import auditor_prompt, builder_prompt
@@ -117,6 +122,7 @@ class CommandAgent:
             return Built(Outcome.FAILED, error=str(refusal(fault, attempt.log_folder)))
         issues, ignored = read_issues(issues_file)
         tokens, said = _charged(attempt.log_folder, attempt.tokens_max, job.argv, finished, ignored)
+        _keep(attempt.log_folder)
         outcome, note = _outcome(finished, self.options.limits, self.name)
         note = plain(_joined(note, said), NOTE_CHARACTERS_MAX)
         return Built(outcome, tokens, note, issues=issues)
@@ -149,8 +155,10 @@ class CommandAgent:
         outcome, note = _outcome(finished, self.options.limits, self.name)
         if outcome is not Outcome.SUBMITTED:
             notes = plain(_joined(f"the auditor {note}", said), NOTE_CHARACTERS_MAX)
+            _keep(task.log_folder)
             return Audited(Recommendation.INVALID, tokens, notes)
         verdict = read_verdict(answers / "verdict.json")
+        _keep(task.log_folder)
         notes = _joined(verdict.notes, said)
         return Audited(verdict.recommendation, tokens, notes, verdict.patch, issues=verdict.issues)
 
@@ -228,6 +236,14 @@ def _charged(
         said = _joined(said, f"its log is not kept: {fault.what}")
         _log.warning("the agent's result stands, but %s", said)
     return tokens, said
+
+
+def _keep(folder: Path) -> None:
+    """Its answers, without secrets; a disk that refuses costs no result."""
+    try:
+        keep_answers(folder / "answers")
+    except OSError as fault:
+        _log.warning("answers of an agent stay as they are: %s", refusal(fault, folder))
 
 
 def _joined(note: str, said: str) -> str:

@@ -15,6 +15,7 @@ from xml.parsers import expat
 import junitparser
 
 from autopack.core.errors import EnvironmentFault
+from autopack.core.redact import redact_bytes
 from autopack.core.run import Finding
 from autopack.core.words import plain
 from autopack.process.folders import Unreadable, read_left
@@ -52,7 +53,7 @@ def read_report(path: Path) -> Counts:
 
     EnvironmentFault when the machine does not let us read it.
     """
-    content = _content(path)
+    content = redact_bytes(_content(path))
     _survey(content)
     try:
         return _counts(_suites(junitparser.JUnitXml.fromstring(content)))

@@ -5,7 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from autopack.adapters.git import capture, clone, delivery, diff, landing, locks, patch, source
+from autopack.adapters.git import (
+    blobs,
+    capture,
+    clone,
+    delivery,
+    diff,
+    landing,
+    locks,
+    patch,
+    source,
+)
 from autopack.adapters.git.discard import Discards
 from autopack.adapters.git.known import Known
 from autopack.adapters.git.upkeep import Upkeep
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from autopack.app.ports import Cancel, Clone, CommitFacts, Refused
+    from autopack.app.ports import Blob, Cancel, Clone, CommitFacts, Refused
     from autopack.core.patch import TreeDiff
     from autopack.process.limits import Identity
 
@@ -136,6 +146,12 @@ class BareRepository:
     def paths(self, commit: str) -> list[bytes]:
         """All file paths of a commit."""
         return diff.tree_paths(self._store, commit)
+
+    def blobs(
+        self, tree: str, paths: Sequence[bytes], file_bytes_max: int, bytes_max: int
+    ) -> dict[bytes, Blob]:
+        """Those of the paths that are files of a tree, with their contents where they fit."""
+        return blobs.blobs(self._store, tree, paths, file_bytes_max, bytes_max)
 
     def clone(self, commit: str, folder: Path) -> Clone:
         """A checkout in `folder`; whatever is there is deleted first."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack, cast
 
 from autopack.core.errors import EnvironmentFault
 from autopack.core.names import printable
+from autopack.core.redact import redact
 from autopack.process.limits import Ended, Limits
 from autopack.process.runner import run
 
@@ -252,7 +253,7 @@ def records(what: str, said: Finished, end: bytes = b"\0") -> list[bytes]:
 
 def failed(what: str, finished: Finished) -> GitFailed:
     """The fault for a call that had to work, with the end of what it said."""
-    said = printable_lines(finished.stderr)[-STDERR_CHARACTERS_MAX:]
+    said = redact(printable_lines(finished.stderr))[-STDERR_CHARACTERS_MAX:]
     if finished.ended is Ended.EXITED:
         how = f"exit code {finished.exit_code}"
     else:
