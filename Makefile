@@ -28,7 +28,7 @@ help:
 	@echo 'make fix | lint | bench | docs | lock | clean'
 
 setup: $(DEV)
-	@sh tools/require bwrap=bubblewrap strace=strace
+	@sh tools/require bwrap=bubblewrap strace=strace gh=gh
 
 runtime: $(RUNTIME)
 	@sh tools/require bwrap=bubblewrap
@@ -60,8 +60,8 @@ docs: setup
 # Needs the network; changes the locked versions. `make lock UPGRADE=--upgrade` takes newer ones.
 lock: setup
 	@for name in runtime dev build; do \
-	  $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url \
-	    --python-version 3.11 $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	  $(BIN)/uv pip compile -q --universal --generate-hashes --no-strip-extras --no-header \
+	    --no-emit-index-url --python-version 3.11 $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 
 clean:

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from autopack.adapters.forge import github
+from autopack.adapters.forge.github import GitHubForge
 from autopack.adapters.git.remote import GitRemote
 from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.wrapper import Git, Store
+from autopack.app.forge import ForgeContext, ForgeOptions
+from autopack.testing import FakeClock
+from tests.double.hub import WRITER
+from tests.double.server import Double
 from tests.repos import git, user_repository
 
 HEAD = "autonomous/r1"
+NAME = "owner/name"
+
+
+@dataclass
+class Patience:
+    """A Cancel that nobody gives, whose waiting costs no time: `waited` has the seconds."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    waited: list[float] = field(default_factory=list)
+    told_to_end: bool = False
+
+    def is_set(self) -> bool:
+        return self.told_to_end
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        self.clock.advance(timeout or 0.0)
+        return self.told_to_end
 
 
 @dataclass
@@ -50,6 +76,27 @@ def ground(tmp_path: Path) -> Ground:
     ours = BareRepository.create(tmp_path / "bare", Git())
     git(ours.folder, "fetch", "-q", str(user), "refs/heads/*:refs/source/*")
     return Ground(user, ours, base, tip)
+
+
+def github_forge(
+    place: Ground, double: Double, client: str, token: str = WRITER, **options: object
+) -> tuple[GitHubForge, Patience]:
+    """The forge of the double's repository, and who waits for it."""
+    patience = Patience()
+    environ = {"PATH": os.environ["PATH"], "HOME": "/dev/null"}
+    if client == "gh":
+        environ |= double.gh(token)
+    elif token:
+        environ["GITHUB_TOKEN"] = token
+    api = "https://api.github.com" if client == "gh" else double.url
+    given = {"wait_seconds_max": 300.0, "seconds_max": 30.0, "remote": double.remote(NAME)}
+    context = ForgeContext(
+        repository=place.user, runs_root=place.user, remote=place.remote, origin=lambda: "",
+        clock=patience.clock, cancel=patience, chance=lambda: 0.0, environ=environ,
+        options=ForgeOptions(NAME, api, client=client, **{**given, **options}),  # type: ignore[arg-type]  # a test's own words
+    )  # fmt: skip
+    assert urlsplit(double.url).hostname == "127.0.0.1"
+    return github.factory(context), patience
 
 
 def statuses_of(runs: Path, commit: str, context: str) -> str:

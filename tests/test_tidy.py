@@ -307,7 +307,7 @@ def test_no_machine_paths_or_registry_hosts() -> None:
 def test_locked_requirements_carry_hashes() -> None:
     for name in ("build", "dev", "runtime"):
         pins = re.findall(
-            r"(?m)^([\w.-]+(?:\[[\w,-]+\])?==\S+)(.*(?:\n    .*)*)",
+            r"(?m)^([\w.-]+(?:\[[\w, -]+\])?==\S+)(.*(?:\n    .*)*)",
             text(f"requirements/{name}.txt"),
         )
         assert pins, name
@@ -319,7 +319,7 @@ def test_lock_files_agree_with_each_other() -> None:
     pinned: dict[str, set[str]] = {}
     for name in ("build", "dev", "runtime"):
         for package, version in re.findall(
-            r"(?m)^([\w.-]+)==(\S+)", text(f"requirements/{name}.txt")
+            r"(?m)^([\w.-]+)(?:\[[\w, -]+\])?==(\S+)", text(f"requirements/{name}.txt")
         ):
             pinned.setdefault(package, set()).add(version)
     split = {package: versions for package, versions in pinned.items() if len(versions) > 1}
@@ -334,7 +334,7 @@ def test_declared_dependencies_are_locked() -> None:
         )
     )
     wanted = set(re.findall(r"(?m)^[a-z0-9-]+", text("requirements/runtime.in")))
-    locked = set(re.findall(r"(?m)^([\w.-]+)==", text("requirements/runtime.txt")))
+    locked = set(re.findall(r"(?m)^([\w.-]+)(?:\[[\w, -]+\])?==", text("requirements/runtime.txt")))
     assert declared
     assert declared == wanted, "pyproject.toml and requirements/runtime.in name different packages"
     assert declared <= locked

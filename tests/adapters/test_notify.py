@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from autopack.adapters.clock import SystemClock
-from autopack.adapters.notify import command, post
+from autopack.adapters.notify import command
 from autopack.adapters.notify.command import Command
 from autopack.adapters.notify.secret import Secret, sign
 from autopack.adapters.notify.webhook import Webhook
@@ -346,12 +346,3 @@ class TestCommand:
 
     def test_one_that_reads_nothing_may_still_succeed(self, tmp_path: Path) -> None:
         assert tell(program(tmp_path, "pass")).delivered
-
-
-def test_an_answer_is_cut_where_the_constant_says(server: Receiver) -> None:
-    server.replies.append(reply(500, b"x" * 100_000))
-    answer = post.post(
-        urlsplit(server.url), {}, b"{}",
-        seconds_max=30, clock=SystemClock(), cancel=threading.Event(),
-    )  # fmt: skip
-    assert len(answer.content) == post.ANSWER_BYTES_MAX

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from autopack.app.forge import (
     StatusState,
 )
 from autopack.testing import MemoryForge
-from tests.forges import HEAD, Ground, ground, statuses_of
+from tests.double.server import Double, gh_required, serving
+from tests.forges import HEAD, NAME, Ground, github_forge, ground, statuses_of
 
 BODY = '<!-- autopack:r1 -->\n\n| a | b |\n| - | - |\n---\nlines: \\ "\n'
 DRAFT = PullRequestDraft(HEAD, "main", "autopack: r1", BODY)
@@ -35,7 +36,7 @@ class World:
     commit: Callable[[str], str]
     """Adds a commit to a branch; the commit."""
     close: Callable[[int], None]
-    merge: Callable[[int], None]
+    merge: Callable[[int], object]
     status: Callable[[str, str], str]
     """State and description of a context's last word on a commit, apart by a blank."""
 
@@ -73,10 +74,31 @@ def local_world(tmp_path: Path) -> World:
     return World(forge, place, place.commit, close, merge, lambda at, c: statuses_of(runs, at, c))
 
 
-@pytest.fixture(params=[memory_world, local_world], ids=["memory", "files"])
-def it(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    made: World = request.param(tmp_path)
-    return made
+def github_world(tmp_path: Path, double: Double, client: str) -> World:
+    place = ground(tmp_path)
+    repo = double.hub.add(NAME, place.user)
+    place.user = repo.folder
+    forge, _ = github_forge(place, double, client)
+
+    def close(number: int) -> None:
+        repo.pulls[number].state = "closed"
+
+    def status(at: str, context: str) -> str:
+        said = next(word for word in reversed(repo.words[at]) if word.context == context)
+        return f"{said.state} {said.description}"
+
+    return World(forge, place, place.commit, close, repo.merge, status)
+
+
+@pytest.fixture(params=["memory", "files", "http", "gh"])
+def it(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    if request.param in ("http", "gh"):
+        if request.param == "gh":
+            gh_required()
+        with serving(tmp_path / "hub") as double:
+            yield github_world(tmp_path, double, request.param)
+    else:
+        yield {"memory": memory_world, "files": local_world}[request.param](tmp_path)
 
 
 def test_one_is_opened_found_and_brought_up_to_date(it: World) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from autopack.app.ports import Cancel, Clock
 from autopack.core.errors import EnvironmentFault, OperatorFault
@@ -39,6 +39,10 @@ class ForgeAway(EnvironmentFault):
     def __init__(self, what: str, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(what, hint or "try again later")
         self.retry_after = retry_after
+
+
+STATUS_PREFIX: Final = "autopack/"
+"""How the contexts of our own statuses begin: they are no evidence about a commit."""
 
 
 class PullState(StrEnum):
@@ -139,6 +143,55 @@ class Forge(Protocol):
 
         A branch that is there already is done. Never over what somebody else wrote.
         """
+        ...
+
+
+class CheckState(StrEnum):
+    """Where a check of a commit stands; only GREEN is proof of anything."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    GREEN = "green"
+    NEUTRAL = "neutral"
+    """It ran and says nothing, or was skipped."""
+    RED = "red"
+    STOPPED = "stopped"
+    """Cancelled, out of date, waiting for a person, or broken by its machine."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a commit, as the forge tells it: texts are other people's."""
+
+    name: str
+    state: CheckState
+    said: str = ""
+    url: str = ""
+
+
+@runtime_checkable
+class Tester(Protocol):
+    """A forge that tests what is pushed to it."""
+
+    @property
+    def name(self) -> str:
+        """Which forge and repository, for people."""
+        ...
+
+    def checks(self, commit: str) -> tuple[Check, ...]:
+        """What is said of exactly this commit, each check once, our own statuses left out."""
+        ...
+
+    def stands(self, branch: str) -> str:
+        """The commit that a branch stands at there; empty when there is none."""
+        ...
+
+    def push(self, branch: str, commit: str, expected: str, cancel: Cancel | None = None) -> str:
+        """Move a branch there from `expected` (empty: new); why not, empty when done."""
+        ...
+
+    def delete(self, branch: str, expected: str, cancel: Cancel | None = None) -> str:
+        """Delete a branch that stands at `expected`; why not, empty when it is gone."""
         ...
 
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult
 
-from autopack.adapters.notify.post import Answer, post
+from autopack.adapters.exchange import Answer, Question, exchange
 from autopack.adapters.notify.secret import Secret, sign
 from autopack.app.notify import Told
 from autopack.app.ports import Cancel, Clock
 from autopack.core.errors import OperatorFault
 from autopack.core.words import visible
 
+ANSWER_BYTES_MAX: Final = 4096
+"""Of an answer that is no success, to tell what it says."""
 SAID_CHARACTERS_MAX: Final = 200
 LATER: Final = frozenset({408, 425, 429})
 """Client errors that mean: not now. The others are about this one message."""
@@ -40,13 +42,12 @@ class Webhook:
         content = body.encode()
         try:
             headers = self._headers(notice_id, content)
-            answer = post(
-                self.url,
-                headers,
-                content,
+            answer = exchange(
+                Question("POST", self.url, headers, content),
                 seconds_max=self.seconds_max,
                 clock=self.clock,
                 cancel=cancel,
+                content_bytes_max=_told_bytes_max,
                 trust=self.trust,
             )
         except OperatorFault as fault:
@@ -70,6 +71,11 @@ class Webhook:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": " ".join(signatures),
         }
+
+
+def _told_bytes_max(status: int) -> int:
+    """Of a success nothing is read."""
+    return 0 if 200 <= status < 300 else ANSWER_BYTES_MAX
 
 
 def _told(answer: Answer) -> Told:

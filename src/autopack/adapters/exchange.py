@@ -1,4 +1,4 @@
-"""One HTTP POST with a deadline for the whole of it: no redirect, no proxy, no cookie, no retry.
+"""One HTTP exchange with a deadline for all of it: no redirect, no proxy, no cookie, no retry.
 
 On `http.client` and a socket of our own: a deadline that a slow server cannot stretch byte by byte
 is not to be had from a library that only limits each read.
@@ -19,62 +19,89 @@ from urllib.parse import SplitResult
 if TYPE_CHECKING:
     from autopack.app.ports import Cancel, Clock
 
-ANSWER_BYTES_MAX: Final = 4096
-"""Of an answer that is no success, to tell what it says; of a success nothing is read."""
 LOOK_SECONDS: Final = 0.1
 PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
+class Question:
+    """What is sent: a method and the target's URL, headers, the whole body."""
+
+    method: str
+    url: SplitResult
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What a server said; `content` is empty for a success."""
+    """What a server said; header names are in lower case. `cut`: why the content is not whole."""
 
     status: int
+    headers: Mapping[str, str]
     content: bytes
+    cut: str = ""
 
 
-def post(
-    url: SplitResult,
-    headers: Mapping[str, str],
-    body: bytes,
+def exchange(
+    question: Question,
     *,
     seconds_max: float,
     clock: Clock,
     cancel: Cancel,
+    content_bytes_max: Callable[[int], int],
     trust: ssl.SSLContext | None = None,
 ) -> Answer:
-    """Send `body` and read the answer; TimeoutError, OSError or HTTPException when none comes."""
+    """Ask and read the answer; TimeoutError, OSError or HTTPException when none comes.
+
+    `content_bytes_max`: by status, the most that is read of the content.
+    """
     deadline = clock.monotonic() + seconds_max
 
     def left() -> float:
         return deadline - clock.monotonic()
 
+    url = question.url
     with _connected(url, left) as plain, _cut(plain, left, cancel):
         try:
             if url.scheme != "https":
-                return _exchange(plain, url, headers, body)
-            with _secured(plain, url, trust) as secured:
-                return _exchange(secured, url, headers, body)
+                answer = _exchange(plain, question, content_bytes_max)
+            else:
+                with _secured(plain, url, trust) as secured:
+                    answer = _exchange(secured, question, content_bytes_max)
         except (OSError, http.client.HTTPException) as fault:
             if left() <= 0:
                 raise TimeoutError(f"no answer within {seconds_max:g} s") from fault
             raise
+    if not answer.cut and content_bytes_max(answer.status) and (left() <= 0 or cancel.is_set()):
+        # We may have ended it ourselves, which looks like an end.
+        return Answer(answer.status, answer.headers, answer.content, "no end in time")
+    return answer
 
 
 def _exchange(
-    stream: socket.socket, url: SplitResult, headers: Mapping[str, str], body: bytes
+    stream: socket.socket, question: Question, content_bytes_max: Callable[[int], int]
 ) -> Answer:
+    url = question.url
     connection = http.client.HTTPConnection(url.hostname or "")
     connection.sock = stream
     connection.auto_open = 0
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    connection.request("POST", target, body, {"Host": url.netloc, "Connection": "close", **headers})
+    headers = {"Host": url.netloc, "Connection": "close", **question.headers}
+    connection.request(question.method, target, question.body, headers)
     with connection.getresponse() as response:
-        content = b""
-        if not 200 <= response.status < 300:
-            with suppress(OSError, http.client.HTTPException):
-                content = response.read(ANSWER_BYTES_MAX)
-        return Answer(response.status, content)
+        content, cut, most = b"", "", content_bytes_max(response.status)
+        if most:
+            try:
+                content = response.read(most + 1)
+                if len(content) <= most and response.length:
+                    cut = "the connection ended before its content"
+            except (OSError, http.client.HTTPException) as fault:
+                cut = str(fault) or type(fault).__name__
+        if len(content) > most:
+            content, cut = content[:most], f"longer than {most:,} bytes"
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, names, content, cut)
 
 
 @contextmanager
@@ -118,7 +145,7 @@ def _cut(plain: socket.socket, left: Callable[[], float], cancel: Cancel) -> Ite
                     plain.shutdown(socket.SHUT_RDWR)
                 return
 
-    watcher = threading.Thread(target=watch, name="notify-deadline", daemon=True)
+    watcher = threading.Thread(target=watch, name="exchange-deadline", daemon=True)
     watcher.start()
     try:
         yield
