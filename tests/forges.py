@@ -79,7 +79,13 @@ def ground(tmp_path: Path) -> Ground:
 
 
 def github_forge(
-    place: Ground, double: Double, client: str, token: str = WRITER, **options: object
+    place: Ground,
+    double: Double,
+    client: str,
+    token: str = WRITER,
+    *,
+    name: str = NAME,
+    **options: object,
 ) -> tuple[GitHubForge, Patience]:
     """The forge of the double's repository, and who waits for it."""
     patience = Patience()
@@ -93,7 +99,7 @@ def github_forge(
     context = ForgeContext(
         repository=place.user, runs_root=place.user, remote=place.remote, origin=lambda: "",
         clock=patience.clock, cancel=patience, chance=lambda: 0.0, environ=environ,
-        options=ForgeOptions(NAME, api, client=client, **{**given, **options}),  # type: ignore[arg-type]  # a test's own words
+        options=ForgeOptions(name, api, client=client, **{**given, **options}),  # type: ignore[arg-type]  # a test's own words
     )  # fmt: skip
     assert urlsplit(double.url).hostname == "127.0.0.1"
     return github.factory(context), patience

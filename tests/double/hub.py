@@ -149,6 +149,8 @@ class Hub:
         self.requests: list[tuple[str, str]] = []
         self.answers: list[tuple[str, object]] = []
         """Each answer with the name of GitHub's schema for it."""
+        self.elsewhere = ""
+        """Where everybody is sent to, with any request."""
         self.credentials: set[str] = set()
         """Everything that came in an Authorization header."""
         self.lock = threading.RLock()

@@ -51,6 +51,9 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.command, self.path))
         self.hub.credentials.add(self.headers.get("Authorization", ""))
         fault = self.hub.fault(self.command, self.path)
+        if self.hub.elsewhere:
+            self._send(302, b"{}", {"Location": self.hub.elsewhere + self.path})
+            return
         with suppress(ConnectionError):
             if fault and fault.kind in ("500", "502", "dropped", "elsewhere", *LIMITS):
                 self._fail(fault)
@@ -194,6 +197,10 @@ class Double:
         self.hub = hub
         self.url = url
         self.socket = place / "s"
+
+    def send_away(self, url: str) -> None:
+        """Answer everything with a redirect to there."""
+        self.hub.elsewhere = url
 
     def remote(self, full_name: str) -> str:
         """The address of a repository for git."""

@@ -247,5 +247,5 @@ class ForgeContext:
     clock: Clock
     cancel: Cancel
     chance: Callable[[], float]
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: ForgeOptions = ForgeOptions()

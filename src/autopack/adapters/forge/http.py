@@ -8,7 +8,7 @@ import re
 import ssl
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ HINT: Final = "set GITHUB_TOKEN, name a token_file in [forge], or install gh and
 class Token:
     """Where the token is: in `file`, else in the environment."""
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     names: tuple[str, ...]
     file: Path | None = None
 
