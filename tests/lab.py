@@ -23,6 +23,7 @@ from autopack.app.start import Wish, new_run
 from autopack.app.supervise import create_run
 from autopack.cli.launch import machine
 from autopack.core.run import Run
+from autopack.core.spec import PromoteMode
 from autopack.process.limits import Extra, Identity, Limits
 from autopack.process.runner import run
 from autopack.settings import Loaded, load
@@ -127,6 +128,7 @@ class Lab:
             "AUTOPACK_STATE_DIR": str(self.disk / "state"),
             "AUTOPACK_CACHE_DIR": str(self.disk / "cache"),
             "SOURCE_DATE_EPOCH": str(EPOCH),
+            "AUTOPACK_RUN_PROMOTE": "manual",  # tests/acceptance/test_promotion.py says otherwise
             **self.variables,
         }
 
@@ -162,7 +164,7 @@ class Lab:
         loaded = self.loaded
         source = wiring.checkout(loaded, self.project)
         draft = wiring.plan(self.plan(*tiers))
-        wish = Wish(name="work", run_id="r")
+        wish = Wish(name="work", run_id="r", promote=PromoteMode.MANUAL)
         ready = new_run(wish, machine(loaded), source, draft, wiring.KnownRuns(None))
         with wiring.writing(loaded) as store:
             create_run(store, wiring.clock(loaded), replace(ready.spec, **changes))

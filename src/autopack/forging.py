@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from autopack.adapters.git.projects import Projects
     from autopack.adapters.git.wrapper import Store
     from autopack.app.forge import Forge, ForgeContext
+    from autopack.app.papers import Papers
     from autopack.app.ports import Cancel
+    from autopack.app.ports import Store as Runs
+    from autopack.core.run import Run
     from autopack.core.spec import RunSpec
 
 
@@ -38,6 +41,14 @@ def forge_of(
     context = context_of(loaded, Path(spec.repository), store, cancel)
     made: Forge = found(FORGES, loaded.settings.forge.kind, "forge.kind")(context)
     return made
+
+
+def papers(store: Runs, run: Run, notes: tuple[str, ...]) -> Papers:
+    """What the promotion of a run of this store writes."""
+    from autopack.adapters.files.papers import papers as rendered
+    from autopack.app.report import log_of
+
+    return rendered(run, log_of(store, run.run_id), notes)
 
 
 def context_of(

@@ -384,6 +384,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             room=room,
             slots=slots,
             forge=partial(forging.forge_of, loaded, projects),
+            papers=partial(forging.papers, store),
         )
 
     return world_of

@@ -55,7 +55,7 @@ from autopack.testing import (
     UserRepository,
     Work,
 )
-from autopack.testing.repository import MemoryTag
+from autopack.testing.objects import MemoryTag
 from tests.core.walk import phase_spec, run_spec
 
 

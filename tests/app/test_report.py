@@ -220,6 +220,11 @@ SAMPLES: dict[type[ev.Event], ev.Event] = {
             "F1", IssueReport("k", IssueSource.PROBE, description="HOSTILE"), "HOSTILE"
         ),
         ev.DurationSpent(),
+        ev.Promoted(7, "file:///there", "c" * 40, notes=("HOSTILE",)),
+        ev.PromotionRefused("HOSTILE"),
+        ev.PromotionRequested("HOSTILE"),
+        ev.PromotionsFull(5, 5),
+        ev.RoomAwaited(found=True, waited_seconds=3.0),
     )
 }
 

@@ -72,6 +72,7 @@ class World:
             "AUTOPACK_DATA_DIR": str(self.root / "data"),
             "AUTOPACK_STATE_DIR": str(self.root / "state"),
             "AUTOPACK_CACHE_DIR": str(self.root / "cache"),
+            "AUTOPACK_RUN_PROMOTE": "manual",
         }
         self.plan.write_text(PLAN)
         (self.root / "patches" / "F1.1" / "1.patch").write_text(PATCH)

@@ -12,6 +12,7 @@ from autopack.core.command import (
     CompilePlan,
     Deliver,
     Land,
+    Promote,
     Reapply,
     Test,
     Wait,
@@ -26,6 +27,7 @@ from autopack.core.run import (
     Step,
 )
 from autopack.core.spec import (
+    PromoteMode,
     SafetyProfile,
 )
 from autopack.core.tier import Cleanliness, tiers
@@ -52,6 +54,7 @@ def keeps_promises(before: Run, after: Run, surplus_max: int) -> None:
     _keeps_tiers(before, after)
     _keeps_commands(after)
     _keeps_snapshots(before, after)
+    _keeps_promotion(before, after)
     _keeps_queue(after)
     _keeps_issues(before, after)
     _keeps_resolved(before, after)
@@ -160,7 +163,8 @@ def _keeps_commands(run: Run) -> None:
 def _keeps_snapshots(before: Run, run: Run) -> None:
     assert run.version == before.version + 1
     assert run.snapshots[: len(before.snapshots)] == before.snapshots
-    assert run.tip == (run.snapshots[-1].commit if run.snapshots else run.spec.base_commit)
+    tip = run.snapshots[-1].commit if run.snapshots else run.spec.base_commit
+    assert run.tip == (run.promotion.commit or tip)
     landed = [snapshot.phase_id for snapshot in run.snapshots]
     assert len(landed) == len(set(landed))
     assert set(landed) == {p.phase_id for p in run.phases if p.step is Step.COMPLETE}
@@ -175,6 +179,30 @@ def _keeps_snapshots(before: Run, run: Run) -> None:
         for earlier, later in pairwise([Candidate("", run.spec.base_commit, "", ""), *parents])
         if earlier is not None
     )
+
+
+def _keeps_promotion(before: Run, run: Run) -> None:
+    """Asked for only of a run that ended well, inside all limits, and by itself only once."""
+    asked = [p for p in run.pending if isinstance(p.command, Promote)]
+    assert len(asked) <= 1
+    old, now = before.promotion, run.promotion
+    assert old.commit in {"", now.commit}, "what it put on the branch is another"
+    assert old.dated in {0, now.dated}
+    assert now.tried >= old.tried
+    if before.stage is Stage.DONE:
+        assert run.stage is Stage.DONE, "nothing reopens a run"
+    if not asked or asked[0] in before.pending:
+        return
+    assert run.failure is None
+    assert run.snapshots
+    assert not run.spec.rest_phases
+    assert not run.spec.held_back
+    assert all(tier.cleanliness is Cleanliness.CLEAN for tier in tiers(run))
+    assert run.delivered == run.tip
+    if before.stage is not Stage.DONE:
+        assert run.spec.promote is PromoteMode.AUTO
+        assert not old.tried
+    assert not (run.draft and run.spec.draft and run.spec.draft.plan_only)
 
 
 def _keeps_queue(run: Run) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from autopack.core import budget, machine, table
 from autopack.core.command import (
     Audit,
+    AwaitRoom,
     Build,
     Check,
     Command,
@@ -21,6 +22,7 @@ from autopack.core.command import (
     Pending,
     PrepareBase,
     PrepareEnvironment,
+    Promote,
     Reapply,
     Test,
     Wait,
@@ -47,8 +49,13 @@ from autopack.core.event import (
     Outcome,
     PlanDrafted,
     PlanRejected,
+    Promoted,
+    PromotionRefused,
+    PromotionRequested,
+    PromotionsFull,
     ReapplyConflicted,
     Recommendation,
+    RoomAwaited,
     RunCreated,
     SnapshotLanded,
     Unparked,
@@ -70,6 +77,7 @@ from autopack.core.spec import (
     CiProfile,
     OnPhaseFailure,
     PhaseSpec,
+    PromoteMode,
     RunSpec,
     SafetyProfile,
 )
@@ -119,6 +127,12 @@ SAMPLES: tuple[Event, ...] = (
     DeliveryRequested("me"),
     IssueRecorded("P1", IssueReport("a_problem", IssueSource.PROBE), "me"),
     DurationSpent(),
+    Promoted(1, "there", "base"),
+    PromotionRefused("no right"),
+    PromotionRequested("me"),
+    PromotionsFull(5, 5),
+    RoomAwaited(found=True),
+    RoomAwaited(found=False),
 )
 SPEC = run_spec(phase_spec("P1"))
 PREPARING: dict[Stage, Command] = {
@@ -155,8 +169,9 @@ def circumstances() -> list[tuple[Run, Pending | None]]:
             run = run_at(stage, step)
             found.append((run, None))
             found += [(run, pending) for pending in run.pending]
-            run = with_pending(run, Deliver("base"))
-            found.append((run, run.pending[-1]))
+            for late in (Deliver("base"), Promote("base"), AwaitRoom(5)):
+                run = with_pending(run_at(stage, step), late)
+                found.append((run, run.pending[-1]))
             if stage is Stage.STOPPING:
                 for command in (*PREPARING.values(), DRAFTING[Step.CHECKING]):
                     run = with_pending(run_at(stage, step), command)
@@ -195,7 +210,7 @@ def test_a_refusal_tells_why_and_changes_nothing() -> None:
 
 def test_an_unasked_event_that_claims_to_answer_is_refused() -> None:
     run = run_at(Stage.WORKING, Step.BUILDING)
-    for event in (CancelRequested("me"), DeliveryRequested("me"), DurationSpent()):
+    for event in (CancelRequested("me"), DeliveryRequested("me"), PromotionRequested("me")):
         assert isinstance(machine.advance(run, Happened(event, 0, 7)), machine.Refusal)
 
 
@@ -315,6 +330,7 @@ def _some_spec(rng: random.Random) -> RunSpec:
         conflicts_max=rng.randint(0, 2),
         reapplies_max=rng.choice([0, 1, 25]),
         parks_max=rng.randint(0, 2),
+        promote=rng.choice([*PromoteMode]),
         landed=tuple(phase.phase_id for phase in phases) if rng.random() < 0.05 else (),
     )
 

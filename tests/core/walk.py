@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from autopack.core import machine
 from autopack.core.command import (
     Audit,
+    AwaitRoom,
     Build,
     Check,
     Command,
@@ -19,6 +20,7 @@ from autopack.core.command import (
     Pending,
     PrepareBase,
     PrepareEnvironment,
+    Promote,
     Reapply,
     Test,
     Wait,
@@ -46,8 +48,13 @@ from autopack.core.event import (
     Outcome,
     PlanDrafted,
     PlanRejected,
+    Promoted,
+    PromotionRefused,
+    PromotionRequested,
+    PromotionsFull,
     ReapplyConflicted,
     Recommendation,
+    RoomAwaited,
     RunCreated,
     SnapshotLanded,
     Unparked,
@@ -64,6 +71,7 @@ from autopack.core.spec import (
     Complexity,
     OnPhaseFailure,
     PhaseSpec,
+    PromoteMode,
     RunSpec,
     SafetyProfile,
     TierSpec,
@@ -72,6 +80,8 @@ from autopack.core.spec import (
 SURPLUS_MAX = 50
 """Tokens that one answer may pass its `tokens_max` by: the model call that was under way."""
 ASKED_DELIVERIES_MAX = 4
+_LATER = (DeliveryRequested, IssueRecorded, PromotionRequested)
+"""What may be asked of a run that has ended."""
 WATCHED = ("watched",)
 """The test in the evidence of the issue that walks know from before."""
 KNOWN = KnownIssue("issue_1", IssueSeverity.MINOR, False, "r0", ("test:watched",), "")
@@ -177,6 +187,9 @@ def specs(draw: st.DrawFn) -> RunSpec:
         known_issues=draw(st.sampled_from([(), (KNOWN,), (KNOWN, AGED)])),
         severity_upgrades=draw(st.sampled_from([(), (UPGRADE,)])),
         minor_issues_max=draw(st.sampled_from([None, 0, 2])),
+        promote=draw(st.sampled_from(PromoteMode)),
+        promotions_open_max=draw(st.sampled_from([0, 1])),
+        held_back=draw(st.sampled_from([(), (), ("part 1 is not clean",)])),
     )
 
 
@@ -191,8 +204,8 @@ def events_max(spec: RunSpec) -> int:
         landings = spec.reapplies_max + 1
         total += builds + 2 * candidates + audits + spec.reapplies_max + landings
         total += spec.infra_retries_max + 1
-    deliveries = len(spec.phases) + 1
-    start = 2 + spec.infra_retries_max
+    deliveries = len(spec.phases) + 2  # and a promotion
+    start = 4 + spec.infra_retries_max
     unasked = 2 + 2 * ASKED_DELIVERIES_MAX
     return 1 + start + total + deliveries + unasked
 
@@ -215,10 +228,9 @@ class World:
         command = asked.command
         if self.rng.random() < self.failing:
             return CommandFailed("the disk is full")
-        if isinstance(command, PrepareBase | PrepareEnvironment):
-            base = isinstance(command, PrepareBase)
-            return BasePrepared() if base else EnvironmentPrepared("digest")
         match command:
+            case PrepareBase() | PrepareEnvironment() | AwaitRoom() | Deliver() | Promote():
+                return self._of_the_run(command)
             case Build():
                 return self._attempt(command)
             case Wait():
@@ -238,10 +250,32 @@ class World:
                 return ReapplyConflicted(command.phase_id, Evidence("conflict", "both changed it"))
             case Land():
                 return SnapshotLanded(command.phase_id, command.candidate.commit, command.tag)
+
+    def _of_the_run(
+        self, command: PrepareBase | PrepareEnvironment | AwaitRoom | Deliver | Promote
+    ) -> Event:
+        match command:
+            case PrepareBase():
+                waits = not command.waited and not self._well()
+                return PromotionsFull(1, 1) if waits else BasePrepared()
+            case PrepareEnvironment():
+                return EnvironmentPrepared("digest")
+            case AwaitRoom():
+                return RoomAwaited(self._well(), 1.0)
             case Deliver():
                 if self._well():
                     return Delivered(command.tip)
                 return DeliveryRefused(command.tip, "the branch is checked out")
+            case Promote():
+                return self._promoted(command)
+
+    def _promoted(self, asked: Promote) -> Promoted | PromotionRefused:
+        """One commit on the branch, whatever becomes of the rest."""
+        tip = f"{asked.tip}+summaries"
+        if self._well():
+            return Promoted(7, "there", tip, self.rng.choice(["open", "merged"]), ("main moved",))
+        stands, arrived = self.rng.choice([("", ""), (tip, ""), (tip, tip)])
+        return PromotionRefused("the forge is away", stands, arrived)
 
     def _compiled(self, asked: CompilePlan) -> PlanDrafted | PlanRejected:
         if self.plan is not None and self._well():
@@ -355,7 +389,7 @@ def walk(spec: RunSpec, seed: int, *, storm: bool = False, plan: RunSpec | None 
     most = events_max(spec) + (events_max(plan) if plan else 0)
     rng = random.Random(seed)
     world = World(rng, rng.choice([0.3, 0.7, 0.9, 0.97]), rng.choice([0.0, 0.03, 0.2]))
-    unasked = rng.choice([0.0, 0.02, 0.1, 0.2])
+    unasked = rng.choice([0.0, 0.02, 0.1, 0.3])
     if storm:
         world, unasked = World(rng, 0.7, 0.25), 0.0
     world.doubting = rng.choice([0.0, 0.0, 0.3])
@@ -371,8 +405,10 @@ def walk(spec: RunSpec, seed: int, *, storm: bool = False, plan: RunSpec | None 
             kinds: list[Event] = [CancelRequested("me"), DurationSpent()]
             if left:
                 kinds += [DeliveryRequested("me"), recorded(rng, plan or spec)]
-            event = rng.choice(kinds[-2:] if result.run.ended else kinds)
-            left -= isinstance(event, DeliveryRequested | IssueRecorded)
+            event = rng.choice(
+                [*kinds[-2:], PromotionRequested("me")] if result.run.ended else kinds
+            )
+            left -= isinstance(event, _LATER)
             _take(result, Happened(event, 0, 0, 1.0), None)
         else:
             asked = rng.choice(result.run.pending)

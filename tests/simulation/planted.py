@@ -13,7 +13,7 @@ from autopack.core.event import Happened, RunCreated
 from autopack.core.run import Run
 from autopack.core.spec import RunSpec
 from autopack.testing import MemoryRepository, MemoryStore, MemoryTransaction
-from autopack.testing.repository import MemoryCommit, MemoryTag
+from autopack.testing.objects import MemoryCommit, MemoryTag
 from tests.simulation.agents import SURPLUS_MAX
 from tests.simulation.world import Doubles
 

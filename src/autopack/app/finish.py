@@ -16,14 +16,17 @@ from autopack.core.event import (
     DeliveryRefused,
     DeliveryRequested,
     IssueRecorded,
+    Promoted,
+    PromotionRefused,
+    PromotionRequested,
 )
 from autopack.core.run import Run
 
 TAIL: Final = 8
 """Events read from a log's end before the whole of it is walked."""
-_LATER: Final = (DeliveryRequested, IssueRecorded)
+_LATER: Final = (DeliveryRequested, PromotionRequested, IssueRecorded)
 """What people may ask of a run that has ended."""
-_LAST: Final = (Delivered, DeliveryRefused, CommandFailed)
+_LAST: Final = (Delivered, DeliveryRefused, Promoted, PromotionRefused, CommandFailed)
 """What may end a run and may answer them."""
 
 

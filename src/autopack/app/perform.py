@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, assert_never
 
-from autopack.app import apply, gate, trial
+from autopack.app import apply, gate, promote, trial
 from autopack.app.agents import (
     Attempt,
     Audited,
@@ -30,6 +30,7 @@ from autopack.app.world import World
 from autopack.core import known
 from autopack.core.command import (
     Audit,
+    AwaitRoom,
     Build,
     Check,
     CompilePlan,
@@ -38,6 +39,7 @@ from autopack.core.command import (
     Pending,
     PrepareBase,
     PrepareEnvironment,
+    Promote,
     Reapply,
     Test,
     Wait,
@@ -69,7 +71,7 @@ CAPTURE_TRIES_MAX = 3
 """Tries to capture what an attempt left before its clone is given up."""
 BACKOFF_SECONDS_MAX = 60.0
 """The longest wait before a command is tried again after an environment failure."""
-WORK = (PrepareBase, PrepareEnvironment, Build, Audit, Test, Deliver)
+WORK = (PrepareBase, PrepareEnvironment, Build, Audit, Test, Deliver, Promote)
 """What takes a slot: it loads the machine, as programs of the gate do. Waiting does not, nor does
 what is short."""
 
@@ -94,8 +96,13 @@ class Performer:
 
     def _perform(self, run: Run, pending: Pending, cancel: Cancellation) -> Event:
         match pending.command:
-            case PrepareBase():
-                return self._prepare_base(run, cancel)
+            case PrepareBase() as base:
+                full = promote.full(self._world, run, base, cancel)
+                return full or self._prepare_base(run, cancel)
+            case AwaitRoom() as room:
+                return promote.await_room(self._world, run, room, pending.issued_at, cancel)
+            case Promote():
+                return promote.promote(self._world, run, pending, cancel)
             case PrepareEnvironment():
                 digest = self._world.verifier.prepare(run.spec, cancel)
                 leave_if_cut_off(cancel)

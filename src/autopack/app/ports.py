@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -58,7 +59,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Request:
-    """What another process asks of the supervisor: `cancel`, `deliver`, `record_issue`."""
+    """What another process asks: `cancel`, `deliver`, `promote`, `record_issue`."""
 
     number: int
     run_id: str
@@ -205,6 +206,17 @@ class CommitFacts:
     message: str
 
 
+class Outlook(StrEnum):
+    """How a promotion's base stands to its work."""
+
+    UNMOVED = "unmoved"
+    CLEAN = "clean"
+    """It moved, and the work merges cleanly into it."""
+    CONFLICTS = "conflicts"
+    UNKNOWN = "unknown"
+    """Its commit cannot be seen from here."""
+
+
 class Repository(Protocol):
     """The supervisor's own bare repository of one project. Idempotent on the names it is given."""
 
@@ -315,6 +327,16 @@ class Repository(Protocol):
         When somebody `asked`, so is one that was delivered and is gone, or stands where nothing is
         lost by going forward.
         """
+        ...
+
+    def with_files(self, commit: str, files: Mapping[str, bytes]) -> str | Refused:
+        """A commit's tree with these plain files; refused where something is in their way."""
+        ...
+
+    def outlook(
+        self, source: str, branch: str, commit: str, tip: str, cancel: Cancel | None = None
+    ) -> Outlook:
+        """How a branch of the user's repository, seen at `commit`, would take the tip."""
         ...
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from autopack.app.budget_view import BudgetView, budgets
 from autopack.app.issues_view import PhaseIssuesView, RunIssuesView, phase_issues, run_issues
 from autopack.app.outcome import CleanupFailure, cleanup_failures, plan_only, work_branch
 from autopack.app.place import SeriesView, series_view
 from autopack.app.ports import Recorded, Store
+from autopack.app.promotion_view import PromotionView, promotion_view
 from autopack.app.sentences import (
     UNDER_WAY,
     attempt_number,
@@ -25,16 +27,6 @@ from autopack.app.story import Teller
 from autopack.core.ids import candidate_ref
 from autopack.core.run import Evidence, Finding, Phase, Run
 from autopack.core.tier import Tier, tiers
-
-
-@dataclass(frozen=True)
-class BudgetView:
-    """One budget: what is used of how much, in its unit."""
-
-    name: str
-    used: float
-    limit: float
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -181,6 +173,7 @@ class RunView:
     cleanup_failures: tuple[CleanupFailure, ...]
     delivered: str
     delivery_refusal: str
+    promotion: PromotionView
     builder: str
     auditor: str
     sandbox: str
@@ -276,6 +269,7 @@ def run_view(
         cleanup_failures=cleanup_failures(run),
         delivered=run.delivered,
         delivery_refusal=run.delivery_refusal,
+        promotion=promotion_view(run),
         builder=spec.builder,
         auditor=spec.auditor,
         sandbox=spec.sandbox,
@@ -287,7 +281,7 @@ def run_view(
         started_at=first,
         changed_at=last,
         ci_runs_used=run.ci_runs_used,
-        budgets=_budgets(run),
+        budgets=budgets(run),
         tiers=tuple(_tier(run, tier, log) for tier in tiers(run)),
         draft=_phase(run, run.draft, log) if run.draft else None,
         snapshots=tuple(SnapshotView(s.phase_id, s.commit, s.tag) for s in run.snapshots),
@@ -300,24 +294,6 @@ def run_view(
 def _run_failure(run: Run) -> FailureView | None:
     failure = run.failure
     return FailureView(failure.cause.value, failure.reason, failure.phase_id) if failure else None
-
-
-def _budgets(run: Run) -> tuple[BudgetView, ...]:
-    """The run's; infra retries are allowed to it and to each phase apart."""
-    spec = run.spec
-    retries = [("infra retries", run.infra_retries_used)]
-    retries += [
-        (f"infra retries of {phase.phase_id}", phase.infra_retries_used)
-        for phase in run.phases
-        if phase.infra_retries_used
-    ]
-    return (
-        BudgetView("tokens", run.tokens_spent, spec.token_cap, "tokens"),
-        BudgetView("phases", len(run.phases), spec.phases_max, "phases"),
-        BudgetView("duration", run.active_seconds, spec.duration_seconds_max, "seconds"),
-        BudgetView("parked", run.parked_seconds, spec.parked_seconds_max, "seconds"),
-        *(BudgetView(name, used, spec.infra_retries_max, "retries") for name, used in retries),
-    )
 
 
 def _tier(run: Run, tier: Tier, log: _Log) -> TierView:

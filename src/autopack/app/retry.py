@@ -84,6 +84,7 @@ def successor(
         rest_phases=rest,
         token_cap=token_cap,
         predecessor=run.run_id,
+        promote_onto=onto or run.spec.onto,
         draft=_asked(run.spec, machine.fixed),
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
         survey=surveyed(source, base[1]) if onto else run.spec.survey,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from autopack.app.outcome import plan_only
-from autopack.core.command import Build
+from autopack.core.command import AwaitRoom, Build, Promote
 from autopack.core.run import FAILED_STATE, Phase, Run, Stage, Step
 
 _STEPS: dict[Step, str] = {
@@ -62,6 +62,12 @@ def run_sentence(run: Run) -> str:
         return f"run {run.run_id} ended as {state}: {run.failure.reason}; {done}"
     if run.stage is Stage.DONE:
         return f"run {run.run_id} is done: {done}"
+    if any(isinstance(pending.command, AwaitRoom) for pending in run.pending):
+        most = run.spec.promotions_open_max
+        return (
+            f"run {run.run_id} waits: {count(most, 'promotion pull request')} may be open,"
+            " and one has to be merged or closed first"
+        )
     if run.spec.drafting:
         active = [phase_sentence(run, phase) for phase in run.phases if phase.step in UNDER_WAY]
         return "; ".join([f"run {run.run_id} has its plan drafted", *active])
@@ -69,6 +75,8 @@ def run_sentence(run: Run) -> str:
         return f"run {run.run_id} is being prepared from {run.spec.base_ref}"
     if run.stage is Stage.QUEUEING:
         return f"run {run.run_id} is preparing its environment"
+    if any(isinstance(pending.command, Promote) for pending in run.pending):
+        return f"run {run.run_id} is being promoted: {done}"
     active = [phase_sentence(run, phase) for phase in run.phases if phase.step in UNDER_WAY]
     return "; ".join([f"run {run.run_id} is under way: {done}", *active])
 

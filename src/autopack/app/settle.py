@@ -36,6 +36,7 @@ def settled(wish: RunSettings, project: RunSettings, ruleset: Ruleset) -> RunSet
         token_cap=wish.token_cap or project.token_cap or ruleset.run_token_cap,
         phases_max=wish.phases_max or project.phases_max or ruleset.run_max_phases,
         duration_minutes_max=wish.duration_minutes_max or minutes,
+        promote=wish.promote or project.promote,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from autopack.app.draft import drafting, goal_problems
 from autopack.app.naming import free_id, name_problems
@@ -33,10 +33,14 @@ from autopack.core.reader import (
 )
 from autopack.core.spec import (
     OnPhaseFailure,
+    PromoteMode,
     RunSpec,
     SafetyProfile,
 )
 from autopack.core.strategy import aging_of
+
+PROMOTIONS_OPEN_MAX: Final = 5
+"""Promotion pull requests of a repository that may be open when a run begins."""
 
 
 class Facts(Protocol):
@@ -110,6 +114,7 @@ class Wish:
     token_cap: int | None = None
     phases_max: int | None = None
     duration_minutes_max: int | None = None
+    promote: PromoteMode | None = None
 
     @property
     def settings(self) -> RunSettings:
@@ -121,6 +126,7 @@ class Wish:
             token_cap=self.token_cap,
             phases_max=self.phases_max,
             duration_minutes_max=self.duration_minutes_max,
+            promote=self.promote,
         )
 
 
@@ -317,6 +323,7 @@ def _bare(
         gate_commands=bool(project.gate.commands),
     )
     minutes, parked = settings.duration_minutes_max, settings.parked_minutes_max
+    open_max = settings.promotions_open_max
     return replace(
         spec,
         on_phase_failure=settings.on_phase_failure or spec.on_phase_failure,
@@ -325,4 +332,7 @@ def _bare(
         phases_max=settings.phases_max or spec.phases_max,
         duration_seconds_max=minutes * 60 if minutes else spec.duration_seconds_max,
         parked_seconds_max=parked * 60 if parked else spec.parked_seconds_max,
+        promote=settings.promote or PromoteMode.AUTO,
+        promote_onto=base[0],
+        promotions_open_max=PROMOTIONS_OPEN_MAX if open_max is None else open_max,
     )

@@ -29,7 +29,12 @@ from autopack.core.event import (
     Outcome,
     PlanDrafted,
     PlanRejected,
+    Promoted,
+    PromotionRefused,
+    PromotionRequested,
+    PromotionsFull,
     ReapplyConflicted,
+    RoomAwaited,
     RunCreated,
     SnapshotLanded,
     Unparked,
@@ -97,6 +102,14 @@ def told(event: Event) -> Told:
             return _tested(event)
         case RunCreated() | BasePrepared() | EnvironmentPrepared():
             return _begun(event)
+        case (
+            Promoted()
+            | PromotionRefused()
+            | PromotionRequested()
+            | PromotionsFull()
+            | RoomAwaited()
+        ):
+            return _promoted(event)
         case Delivered():
             return Told(f"delivered at {event.tip[:SHORT]}")
         case DeliveryRefused():
@@ -181,6 +194,28 @@ def _tested(
             return Told(what, event.phase_id, detail, findings)
         case SnapshotLanded():
             return Told(f"landed at {event.commit[:SHORT]}", event.phase_id)
+        case _:
+            assert_never(event)
+
+
+def _promoted(
+    event: Promoted | PromotionRefused | PromotionRequested | PromotionsFull | RoomAwaited,
+) -> Told:
+    match event:
+        case Promoted():
+            what = f"promoted: pull request {event.number} ({event.state}), {event.url}"
+            return Told(what, detail="\n".join(event.notes))
+        case PromotionRefused():
+            return Told("promotion refused", detail=event.reason)
+        case PromotionRequested():
+            return Told("promotion asked for", detail=f"by {event.by}")
+        case PromotionsFull():
+            open_now = count(event.promotions_open, "promotion pull request")
+            what = f"waits before it begins: {open_now} open, at most {event.most} may be"
+            return Told(what)
+        case RoomAwaited():
+            said = "there is room for a promotion" if event.found else "no promotion was reviewed"
+            return Told(f"{said}, after {event.waited_seconds:.0f} s")
         case _:
             assert_never(event)
 

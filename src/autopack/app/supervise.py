@@ -27,16 +27,12 @@ from autopack.core.event import (
     DurationSpent,
     Event,
     Happened,
+    PromotionRequested,
     RunCreated,
 )
 from autopack.core.redact import cleaned
-from autopack.core.run import (
-    Run,
-    Stage,
-)
-from autopack.core.spec import (
-    RunSpec,
-)
+from autopack.core.run import Run, Stage
+from autopack.core.spec import RunSpec
 
 _log = logging.getLogger(__name__)
 ENDED_RENDERED = 10
@@ -235,6 +231,8 @@ class Supervisor:
                     return  # carried out when the next part is there
             elif request.kind == "deliver":
                 self.submit(request.run_id, DeliveryRequested(request.by))
+            elif request.kind == "promote":
+                self.submit(request.run_id, PromotionRequested(request.by))
             elif request.kind == recording.KIND:
                 self.submit(request.run_id, recording.event_of(request))
         except (OperatorFault, ValueError) as fault:  # it must not stop the others

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from autopack.core import promotion
 from autopack.core.errors import OperatorFault
 from autopack.core.run import Run
 
@@ -57,9 +58,11 @@ class Branches(Protocol):
 
 
 def places(run: Run) -> list[Place]:
-    """Where the branch stood after each landing, the base first."""
+    """Where the branch stood after each landing and its promotion, the base first."""
     snapshots = [Place(snapshot.commit, snapshot.tag) for snapshot in run.snapshots]
-    return [Place(run.spec.base_commit), *snapshots]
+    sealed = run.promotion.commit
+    promoted = [Place(sealed, promotion.tag(run.run_id))] if sealed else []
+    return [Place(run.spec.base_commit), *snapshots, *promoted]
 
 
 def choose(run: Run, now: str, tag: str = "", phase_id: str = "") -> tuple[Place, Place]:
@@ -79,13 +82,13 @@ def choose(run: Run, now: str, tag: str = "", phase_id: str = "") -> tuple[Place
         raise OperatorFault(f"{what}, where this run never left it", hint)
     if tag or phase_id:
         full = tag.removeprefix("refs/tags/")
-        chosen = [each for each in run.snapshots
-                  if each.tag == full or (not tag and each.phase_id == phase_id)]  # fmt: skip
+        by_phase = [each.commit for each in run.snapshots if not tag and each.phase_id == phase_id]
+        chosen = [each for each in known[1:] if each.tag == full or each.commit in by_phase]
         if not chosen:
-            listed = "\n".join(snapshot.tag for snapshot in run.snapshots) or "none"
+            listed = "\n".join(place.tag for place in known[1:]) or "none"
             raise OperatorFault(f"{tag or phase_id} is no snapshot of {run.run_id}",
                                 f"its snapshots are:\n{listed}")  # fmt: skip
-        return here, Place(chosen[0].commit, chosen[0].tag)
+        return here, chosen[0]
     if here == known[0]:
         what = f"{branch} stands at the base of {run.run_id}: all of it is undone"
         raise OperatorFault(what, f"`autopack undo {run.run_id} --to TAG` goes forward again")

@@ -10,7 +10,8 @@ from autopack.app.agents import Agents, Starts
 from autopack.app.checks import POLICY, NamedCheck
 from autopack.app.draft import Drafted
 from autopack.app.forge import Forge
-from autopack.app.ports import Clock, Repository, Verifier
+from autopack.app.papers import PapersOf
+from autopack.app.ports import Cancel, Clock, Repository, Verifier
 from autopack.app.room import Room
 from autopack.app.turns import Slots
 from autopack.core.policy import Rules
@@ -44,5 +45,7 @@ class World:
     """What must be free before an attempt starts; None: nothing is asked."""
     slots: Slots | None = None
     """Of all runs together; None: as many as there are commands."""
-    forge: Callable[[RunSpec], Forge] | None = None
-    """Where a run's branch becomes a pull request; None: nowhere."""
+    forge: Callable[[RunSpec, Cancel], Forge] | None = None
+    """Where a run's branch becomes a pull request; its waiting is cut short. None: nowhere."""
+    papers: PapersOf | None = None
+    """What is written for it."""

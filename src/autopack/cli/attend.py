@@ -108,7 +108,8 @@ def _choice() -> str:
 def tell_end(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> int:
     """Print how a run ended; its result as exit code."""
     ended = tell(loaded, store, run, as_json=as_json)
-    return FAILED if ended.failure or ended.undelivered else DONE
+    badly = ended.failure or ended.undelivered or ended.promotion.refusal
+    return FAILED if badly else DONE
 
 
 def tell(loaded: Loaded, store: Store | None, run: Run, *, as_json: bool) -> RunView:

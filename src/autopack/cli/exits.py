@@ -32,10 +32,17 @@ MEANINGS: Final[dict[int, tuple[str, tuple[str, ...]]]] = {
 }
 """What each code says, and the errors (with `--json`) that end with it."""
 COMMANDS: Final[dict[str, dict[int, str]]] = {
-    "run PLAN": {FAILED: "the run failed, or its branch is not delivered"},
-    "run watch": {FAILED: "the run failed, or its branch is not delivered"},
-    "run retry": {FAILED: "the successor failed, or its branch is not delivered"},
+    "run PLAN": {
+        FAILED: "the run failed, or its branch is not delivered or not promoted",
+        USAGE: "as above; with `--no-wait` also: as many promotions are open as may be",
+    },
+    "run watch": {FAILED: "the run failed, or its branch is not delivered or not promoted"},
+    "run retry": {FAILED: "the successor failed, or its branch is not delivered or not promoted"},
     "run deliver": {FAILED: "your repository refused the branch again"},
+    "promote": {
+        FAILED: "not eligible (every reason is told), or the forge refused it",
+        USAGE: "no such run, or it has not ended",
+    },
     "backtest": {
         FAILED: "a commit would be refused",
         INTERRUPTED: "interrupted; what was found until then is told",

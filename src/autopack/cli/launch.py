@@ -31,7 +31,7 @@ from autopack.app.start import (
     read_project,
 )
 from autopack.app.supervise import create_run
-from autopack.cli import render, view, wire
+from autopack.cli import promote, render, view, wire
 from autopack.cli.alert import Alert
 from autopack.cli.attend import attend, ensured, tell, tell_end, tell_next
 from autopack.cli.course import print_dry_run
@@ -46,6 +46,7 @@ from autopack.core.run import (
 )
 from autopack.core.series import whole
 from autopack.core.spec import (
+    PromoteMode,
     RunSpec,
 )
 from autopack.settings import Loaded, load
@@ -58,6 +59,8 @@ class How:
     dry_run: bool = False
     detach: bool = False
     as_json: bool = False
+    no_wait: bool = False
+    """Refuse a run that would wait for a promotion to be reviewed."""
 
 
 def start(
@@ -252,12 +255,13 @@ def machine(loaded: Loaded) -> Machine:
 
 def _wish(wish: Wish, loaded: Loaded) -> Wish:
     """A wish with what the environment says where no flag did."""
-    settings = loaded.settings
+    settings, asked = loaded.settings, loaded.settings.run_promote
     return replace(
         wish,
         token_cap=wish.token_cap or settings.run_token_cap,
         phases_max=wish.phases_max or settings.run_max_phases,
         duration_minutes_max=wish.duration_minutes_max or settings.run_max_duration_minutes,
+        promote=wish.promote or (PromoteMode(asked) if asked else None),
     )
 
 
@@ -281,6 +285,8 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
 
 def _begin(loaded: Loaded, spec: RunSpec, how: How, ruleset: Current | None = None) -> int:
     wiring.check_folders(loaded)  # before anything is recorded that nobody could work on
+    if how.no_wait:
+        promote.check_room(loaded, spec)
     with wiring.writing(loaded) as store:
         run = create_run(store, wiring.clock(loaded), spec)
         if ruleset is not None:

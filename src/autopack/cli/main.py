@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "salvage": ("autopack.cli.salvage:salvage", "The work of a run that did not land."),
     "issues": ("autopack.cli.issues:app", "What is known to be wrong, over all runs."),
     "report": ("autopack.cli.report:app", "What runs cost, and what a plan will cost."),
+    "promote": ("autopack.cli.promote:promote", "A run that ended well, as one pull request."),
     "undo": ("autopack.cli.undo:undo", "Move a run's branch back to an earlier snapshot."),
     "strategy": ("autopack.cli.strategy:app", "The project's ruleset and what it makes of runs."),
     "config": ("autopack.cli.config:app", "Which settings hold here, and where they come from."),

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from autopack.cli.options import Json, Repo, RunId
 from autopack.core.spec import (
     OnPhaseFailure,
+    PromoteMode,
     SafetyProfile,
 )
 
@@ -52,6 +53,13 @@ def start(  # noqa: PLR0913  every option of a run, by name only
     token_cap: Annotated[Count, Parameter(help="Tokens the whole run may spend")] = None,
     max_phases: Annotated[Count, Parameter(help="Phases a run may have; more are split")] = None,
     max_duration_minutes: Annotated[Count, Parameter(help="Minutes of work")] = None,
+    promote: Annotated[
+        PromoteMode | None, Parameter(help="A good run becomes a pull request by itself, or not")
+    ] = None,
+    no_wait: Annotated[
+        bool,
+        Parameter(name="--no-wait", negative="", help="Start nothing while too many are open"),
+    ] = False,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Print order and worst-case budgets; start nothing")
     ] = False,
@@ -74,9 +82,10 @@ def start(  # noqa: PLR0913  every option of a run, by name only
         token_cap=token_cap,
         phases_max=max_phases,
         duration_minutes_max=max_duration_minutes,
+        promote=promote,
     )
     flags = {"builder": builder, "auditor": auditor, "sandbox": sandbox}
-    how = launch.How(dry_run=dry_run, detach=detach, as_json=json)
+    how = launch.How(dry_run=dry_run, detach=detach, as_json=json, no_wait=no_wait)
     return launch.start(given, repo, wish, flags, how)
 
 

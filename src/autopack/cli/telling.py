@@ -9,6 +9,7 @@ from autopack.app.issues_view import counted, debt
 from autopack.app.sentences import count
 from autopack.cli import render
 from autopack.cli.following import next_step
+from autopack.cli.promoting import promotion_lines
 from autopack.core.issue import IssueSeverity
 from autopack.core.tier import Cleanliness
 
@@ -36,7 +37,12 @@ def summary(run: RunView, places: Places | None) -> list[str]:
     if run.failure and places:
         said.append(f"  look: {places.incident}")
     said += _came_of(run, places)
-    return [*said, *_delivery(run), f"  next: {next_step(run, plan=_plan(places))}"]
+    return [
+        *said,
+        *_delivery(run),
+        *promotion_lines(run),
+        f"  next: {next_step(run, plan=_plan(places))}",
+    ]
 
 
 def lines(
@@ -51,6 +57,7 @@ def lines(
         *_head(run),
         *_came_of(run, places),
         *_delivery(run, stands),
+        *promotion_lines(run, whole=True),
         f"  next: {next_step(run, viewed=True, stands=stands, plan=_plan(places))}",
         "",
         f"repository {run.repository}, base {run.base_ref} ({run.base_commit[:12]})",

@@ -42,6 +42,8 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
         "work_branch": run.work_branch,
         "delivered": run.delivered,
         "delivery_refusal": run.delivery_refusal,
+        "promotion_eligible_to_main": run.promotion.eligible,
+        "promotion": dataclasses.asdict(run.promotion),
         "builder": run.builder,
         "auditor": run.auditor,
         "sandbox": run.sandbox,

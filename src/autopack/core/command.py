@@ -22,6 +22,8 @@ from autopack.core.spec import (
 class PrepareBase:
     """Bring the base commit into the supervisor's repository and start the integration branch."""
 
+    waited: bool = False
+    """There was room for its promotion: it is not looked for again."""
     kind: Literal["prepare_base"] = "prepare_base"
 
 
@@ -128,6 +130,26 @@ class Deliver:
     """Somebody asks for it: a branch that they deleted or moved back there comes again."""
 
 
+@dataclass(frozen=True)
+class AwaitRoom:
+    """Wait until fewer than `most` promotion pull requests of the repository are open."""
+
+    most: int
+    kind: Literal["await_room"] = "await_room"
+
+
+@dataclass(frozen=True)
+class Promote:
+    """Make the work up to `tip` one pull request: summaries, push, page and statuses.
+
+    `dated`: Unix seconds of its first try, 0: this one is it.
+    """
+
+    tip: str
+    dated: int = 0
+    kind: Literal["promote"] = "promote"
+
+
 Command = (
     PrepareBase
     | PrepareEnvironment
@@ -140,6 +162,8 @@ Command = (
     | Reapply
     | Land
     | Deliver
+    | AwaitRoom
+    | Promote
 )
 INLINE: tuple[type, ...] = (Check, CompilePlan, Reapply, Land)
 """Short and local: performed by whoever made the transition, not queued."""
@@ -151,6 +175,7 @@ INTERRUPTIBLE: tuple[type, ...] = (
     Audit,
     Test,
     Deliver,
+    AwaitRoom,
 )
 """Told to end early when the run stops; they still answer. What is left is delivered at its end."""
 

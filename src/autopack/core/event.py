@@ -202,6 +202,51 @@ class DeliveryRefused:
 
 
 @dataclass(frozen=True)
+class Promoted:
+    """The run's work is a pull request, or was one: a person merged or closed it (`state`)."""
+
+    number: int
+    url: str
+    tip: str
+    """Where the branch stands, which the user's repository has."""
+    state: str = "open"
+    notes: tuple[str, ...] = ()
+    kind: Literal["promoted"] = "promoted"
+
+
+@dataclass(frozen=True)
+class PromotionRefused:
+    """There is no pull request, or an old one, and why; it never fails a run.
+
+    `tip`: where the branch stands, `delivered`: what the user's repository has of it; both empty
+    where they are as they were.
+    """
+
+    reason: str
+    tip: str = ""
+    delivered: str = ""
+    kind: Literal["promotion_refused"] = "promotion_refused"
+
+
+@dataclass(frozen=True)
+class PromotionsFull:
+    """As many promotion pull requests are open as may be, so the run waits before it begins."""
+
+    promotions_open: int
+    most: int
+    kind: Literal["promotions_full"] = "promotions_full"
+
+
+@dataclass(frozen=True)
+class RoomAwaited:
+    """The waiting is over: there is room (`found`), or it took too long."""
+
+    found: bool
+    waited_seconds: float = 0.0
+    kind: Literal["room_awaited"] = "room_awaited"
+
+
+@dataclass(frozen=True)
 class CommandFailed:
     """The environment did not let a command do its work: sandbox, disk, git, missing tool."""
 
@@ -225,6 +270,14 @@ class DeliveryRequested:
 
     by: str
     kind: Literal["delivery_requested"] = "delivery_requested"
+
+
+@dataclass(frozen=True)
+class PromotionRequested:
+    """Someone asks to promote a run that has ended; it reopens nothing."""
+
+    by: str
+    kind: Literal["promotion_requested"] = "promotion_requested"
 
 
 @dataclass(frozen=True)
@@ -267,6 +320,11 @@ Event = (
     | DeliveryRequested
     | IssueRecorded
     | DurationSpent
+    | Promoted
+    | PromotionRefused
+    | PromotionRequested
+    | PromotionsFull
+    | RoomAwaited
 )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from autopack.core import budget, drafting, intake, landing, moves
 from autopack.core.command import (
     Audit,
+    AwaitRoom,
     Build,
     Check,
     Command,
@@ -28,6 +29,7 @@ from autopack.core.command import (
     Pending,
     PrepareBase,
     PrepareEnvironment,
+    Promote,
     Reapply,
     Test,
     Wait,
@@ -52,7 +54,12 @@ from autopack.core.event import (
     IssueRecorded,
     PlanDrafted,
     PlanRejected,
+    Promoted,
+    PromotionRefused,
+    PromotionRequested,
+    PromotionsFull,
     ReapplyConflicted,
+    RoomAwaited,
     RunCreated,
     SnapshotLanded,
     Unparked,
@@ -63,7 +70,7 @@ from autopack.core.spec import RunSpec
 from autopack.core.table import BY_KEY
 
 ANSWERS: dict[type[Command], tuple[type[Event], ...]] = {
-    PrepareBase: (BasePrepared, CommandFailed),
+    PrepareBase: (BasePrepared, PromotionsFull, CommandFailed),
     PrepareEnvironment: (EnvironmentPrepared, CommandFailed),
     Build: (AttemptEnded, CommandFailed),
     Wait: (Unparked, CommandFailed),
@@ -74,11 +81,14 @@ ANSWERS: dict[type[Command], tuple[type[Event], ...]] = {
     Reapply: (CandidateReapplied, ReapplyConflicted, CommandFailed),
     Land: (SnapshotLanded, CommandFailed),
     Deliver: (Delivered, DeliveryRefused, CommandFailed),
+    AwaitRoom: (RoomAwaited, CommandFailed),
+    Promote: (Promoted, PromotionRefused, CommandFailed),
 }
 """What may answer each command."""
 UNASKED: tuple[type[Event], ...] = (
     CancelRequested,
     DeliveryRequested,
+    PromotionRequested,
     IssueRecorded,
     DurationSpent,
 )

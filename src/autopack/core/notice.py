@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from autopack.core import budget
-from autopack.core.command import Wait
+from autopack.core.command import AwaitRoom, Wait
 from autopack.core.event import Happened
 from autopack.core.run import Run, Stage, Step
 from autopack.core.series import parts_of
@@ -37,6 +37,10 @@ class NoticeKind(StrEnum):
     BUDGET_MINUTES = "budget.minutes"
     BUDGET_CI_RUNS = "budget.ci_runs"
     DELIVERY_REFUSED = "delivery.refused"
+    PROMOTION_OPENED = "promotion.opened"
+    PROMOTION_REFUSED = "promotion.refused"
+    PROMOTION_WAITS = "promotion.waits"
+    """A new run waits until one of the open ones is reviewed."""
     RUN_PARKED = "run.parked"
     RUN_RESUMED = "run.resumed"
     RUN_ENDED = "run.ended"
@@ -139,12 +143,27 @@ def _kinds(before: Run, after: Run) -> Iterator[NoticeKind]:
             yield kind
     if after.delivery_refusal and not before.delivery_refusal:
         yield NoticeKind.DELIVERY_REFUSED
+    yield from _promotion_kinds(before, after)
     if _parked(after) and not _parked(before):
         yield NoticeKind.RUN_PARKED
     if _parked(before) and after.stage is Stage.WORKING and not _parked(after):
         yield NoticeKind.RUN_RESUMED
     if after.stage is Stage.DONE and before.stage is not Stage.DONE:
         yield NoticeKind.RUN_ENDED
+
+
+def _promotion_kinds(before: Run, after: Run) -> Iterator[NoticeKind]:
+    was, now = before.promotion, after.promotion
+    if now.number and now.number != was.number:
+        yield NoticeKind.PROMOTION_OPENED
+    if now.refusal and not was.refusal:
+        yield NoticeKind.PROMOTION_REFUSED
+    if _waits_for_room(after) and not _waits_for_room(before):
+        yield NoticeKind.PROMOTION_WAITS
+
+
+def _waits_for_room(run: Run) -> bool:
+    return any(isinstance(pending.command, AwaitRoom) for pending in run.pending)
 
 
 def _parked(run: Run) -> bool:
@@ -200,6 +219,9 @@ def _summary(kind: NoticeKind, run: Run) -> str:
             f"has used {BUDGET_PERCENT} % or more of the CI runs of one of its tiers"
         ),
         NoticeKind.DELIVERY_REFUSED: "could not deliver its branch; it tries again",
+        NoticeKind.PROMOTION_OPENED: f"has pull request {run.promotion.number}",
+        NoticeKind.PROMOTION_REFUSED: "could not be promoted",
+        NoticeKind.PROMOTION_WAITS: "waits until an open promotion is merged or closed",
         NoticeKind.RUN_PARKED: "waits at the provider's usage limit",
         NoticeKind.RUN_RESUMED: "goes on after the provider's usage limit",
         NoticeKind.RUN_ENDED: f"has ended: {run.state.value}, {_landed(run)}",
@@ -235,9 +257,16 @@ def _facts(kind: NoticeKind, run: Run) -> dict[str, object]:
     if kind is NoticeKind.RUN_PARKED:
         facts["phases_parked"] = [p.phase_id for p in run.phases if p.step is Step.PARKED]
         facts["parked_until"] = _date(min(_waits(run), default=0))
+    if kind is NoticeKind.PROMOTION_OPENED:
+        facts["pull_request"] = {"number": run.promotion.number, "url": _url(run.promotion.url)}
     if kind is NoticeKind.RUN_ENDED:
         facts["cause"] = run.failure.cause.value if run.failure else None
     return facts
+
+
+def _url(said: str) -> str:
+    """A forge says it."""
+    return visible(said[:REASON_CHARACTERS_MAX])
 
 
 def _waits(run: Run) -> Iterator[float]:
@@ -250,6 +279,8 @@ def _waits(run: Run) -> Iterator[float]:
 def _reason(kind: NoticeKind, run: Run) -> str:
     if kind is NoticeKind.DELIVERY_REFUSED:
         return run.delivery_refusal
+    if kind is NoticeKind.PROMOTION_REFUSED:
+        return run.promotion.refusal
     return run.failure.reason if kind is NoticeKind.RUN_ENDED and run.failure else ""
 
 

@@ -12,6 +12,7 @@ from autopack.core.command import (
     Deliver,
     Pending,
     PrepareEnvironment,
+    Promote,
     Reapply,
     Wait,
 )
@@ -210,7 +211,7 @@ def landed(run: Run, event: SnapshotLanded, _asked: Pending) -> Run:
 
 def deliver(run: Run, *, final: bool = False, asked: bool = False) -> Run:
     """Have the tip delivered, unless that is under way or, when nobody `asked`, nothing is new."""
-    under_way = any(isinstance(p.command, Deliver) for p in run.pending)
+    under_way = any(isinstance(p.command, Deliver | Promote) for p in run.pending)
     if under_way or not run.snapshots or not (asked or run.undelivered):
         return run
     return moves.issue(replace(run, delivery_final=final), Deliver(run.tip, asked=asked))

@@ -21,6 +21,7 @@ from autopack.core.reader import Problem, Reader
 from autopack.core.spec import (
     CiProfile,
     OnPhaseFailure,
+    PromoteMode,
     RunScope,
     SafetyProfile,
 )
@@ -99,6 +100,9 @@ class RunSettings:
     phases_max: int | None = None
     duration_minutes_max: int | None = None
     parked_minutes_max: int | None = None
+    promote: PromoteMode | None = field(default=None, kw_only=True)
+    promotions_open_max: int | None = field(default=None, kw_only=True)
+    """0: any number."""
 
 
 @dataclass(frozen=True)
@@ -270,13 +274,16 @@ def _policy(reader: Reader, table: dict[str, object]) -> PolicySettings:
 def _run(reader: Reader, table: dict[str, object]) -> RunSettings:
     numbers = ("parallel_max", "token_cap", "max_phases", "max_duration_minutes")
     choices = ("safety_profile", "run_scope", "on_phase_failure")
-    keys = frozenset({*numbers, *choices, "parked_minutes_max"})
+    more = ("parked_minutes_max", "promote", "promotions_open_max")
+    keys = frozenset({*numbers, *choices, *more})
     given = reader.table(table, "run", keys)
     return RunSettings(
         reader.choice(given, "run.safety_profile", SafetyProfile),
         reader.choice(given, "run.run_scope", RunScope),
         reader.choice(given, "run.on_phase_failure", OnPhaseFailure),
         *(reader.whole(given, f"run.{key}") for key in (*numbers, "parked_minutes_max")),
+        promote=reader.choice(given, "run.promote", PromoteMode),
+        promotions_open_max=reader.whole(given, "run.promotions_open_max", least=0),
     )
 
 

@@ -270,6 +270,25 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """What became of a run's promotion: its pull request, and why the last try was refused."""
+
+    number: int = 0
+    """Of the pull request; 0: there is none."""
+    url: str = ""
+    state: str = ""
+    """As the forge had it: `open`, `closed` or `merged`; empty without one."""
+    commit: str = ""
+    """That of the summaries, on top of the last snapshot; empty: not made yet."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of it: whether its base moved, and merges cleanly."""
+    refusal: str = ""
+    tried: bool = False
+    dated: int = 0
+    """Unix seconds of the first try: the date of all that the others make."""
+
+
+@dataclass(frozen=True)
 class Run:
     """A run under way: `version` counts the events that made it."""
 
@@ -300,6 +319,7 @@ class Run:
     """Known issues whose tests were green in what landed, and that no phase of the run saw."""
     draft: Phase | None = None
     """The phase that drafted the plan, once the plan is there."""
+    promotion: Promotion = Promotion()
     issues_version: int = 0
     """The version in which issues or what is resolved changed last."""
 

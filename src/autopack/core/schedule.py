@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import budget, landing, moves, progress
+from autopack.core import budget, landing, moves, progress, promoting, promotion
 from autopack.core.command import Deliver
 from autopack.core.run import FINAL_STEPS, Cause, Failure, Phase, Run, Stage, Step
 from autopack.core.spec import SafetyProfile
@@ -145,9 +145,11 @@ def _unlanded(run: Run, phase: Phase) -> Phase:
 
 
 def _close(run: Run) -> Run:
-    """Deliver once more at the end if the user's repository is behind; then the run is done."""
+    """Deliver once more at the end if the user's repository is behind, then promote; then done."""
     if run.pending:
         return run
     if not run.delivery_final:
         run = progress.deliver(run, final=True)
+    if not run.pending and promotion.due(run):
+        run = promoting.begin(run)
     return run if run.pending else replace(run, stage=Stage.DONE)

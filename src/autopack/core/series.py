@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from autopack.core import promotion
 from autopack.core.ids import ID_CHARACTERS_MAX
 from autopack.core.run import Run, Stage
 from autopack.core.spec import PhaseSpec, RunScope, RunSpec, TierSpec
@@ -134,6 +135,8 @@ def next_part(run: Run) -> RunSpec | None:
         base_commit=run.tip,
         predecessor=run.run_id,
         landed=(),
+        promote_onto=spec.onto,
+        held_back=promotion.unclean(run),
     )
     return _as_part(begun, parts, (*spec.category_rules, *_others(spec)))
 

@@ -39,6 +39,13 @@ class OnPhaseFailure(StrEnum):
     STOP = "stop"
 
 
+class PromoteMode(StrEnum):
+    """When a run that may be promoted is: by itself at its end, or when somebody asks."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
 @dataclass(frozen=True)
 class CategoryRule:
     """A row of the category table; `auditor_profile` is empty where none is named."""
@@ -176,6 +183,14 @@ class RunSpec:
     """The repository at the base, for the bootstrap documents; None: a run of before them."""
     gate_commands: bool = False
     """The base's gate runs programs, so that checking takes its time and a slot."""
+    promote: PromoteMode = PromoteMode.MANUAL
+    """Manual, too: a run of before there were promotions."""
+    promote_onto: str = ""
+    """What its pull request is for, however many runs it continues; empty: its base."""
+    promotions_open_max: int = 0
+    """Promotion pull requests of the repository that may be open; 0: any number."""
+    held_back: tuple[str, ...] = ()
+    """Why the parts of its series before it could not be promoted."""
 
     @property
     def drafting(self) -> bool:
@@ -186,6 +201,11 @@ class RunSpec:
     def branch(self) -> str:
         """The integration branch, without `refs/heads/`."""
         return f"autonomous/{self.run_id}"
+
+    @property
+    def onto(self) -> str:
+        """The branch that its promotion is for."""
+        return self.promote_onto or self.base_ref
 
     def phase(self, phase_id: str) -> PhaseSpec:
         return next(spec for spec in self.phases if spec.phase_id == phase_id)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autopack.core import attempts, drafting, intake, progress
+from autopack.core import attempts, drafting, intake, progress, promoting
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -29,7 +29,12 @@ from autopack.core.event import (
     IssueRecorded,
     PlanDrafted,
     PlanRejected,
+    Promoted,
+    PromotionRefused,
+    PromotionRequested,
+    PromotionsFull,
     ReapplyConflicted,
+    RoomAwaited,
     SnapshotLanded,
     Unparked,
 )
@@ -79,6 +84,7 @@ def _rows() -> Iterable[Rule]:
             "an issue of a phase; reopens nothing", intake.recorded,
         )  # fmt: skip
     yield from _delivery_rows()
+    yield from _promotion_rows()
     yield from _drafting_rows()
     yield from _phase_rows()
     yield from _stopping_rows()
@@ -131,7 +137,7 @@ def _delivery_rows() -> Iterable[Rule]:
             yield Rule(
                 stage, None, refused, to,
                 "never fails a run: tried again at each snapshot and at the end",
-                progress.delivery_refused,
+                promoting.command_failed if refused is CommandFailed else progress.delivery_refused,
             )  # fmt: skip
 
     for stage in (Stage.WORKING, Stage.DONE):
@@ -143,6 +149,35 @@ def _delivery_rows() -> Iterable[Rule]:
             "one more delivery, whatever was delivered before; reopens nothing",
             progress.delivery_requested,
         )
+
+
+def _promotion_rows() -> Iterable[Rule]:
+    for stage in (Stage.BOOTSTRAP, Stage.CREATED):
+        yield Rule(
+            stage, None, PromotionsFull, (stage,),
+            "it waits until a promotion was reviewed, before it spends anything",
+            promoting.promotions_full,
+        )  # fmt: skip
+        yield Rule(
+            stage, None, RoomAwaited, (stage, Stage.DONE),
+            "there is room, and it begins; or it took too long", promoting.room_awaited,
+        )  # fmt: skip
+    for stage, targets in (
+        (Stage.CLOSING, (Stage.CLOSING, Stage.DONE)),
+        (Stage.DONE, (Stage.DONE,)),
+    ):
+        yield Rule(
+            stage, None, Promoted, (Stage.DONE,),
+            "its work is one pull request, or a person is done with it", promoting.promoted,
+        )  # fmt: skip
+        yield Rule(
+            stage, None, PromotionRefused, targets,
+            "never fails a run; somebody may ask again", promoting.refused,
+        )  # fmt: skip
+    yield Rule(
+        Stage.DONE, None, PromotionRequested, (Stage.DONE,),
+        "one more try, where the run is eligible; reopens nothing", promoting.requested,
+    )  # fmt: skip
 
 
 def _phase_rows() -> Iterable[Rule]:
@@ -205,7 +240,7 @@ def _stopping_rows() -> Iterable[Rule]:
         Stage.STOPPING, Step.LANDING, CommandFailed, (Step.LANDING, Step.FAILED),
         "it may have happened: tried again up to infra_retries_max", progress.command_failed,
     )  # fmt: skip
-    for answer in (BasePrepared, EnvironmentPrepared):
+    for answer in (BasePrepared, EnvironmentPrepared, PromotionsFull, RoomAwaited):
         yield Rule(
             Stage.STOPPING, None, answer, (Stage.DONE,),
             "the run was cancelled before its first phase", progress.answered_late,

@@ -24,7 +24,13 @@ USER_ONLY: Final = frozenset(
 NEVER_IN_DOTENV: Final = (USER_ONLY - {"database_url"}) | {"sandbox"}
 """A `.env` may come with a clone, and nobody looks at it: it moves no folder and drops no fence."""
 ENVIRONMENT_ONLY: Final = frozenset(
-    {"run_token_cap", "run_max_phases", "run_max_duration_minutes", "source_date_epoch"}
+    {
+        "run_token_cap",
+        "run_max_phases",
+        "run_max_duration_minutes",
+        "run_promote",
+        "source_date_epoch",
+    }
 )
 """In a file these are said in `[run]` of the project part, or not at all."""
 GIVEN_TO_AGENTS: Final = frozenset({"run_id", "phase_id", "attempt", "prompt_file"})
@@ -134,6 +140,9 @@ class Settings(BaseSettings):
         validation_alias=_seed_name("run_max_duration_minutes", "RUN_MAX_DURATION_MINUTES"),
         description="As `[run] max_duration_minutes`",
     )
+    run_promote: Literal["auto", "manual"] | None = Field(
+        None, description="As `[run] promote`"
+    )  # fmt: skip
     source_date_epoch: Annotated[int, Field(ge=0)] | None = Field(
         None, validation_alias=_seed_name("source_date_epoch", "SOURCE_DATE_EPOCH"),
         description="The clock stands at this Unix second: reproducible commits",

@@ -15,8 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from pydantic_core import PydanticCustomError
 
 Kind = Literal[
-    "budget.tokens", "budget.minutes", "budget.ci_runs", "delivery.refused", "run.parked",
-    "run.resumed", "run.ended",
+    "budget.tokens", "budget.minutes", "budget.ci_runs", "delivery.refused",
+    "promotion.opened", "promotion.refused", "promotion.waits",
+    "run.parked", "run.resumed", "run.ended",
 ]  # fmt: skip
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 TARGETS_MAX: Final = 16

@@ -7,7 +7,8 @@ from autopack.testing.clock import FakeClock
 from autopack.testing.disk import FakeDisk
 from autopack.testing.forge import MemoryForge
 from autopack.testing.history import MemoryHistory
-from autopack.testing.repository import MemoryRepository, Objects, UserRepository
+from autopack.testing.objects import Objects
+from autopack.testing.repository import MemoryRepository, UserRepository
 from autopack.testing.starts import MemoryStarts
 from autopack.testing.store import MemoryStore, MemoryTransaction
 

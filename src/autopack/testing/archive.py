@@ -10,7 +10,8 @@ from autopack.app.archive import KEPT, QUARANTINE, Left, Work
 from autopack.app.ports import Clone, Refused
 from autopack.core.errors import EnvironmentFault, OperatorFault
 from autopack.core.names import printable
-from autopack.testing.repository import MemoryRepository, MemoryTag
+from autopack.testing.objects import MemoryTag
+from autopack.testing.repository import MemoryRepository
 
 OBJECTS: Final = Path("/memory/objects")
 """Where its objects would be."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from autopack.app.archive import UNDONE
 from autopack.app.undo import Place, Undone
 from autopack.core.errors import OperatorFault
-from autopack.testing.repository import MemoryRepository, MemoryTag, UserRepository
+from autopack.testing.objects import MemoryTag
+from autopack.testing.repository import MemoryRepository, UserRepository
 
 
 class MemoryBranches:

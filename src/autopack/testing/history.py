@@ -9,7 +9,7 @@ from autopack.core.errors import OperatorFault
 
 if TYPE_CHECKING:
     from autopack.app.ports import Clone
-    from autopack.testing.repository import Objects, Tree
+    from autopack.testing.objects import Objects, Tree
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Plain files only: no modes, links or line-wise merges. Same contract as the real
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import threading
 from collections import Counter
@@ -15,68 +14,17 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from autopack.app.ports import Blob, Cancel, Clone, CommitFacts, Refused
+from autopack.app.ports import Blob, Cancel, Clone, CommitFacts, Outlook, Refused
 from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
 from autopack.core.names import folded, printable
 from autopack.core.patch import ABSENT, FILE, Change, TreeDiff
 from autopack.core.run import Finding
+from autopack.testing.objects import MemoryCommit, MemoryTag, Objects, Tree
+from autopack.testing.promotion import outlook, with_files
 from autopack.testing.unified import PatchRefusedError, apply_patch
 
-Tree = Mapping[bytes, bytes]
 KEPT_NAME = b"autopack-rejected.patch"
 """Where `keep_patch` puts a patch that does not apply, as the real one does."""
-
-
-@dataclass(frozen=True)
-class MemoryCommit:
-    """A commit: its tree's id, its parent's id (empty for a root), message and Unix seconds."""
-
-    tree: str
-    parent: str
-    message: str
-    at: int
-
-
-@dataclass(frozen=True)
-class MemoryTag:
-    """An annotated tag."""
-
-    commit: str
-    message: str
-    at: int
-
-
-@dataclass
-class Objects:
-    """Trees and commits by the digest of their content: what every repository may share."""
-
-    trees: dict[str, Tree] = field(default_factory=dict)
-    commits: dict[str, MemoryCommit] = field(default_factory=dict)
-
-    def add_tree(self, tree: Tree) -> str:
-        """Keep a tree; its id."""
-        name = _digest("tree", *(part for item in sorted(tree.items()) for part in item))
-        self.trees.setdefault(name, dict(tree))
-        return name
-
-    def add_commit(self, commit: MemoryCommit) -> str:
-        """Keep a commit; its id."""
-        text = (commit.tree, commit.parent, commit.message, str(commit.at))
-        name = _digest("commit", *(part.encode() for part in text))
-        self.commits.setdefault(name, commit)
-        return name
-
-    def files(self, commit: str) -> Tree:
-        """The files of a commit; EnvironmentFault when there is none."""
-        if commit not in self.commits:
-            raise EnvironmentFault(f"there is no commit {commit}", "check the repository")
-        return self.trees[self.commits[commit].tree]
-
-    def is_ancestor(self, old: str, new: str) -> bool:
-        """Whether `new` is `old` or descends from it."""
-        while new and new != old:
-            new = self.commits[new].parent
-        return new == old
 
 
 @dataclass
@@ -299,6 +247,24 @@ class MemoryRepository:
             landed = tagged is not None and self.objects.is_ancestor(commit, there)
             return commit if landed else there
 
+    def with_files(self, commit: str, files: Mapping[str, bytes]) -> str | Refused:
+        """A commit's tree with these files, or what is in their way."""
+        return with_files(self.objects, commit, files)
+
+    def outlook(
+        self,
+        source: str,
+        branch: str,  # noqa: ARG002  what the real one asks servers for
+        commit: str,
+        tip: str,
+        cancel: Cancel | None = None,
+    ) -> Outlook:
+        """How a branch of the user's repository would take the tip."""
+        cut_short = cancel is not None and cancel.is_set()
+        if source not in self.users or cut_short:
+            return Outlook.UNKNOWN
+        return outlook(self.objects, commit, tip)
+
     # --- delivery -------------------------------------------------------------------------------
 
     def deliver(
@@ -352,13 +318,6 @@ class MemoryRepository:
             if ref != branch and user.refs.get(ref, to) != to:
                 return f"{ref} exists there with another content"
         return ""
-
-
-def _digest(kind: str, *parts: bytes) -> str:
-    text = hashlib.sha1(kind.encode(), usedforsecurity=False)
-    for part in parts:
-        text.update(b"%d:" % len(part) + part)
-    return text.hexdigest()
 
 
 def _change(path: bytes, old: bytes | None, new: bytes | None) -> Change:

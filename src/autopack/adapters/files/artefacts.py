@@ -14,6 +14,7 @@ from typing import Final
 
 from autopack.adapters.files.documents import PLAN, documents
 from autopack.adapters.files.escape import file_part
+from autopack.adapters.files.evidence_page import FILE_CHARACTERS_MAX, evidence_page
 from autopack.adapters.files.exclude import exclude
 from autopack.adapters.files.folder import below
 from autopack.adapters.files.incident import (
@@ -23,20 +24,13 @@ from autopack.adapters.files.incident import (
     incident,
     spec_json,
 )
-from autopack.adapters.files.issue_files import issue_files
+from autopack.adapters.files.papers import EVIDENCE, page_of
 from autopack.adapters.files.reproduction import Context, Log, Logs
-from autopack.adapters.files.summaries import (
-    phase_file,
-    phase_summary,
-    run_summary,
-    tier_file,
-    tier_summary,
-)
+from autopack.adapters.files.summaries import run_files
 from autopack.app.outcome import Places
 from autopack.app.ports import Recorded
 from autopack.app.report import RunView, run_view
 from autopack.app.strategy import strategy_text
-from autopack.core.draft import PHASE
 from autopack.core.errors import EnvironmentFault, refusal
 from autopack.core.run import Run
 from autopack.core.spec import RunSpec
@@ -89,12 +83,15 @@ class FileArtefacts:
 
     def render(self, run: Run, events: Iterator[Recorded] | Sequence[Recorded]) -> None:
         """Bring all files of a run up to date; EnvironmentFault when the disk does not let us."""
-        log = list(events) if run.failure else events
+        log = list(events)
         view = run_view(run, log)
         made = {("", name): text for name, text in documents(run.spec).items()}
-        files = {("", STRATEGY): strategy_text(run.spec), **made, **_files(view)}
+        files = {("", STRATEGY): strategy_text(run.spec), **made, **run_files(view)}
+        if run.ended and run.snapshots:
+            page = evidence_page(page_of(run, log, run.promotion.notes), FILE_CHARACTERS_MAX)
+            files = {("", EVIDENCE): page, **files}
         if run.failure:
-            files = {**self._incident(run, view, list(log)), **files}
+            files = {**self._incident(run, view, log), **files}
         try:
             self._write(view, files)
         except OSError as fault:
@@ -171,21 +168,6 @@ class FileArtefacts:
                 for number, (path, size) in enumerate(logs)
             ]
         return found
-
-
-def _files(view: RunView) -> dict[tuple[str, str], str]:
-    """Text of every file by folder and name; the summary comes last, when the rest is there."""
-    files = {
-        ("tiers", tier_file(tier)): tier_summary(tier)
-        for tier in view.tiers
-        if tier.tier_id != PHASE
-    }  # nobody tells of it once the plan is there
-    drafted = (view.draft,) if view.draft else ()
-    phases = (*drafted, *view.phases)
-    files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in phases}
-    files |= {("issues", name): text for name, text in issue_files(view).items()}
-    files["", "run_summary.md"] = run_summary(view)
-    return files
 
 
 def _listed(top: Path) -> list[tuple[str, int]]:

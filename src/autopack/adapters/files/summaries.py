@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from autopack.adapters.files.escape import block, file_part, inline
+from autopack.adapters.files.issue_files import issue_files
+from autopack.app.budget_view import BudgetView
 from autopack.app.issues_view import PhaseIssuesView, debt
+from autopack.app.promotion_view import PromotionView
 from autopack.app.report import (
-    BudgetView,
     EntryView,
     EvidenceView,
     FailureView,
@@ -18,6 +20,7 @@ from autopack.app.report import (
     SnapshotView,
     TierView,
 )
+from autopack.core.draft import PHASE
 
 
 def tier_file(tier: TierView) -> str:
@@ -43,6 +46,7 @@ def run_summary(run: RunView) -> str:
             ("base", f"{run.base_ref} at {run.base_commit}"),
             *_branch(run),
             ("delivery refused", run.delivery_refusal),
+            *_promotion(run.promotion),
             ("builder", run.builder),
             ("auditor", run.auditor),
             ("sandbox", _sandbox(run.sandbox)),
@@ -117,6 +121,15 @@ def phase_summary(phase: PhaseView) -> str:
         *_entries(phase.entries),
     ]
     return _text(lines)
+
+
+def _promotion(promotion: PromotionView) -> Iterator[tuple[str, str]]:
+    """`promotion_eligible_to_main` with every reason, and what became of it."""
+    yield ("promotion_eligible_to_main", "yes" if promotion.eligible else "no")
+    yield ("not eligible because", "; ".join(promotion.reasons))
+    yield ("pull request", promotion.told)
+    yield ("to know of it", "; ".join(promotion.notes))
+    yield ("promotion refused", promotion.refusal)
 
 
 def _branch(run: RunView) -> Iterator[tuple[str, str]]:
@@ -229,3 +242,18 @@ def _findings(findings: Sequence[FindingView]) -> Iterator[str]:
 def when(at: int) -> str:
     """Unix seconds as a UTC date, empty for 0."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else ""
+
+
+def run_files(view: RunView) -> dict[tuple[str, str], str]:
+    """Text of every file by folder and name; the summary comes last, when the rest is there."""
+    files = {
+        ("tiers", tier_file(tier)): tier_summary(tier)
+        for tier in view.tiers
+        if tier.tier_id != PHASE
+    }  # nobody tells of it once the plan is there
+    drafted = (view.draft,) if view.draft else ()
+    phases = (*drafted, *view.phases)
+    files |= {("phases", phase_file(phase)): phase_summary(phase) for phase in phases}
+    files |= {("issues", name): text for name, text in issue_files(view).items()}
+    files["", "run_summary.md"] = run_summary(view)
+    return files

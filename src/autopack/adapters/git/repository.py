@@ -14,6 +14,7 @@ from autopack.adapters.git import (
     landing,
     locks,
     patch,
+    promotion,
     source,
 )
 from autopack.adapters.git.discard import Discards
@@ -22,10 +23,10 @@ from autopack.adapters.git.upkeep import Upkeep
 from autopack.adapters.git.wrapper import Git, Store, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from autopack.app.ports import Blob, Cancel, Clone, CommitFacts, Refused
+    from autopack.app.ports import Blob, Cancel, Clone, CommitFacts, Outlook, Refused
     from autopack.core.patch import TreeDiff
     from autopack.process.limits import Identity
 
@@ -230,6 +231,16 @@ class BareRepository:
     ) -> str:
         """Push the run's branch and tags with a lease; why not, empty when done."""
         return delivery.deliver(self._store, target, run_id, tip, expected, cancel, asked=asked)
+
+    def with_files(self, commit: str, files: Mapping[str, bytes]) -> str | Refused:
+        """A commit's tree with these files, or what is in their way."""
+        return promotion.with_files(self._store, commit, files)
+
+    def outlook(
+        self, source: str, branch: str, commit: str, tip: str, cancel: Cancel | None = None
+    ) -> Outlook:
+        """How a branch of the user's repository would take the tip."""
+        return promotion.outlook(self._store, source, branch, commit, tip, cancel)
 
 
 _fetch, _apply, _keep_patch = source.fetch, patch.apply, patch.keep_patch
