@@ -20,7 +20,7 @@ BLOB_BYTES_MAX = 300_000  # the hash-locked requirement files are the largest ho
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 
 CORE_ALLOWED = {
-    "__future__", "ast", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
+    "__future__", "ast", "collections", "configparser", "dataclasses", "datetime", "enum", "functools", "hashlib",
     "itertools", "json", "math", "pathspec", "re", "tomllib", "typing", "unicodedata",
 }  # fmt: skip
 

@@ -320,10 +320,10 @@ def by_name(pasts: Sequence[Past]) -> Mapping[str, tuple[str, ...]]:
 def _spec(past: Past, ground: Ground) -> RunSpec:
     """A run of one phase, whose scope is the commit's own files, and which has no mode's limits."""
     phase = replace(
-        _PHASE, phase_id=past.commit, name=past.subject or "no subject", scope=scope_of(past.paths)
+        PHASE, phase_id=past.commit, name=past.subject or "no subject", scope=scope_of(past.paths)
     )
     return replace(
-        _SPEC,
+        SPEC,
         project_id=ground.project_id,
         repository=ground.origin,
         base_commit=past.base,
@@ -331,7 +331,7 @@ def _spec(past: Past, ground: Ground) -> RunSpec:
     )
 
 
-_PHASE: Final = PhaseSpec(
+PHASE: Final = PhaseSpec(
     phase_id="",
     tier_id="history",
     phase_index=0,
@@ -353,7 +353,8 @@ _PHASE: Final = PhaseSpec(
     files_max=0,
     changed_lines_max=0,
 )
-_SPEC: Final = RunSpec(
+"""A phase that nobody planned: its scope and name are the change's own."""
+SPEC: Final = RunSpec(
     run_id=RUN_ID,
     project_id="",
     repository="",
@@ -365,3 +366,4 @@ _SPEC: Final = RunSpec(
     auditor="",
     sandbox="",
 )
+"""The run of such phases."""

@@ -7,6 +7,7 @@ output, all else to standard error. Never shows a traceback for a fault that nam
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
@@ -49,6 +50,8 @@ for _name, (_where, _help) in COMMANDS.items():
 
 def main() -> NoReturn:
     """Run the command of this process and leave with its exit code."""
+    # Python warns of strangers' literals when the gate parses them; that is no word to our user.
+    warnings.filterwarnings("ignore", r"invalid (escape|octal|decimal|hexadecimal|imaginary)")
     sys.exit(perform(sys.argv[1:]))
 
 

@@ -25,7 +25,7 @@ REQUIRED: Final = frozenset({"structure", "scope", "protected", "secrets", "deli
 """What no project leaves out; a phase that shows no deliverable is red (specification 1)."""
 CHEAP: Final = REQUIRED
 """Looked at whatever the others say; the rest need not run where one of these fails."""
-DEFAULT: Final = ("commands",)
+DEFAULT: Final = ("commands", "configuration", "ratchet")
 """What a project has beside the required ones when it names none."""
 
 

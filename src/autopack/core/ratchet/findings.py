@@ -1,0 +1,80 @@
+"""All that the ratchet says of a change: tests first, then what watches them, then the source.
+
+Bounded: of a change too large to be read, what was not read asks. Never reads a repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+from autopack.core.ratchet import lexical, python_source, python_tests, snapshots, suppression
+from autopack.core.ratchet.case import is_test_path
+from autopack.core.ratchet.changed import Changed, ask
+from autopack.core.ratchet.configuration import is_configuration, loosened
+from autopack.core.run import Finding
+
+FINDINGS_MAX: Final = 20
+"""Findings told of one rule."""
+
+
+def of_tests(changes: Iterable[Changed]) -> tuple[Finding, ...]:
+    """What a change takes from the tests, or makes them believe."""
+    changed = [each for each in changes if each.before != each.after or each.unread]
+    read = [each for each in changed if not each.unread]
+    found = chain(
+        _unread(changed),
+        python_tests.weakened(read),
+        lexical.weakened(read),
+        snapshots.rewritten(read),
+        python_source.hollowed(read),
+        suppression.detected(read),
+        suppression.silenced(read),
+    )
+    return tuple(_bounded(found))
+
+
+def of_configuration(changes: Iterable[Changed]) -> tuple[Finding, ...]:
+    """What a change takes from what is collected, run or reported."""
+    found = (finding for change in changes if not change.unread for finding in loosened(change))
+    return tuple(_bounded(found))
+
+
+def judged(path: str) -> bool:
+    """Whether a file's content matters here: those of no such path need not be read."""
+    change = Changed(path, None, None)
+    return (
+        suppression.is_code(change)
+        or is_configuration(path)
+        or snapshots.is_snapshot(path)
+        or change.suffix == ".pth"
+    )
+
+
+def first(paths: Sequence[str]) -> list[str]:
+    """The paths to read, what weighs most first: tests, configuration, source."""
+
+    def order(path: str) -> int:
+        if is_test_path(path) or lexical.language_of(Changed(path, None, None)) is not None:
+            return 0
+        return 1 if is_configuration(path) else 2
+
+    return sorted((path for path in paths if judged(path)), key=order)
+
+
+def _unread(changes: Iterable[Changed]) -> Iterator[Finding]:
+    for change in changes:
+        if change.unread:
+            yield ask("ratchet-unread", change.path, "is too large to be compared with what it was")
+
+
+def _bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
+    told: dict[str, int] = {}
+    for finding in findings:
+        told[finding.rule] = told.get(finding.rule, 0) + 1
+        if told[finding.rule] <= FINDINGS_MAX:
+            yield finding
+    for rule, count in told.items():
+        if count > FINDINGS_MAX:
+            yield ask(rule, "", f"and {count - FINDINGS_MAX} more of this rule")

@@ -1,0 +1,160 @@
+"""The test-strength ratchet for Python: what a change takes from the tests, as questions.
+
+Compares the test files of a change with those of its parent. What honest work does, too, is what
+a cheat looks like: nothing here refuses, an auditor decides. Never reads a repository.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from autopack.core.ratchet.case import Case, TestFile, is_test_path, read_tests, with_helpers
+from autopack.core.ratchet.changed import Changed, added, ask
+from autopack.core.ratchet.strength import Strength
+from autopack.core.run import Finding
+
+ALIKE: Final = 0.5
+"""Share of the checks that a renamed test keeps."""
+_CONDITIONAL: Final = re.compile(r"skipif|skipIf|skipUnless|importorskip|SkipTest|^(?!.*mark)")
+"""Marks of a new test that leave it out somewhere only; a call may stand behind an `if`."""
+
+
+def weakened(changes: Iterable[Changed]) -> Iterator[Finding]:
+    """What a change takes from the tests."""
+    tests = [each for each in changes if each.suffix in {".py", ".pyi"} and is_test_path(each.path)]
+    old = {c.path: read_tests(c.path, c.before) for c in tests if c.before is not None}
+    new = {c.path: read_tests(c.path, c.after) for c in tests if c.after is not None}
+    for path, file in new.items():
+        if not file.readable and (path not in old or old[path].readable):
+            yield ask("test-unreadable", path, "is no Python that can be read here")
+    yield from _cases(old, new)
+    for path, file in new.items():
+        yield from _file(old.get(path, TestFile(path)), file)
+
+
+def _cases(old: Mapping[str, TestFile], new: Mapping[str, TestFile]) -> Iterator[Finding]:
+    skip = {p for p, f in (*old.items(), *new.items()) if not f.readable}
+    before = {(c.path, c.name): c for f in old.values() for c in _full(f) if f.path not in skip}
+    after = {(c.path, c.name): c for f in new.values() for c in _full(f) if f.path not in skip}
+    gone = {key: case for key, case in before.items() if key not in after}
+    fresh = {key: case for key, case in after.items() if key not in before}
+    for key, case in before.items():
+        if key in after:
+            yield from _compared(case, after[key])
+    for case in gone.values():
+        match = _successor(case, fresh)
+        if match is not None:
+            del fresh[match.path, match.name]
+            yield from _compared(case, match)
+        elif case.collected:
+            yield ask("test-deleted", case.path, f"{case.name} is gone")
+        elif case.checks:
+            yield ask("assertion-removed", case.path, f"{case.name}, which checked, is gone")
+    for case in fresh.values():
+        yield from _born(case)
+
+
+def _full(file: TestFile) -> Iterator[Case]:
+    helpers = {c.name.rpartition(".")[2]: c for c in file.cases if not c.collected and c.checks}
+    for case in file.cases:
+        yield with_helpers(case, helpers) if case.collected else case
+
+
+def _successor(case: Case, fresh: Mapping[tuple[str, str], Case]) -> Case | None:
+    """What a case became: moved under its name, or renamed with its body or half of its checks."""
+    last = case.name.rpartition(".")[2]
+    others = list(fresh.values())
+    for other in others:
+        if other.name.rpartition(".")[2] == last or (case.body and other.body == case.body):
+            return other
+    wanted = {check.text for check in case.checks}
+    best, share = None, ALIKE
+    for other in others:
+        texts = {check.text for check in other.checks}
+        alike = len(wanted & texts) / len(wanted | texts) if wanted | texts else 0.0
+        if alike >= share and other.path == case.path:
+            best, share = other, alike
+    return best
+
+
+def _compared(old: Case, new: Case) -> Iterator[Finding]:
+    where, name = new.path, new.name
+    if old.collected and not new.collected:
+        yield ask("test-uncollected", where, f"{old.name} is now {name}, which no runner finds")
+    if added := [mark for mark in new.skips if mark not in old.skips]:
+        yield ask("test-skipped", where, f"{name}: {added[0]}")
+    if hidden := [each for each in new.patched if each not in old.patched and _asked(new, each)]:
+        yield ask("test-patched", where, f"{name} replaces {hidden[0]}, which it is to test")
+    if new.parameters < old.parameters:
+        counts = f"{old.parameters} sets of values before, {new.parameters} now"
+        yield ask("test-cases-removed", where, f"{name}: {counts}")
+    yield from _checks(old, new)
+
+
+def _asked(case: Case, name: str) -> bool:
+    """Whether a check is about a name."""
+    return any(name in re.findall(r"\w+", check.subject) for check in case.checks)
+
+
+def _checks(old: Case, new: Case) -> Iterator[Finding]:
+    where, name = new.path, new.name
+    before, after = old.strengths, new.strengths
+    swallowed = [text for text in new.vacuous if text not in old.vacuous]
+    if before and not after:
+        yield ask("test-emptied", where, f"{name} checks nothing any more")
+    elif swallowed:
+        yield ask("assertion-vacuous", where, f"{name}: {swallowed[0]} cannot fail")
+    elif len(after) < len(before):
+        counts = f"{len(before)} checks before, {len(after)} now"
+        yield ask("assertion-removed", where, f"{name}: {counts}")
+    elif lost := _weaker(before, after):
+        yield ask("assertion-weakened", where, f"{name}: {lost}")
+    elif changed := _rewritten(old, new):
+        yield ask("expectation-changed", where, f"{name}: {changed}")
+
+
+def _weaker(before: tuple[Strength, ...], after: tuple[Strength, ...]) -> str:
+    for strength in (Strength.EXACT, Strength.PARTIAL):
+        was, now = (sum(each >= strength for each in side) for side in (before, after))
+        if now < was:
+            return f"{was} checks demanded something {strength.name.lower()} before, {now} now"
+    return ""
+
+
+def _rewritten(old: Case, new: Case) -> str:
+    """A check that demands another value of the same thing than before."""
+    kept = {check.text for check in new.checks}
+    now = {check.subject: check for check in new.checks if check.expected}
+    for check in old.checks:
+        if check.expected and check.text not in kept and check.subject in now:
+            return f"{check.subject} must be {now[check.subject].expected}, was {check.expected}"
+    lost, gained = added(new.values, old.values), added(old.values, new.values)
+    if lost and gained and new.parameters == old.parameters:
+        return f"tries {gained[0]}, no more {lost[0]}"
+    return ""
+
+
+def _born(case: Case) -> Iterator[Finding]:
+    """A new test that can never be red."""
+    if not case.collected:
+        return
+    if always := [mark for mark in case.skips if not _CONDITIONAL.search(mark)]:
+        yield ask("test-skipped", case.path, f"{case.name} is new, and not run: {always[0]}")
+    if case.vacuous and not case.checks:
+        message = f"{case.name}: {case.vacuous[0]} cannot fail, and it checks nothing else"
+        yield ask("assertion-vacuous", case.path, message)
+
+
+def _file(old: TestFile, new: TestFile) -> Iterator[Finding]:
+    rows = (
+        ("test-skipped", old.skips, new.skips, ""),
+        ("test-hook", old.hooks, new.hooks, "changes how tests are run or reported: "),
+        ("test-collection", old.ways_out, new.ways_out, "ends or hides tests: "),
+        ("test-shadowed", old.shadowed, new.shadowed, "a second test of the name hides "),
+    )
+    for rule, before, after, what in rows:
+        more = [each for each in after if each not in before]
+        if more:
+            yield ask(rule, new.path, f"{what}{more[0]}")
