@@ -6,7 +6,7 @@ import pytest
 
 from autopack.core.run import RunState
 from tests.lab import Lab, phase
-from tests.repos import write
+from tests.repos import git, write
 
 JUDGE = 'auditor = "judge"\n[agents.judge]\ntype = "scripted"\npatches = "../tools/verdicts"\n'
 RISKY = phase("F1", "do: tell src/prompt.md prompt", category="debt_cleanup")
@@ -69,3 +69,83 @@ def test_without_an_auditor_such_a_plan_is_refused_and_nothing_is_written(lab: L
     for name in ("data", "state", "cache", "project/.autonomous_runs"):
         assert not (lab.root / name).exists(), name
     lab.check_untouched()
+
+
+# --- asked about more than approval ---------------------------------------------------------------
+
+PATCH = """\
+diff --git a/src/app.txt b/src/app.txt
+--- a/src/app.txt
++++ b/src/app.txt
+@@ -1 +1 @@
+-first
++mended
+diff --git a/outside.txt b/outside.txt
+deleted file mode 100644
+--- a/outside.txt
++++ /dev/null
+@@ -1 +0,0 @@
+-here
+"""
+"""On top of the refused work, of which it takes out what was refused."""
+
+
+def asked(lab: Lab) -> list[str]:
+    """Why the auditor was asked, each time."""
+    return [each.reason for each in lab.of_kind("audit_ended")]
+
+
+def test_spent_attempts_end_in_its_patch_which_gate_and_ci_judge(lab: Lab) -> None:
+    write(lab.tools, {"verdicts/F1/1.patch": PATCH})
+    task = ("do: write outside.txt here",)  # out of scope, each time
+    done = judged(lab, "approve").run(phase("F1", *task))
+    assert done.code == 0, done.err
+    assert asked(lab)[0].startswith("no attempt is left after 2 attempts; the last: the gate")
+    run = lab.load()
+    landed = run.phase("F1").candidate
+    assert landed is not None
+    assert landed.name == "2.a1"
+    assert git(lab.project, "show", "autonomous/r:src/app.txt") == "mended"
+    assert "outside.txt" not in git(lab.project, "ls-tree", "-r", "--name-only", "autonomous/r")
+    lab.check_sound()
+
+
+def test_what_was_red_to_the_end_does_not_land_by_approval(lab: Lab) -> None:
+    done = judged(lab, "approve").run(phase("F1", "do: write state/mode red"))
+    assert done.code == 1
+    failure = lab.load().failure
+    assert failure
+    assert "no attempt is left after" in failure.reason
+    assert failure.reason.endswith("the auditor agrees: look at 1")
+    assert not lab.delivered()
+
+
+def test_a_major_issue_and_a_high_risk_are_looked_at_before_ci(lab: Lab) -> None:
+    told = '[{"issue_key": "race__queue", "severity": "major", "description": "two writers"}]'
+    tiers = (
+        phase("F1", "do: write src/one.txt one", f"do: issues {told}"),
+        phase("F2", "do: write src/two.txt two", complexity="high"),
+    )
+    write(lab.tools, {"verdicts/F2/1.toml": 'recommendation = "approve"\n'})
+    done = judged(lab, "approve").run(*tiers)
+    assert done.code == 0, done.err
+    assert asked(lab) == ["major issues: race__queue", "high risk: tests, complexity high"]
+    shown = lab.cli("run", "view", "r").out + lab.cli("events", "list", "r").out
+    assert "asked because: major issues: race__queue" in shown
+
+
+def test_a_program_is_told_all_that_is_known(lab: Lab) -> None:
+    """Reason, evidence, changed files and known issues stand in the auditor's prompt."""
+    told = '[{"issue_key": "race__queue", "description": "two writers"}]'
+    task = ("do: write src/one.txt one", "do: write outside.txt x", f"do: issues {told}")
+    command = lab.command("{prompt_file}")
+    lab.make(machine=f'auditor = "judge"\n[agents.judge]\n{command}\n').run(phase("F1", *task))
+    first = min((lab.root / "state" / "logs").rglob("audit-*/prompt.md"))
+    prompt = first.read_text()
+    for word in (
+        "no attempt is left after 2 attempts", "the gate refused the change", "[scope] outside.txt",
+        "added  src/one.txt  (1 lines)", "race__queue (minor): two writers",
+    ):  # fmt: skip
+        assert word in prompt, word
+    assert asked(lab)
+    assert lab.load().state is RunState.DONE_FAILED_POLICY_VIOLATION

@@ -158,7 +158,7 @@ def test_work_that_never_began_answers_as_cancelled_work_does(tmp_path: Path) ->
     assert bench.told_to_end(build) == AttemptEnded("P1", 1, Outcome.CANCELLED, 0)
     assert bench.builder.attempts == []
     audited = bench.told_to_end(Audit("P1", 1, bench.candidate, "why", 100))
-    assert audited == AuditEnded("P1", Recommendation.INVALID, 0, "cancelled")
+    assert audited == AuditEnded("P1", Recommendation.INVALID, 0, "cancelled", reason="why")
     tested = bench.told_to_end(Test("P1", bench.candidate, CiProfile.NORMAL))
     assert tested == CandidateTested("P1", CiVerdict.CANCELLED)
     assert isinstance(bench.told_to_end(PrepareBase()), CommandFailed)

@@ -20,6 +20,7 @@ from autopack.core.event import (
     Happened,
     IssueRecorded,
     PlanDrafted,
+    Recommendation,
     SnapshotLanded,
 )
 from autopack.core.intake import test_key
@@ -69,6 +70,10 @@ class Accounts:
             self.tokens[phase_id] += max(0, event.tokens)
         if isinstance(event, CandidateTested) and isinstance(asked, Test):
             self._tested(before, asked, event)
+        patched = isinstance(event, AuditEnded) and event.candidate and event.recommendation
+        if patched in {Recommendation.APPROVE, Recommendation.REVISE} and isinstance(asked, Audit):
+            attempt = asked.candidate.name.partition(".")[0]
+            self.judged.discard((phase_id, attempt))  # its patch is another change
         if isinstance(event, SnapshotLanded):
             green = self.green.get(phase_id, set())
             self.resolved |= {

@@ -60,7 +60,7 @@ from autopack.core.event import (
     SnapshotLanded,
     Unparked,
 )
-from autopack.core.issue import IssueReport, IssueSource
+from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
 from autopack.core.run import (
     FINAL_STEPS,
     Candidate,
@@ -311,6 +311,7 @@ def _some_spec(rng: random.Random) -> RunSpec:
                 phase_spec(f"P{index}", "T1" if crowd or index < 4 else "T2", index),
                 needs=tuple(need for need in before if not crowd and rng.random() < 0.2),
                 auto_apply=crowd or rng.random() < 0.6,
+                high_risk=not crowd and rng.random() < 0.2,
                 builder_attempts_max=rng.randint(1, 3),
                 auditor_attempts_max=rng.randint(0, 2),
                 incident_token_cap=rng.choice([300, 1000]),
@@ -393,15 +394,29 @@ def _passed_all(walked: Walk, commit: str) -> None:
     assert gates, f"{commit} landed and never passed the gate"
     assert gates[-1] is not GateVerdict.FAIL
     spec = walked.run.phase(phase_id).spec
-    if gates[-1] is GateVerdict.PASS and spec.auto_apply:
-        return
     approvals = [
-        before.phase(phase_id).attempts_used
+        before.phase(phase_id)
         for command, event, before in answered
         if isinstance(event, AuditEnded) and event.phase_id == phase_id
         if event.recommendation is Recommendation.APPROVE
     ]
-    assert attempt in approvals, f"{commit} landed and nobody approved it"
+    if attempt in [phase.attempts_used for phase in approvals]:
+        return
+    audited = bool(walked.run.spec.auditor) and spec.auditor_attempts_max > 0
+    free = spec.auto_apply and not (audited and spec.high_risk)
+    assert gates[-1] is GateVerdict.PASS, f"{commit} landed and nobody approved it"
+    assert free, f"{commit} landed and nobody approved it"
+    issued = next(
+        t.before for t in walked.taken for p in t.after.pending
+        if isinstance(p.command, Land) and p.command.candidate.commit == commit
+    )  # fmt: skip
+    seen = {key for phase in approvals for key in _majors(phase)}
+    unseen = _majors(issued.phase(phase_id)) - seen
+    assert not (audited and unseen), f"{commit} landed and nobody looked at {unseen}"
+
+
+def _majors(phase: Phase) -> set[str]:
+    return {f.issue_key for f in phase.issues if f.effective_severity is IssueSeverity.MAJOR}
 
 
 @settings(deadline=None, max_examples=100)

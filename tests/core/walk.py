@@ -149,6 +149,7 @@ def specs(draw: st.DrawFn) -> RunSpec:
                 phase_spec(f"P{index}", f"T{place}", index),
                 needs=tuple(needs),
                 auto_apply=draw(st.booleans()),
+                high_risk=draw(st.sampled_from([False, False, True])),
                 builder_attempts_max=draw(st.integers(1, 3)),
                 auditor_attempts_max=draw(st.integers(0, 2)),
                 incident_token_cap=draw(st.sampled_from([300, 1000])),

@@ -137,8 +137,9 @@ class Agents:
             return Audited(Recommendation.INVALID, tokens, "cancelled")
         patch = None
         if self.rng.random() < 0.3:
-            path = f"work/{task.phase.phase_id}.audit-{task.number}"
-            patch = new_file(path, self.ledger.work())
+            phase_id, work = task.phase.phase_id, self.ledger.work()
+            self.ledger.finish(task.run_id, phase_id, work)
+            patch = new_file(patch_path(phase_id, task.number), work)
         if not self._badly():
             return Audited(Recommendation.APPROVE, tokens, "good", patch)
         if self.rng.random() < 0.2:
@@ -190,6 +191,11 @@ class Agents:
 def work_path(phase_id: str) -> str:
     """The file that a phase's work is in."""
     return FILE if phase_id == PHASE else f"work/{phase_id}"
+
+
+def patch_path(phase_id: str, audit: int) -> str:
+    """The file that the patch of one audit of a phase is in."""
+    return f"work/{phase_id}.audit-{audit}"
 
 
 def new_file(path: str, work: bytes) -> bytes:

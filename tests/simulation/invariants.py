@@ -20,12 +20,12 @@ from autopack.core.event import (
     PlanDrafted,
 )
 from autopack.core.ids import candidate_ref
-from autopack.core.run import Run, Stage, Step
+from autopack.core.run import Phase, Run, Stage, Step
 from autopack.core.spec import RunSpec
 from autopack.testing import MemoryRepository, UserRepository
 from tests.core.accounts import Accounts
 from tests.core.promises import keeps_promises
-from tests.simulation.agents import SHARED, SURPLUS_MAX, Ledger, work_path
+from tests.simulation.agents import SHARED, SURPLUS_MAX, Ledger, patch_path, work_path
 
 DRAFTS: Final = (PrepareBase, Build, Wait, CompilePlan)
 """All that a run without a plan may ask for."""
@@ -38,6 +38,12 @@ class Broken(BaseException):  # no handler of the subject may answer it
 def _takes_plan(before: Run, event: Event) -> bool:
     """Not in a run that stops: there the plan comes too late."""
     return isinstance(event, PlanDrafted) and before.stage is not Stage.STOPPING
+
+
+def _works(phase: Phase) -> list[str]:
+    """Where what lands of a phase may be: its builder's work, or a patch of its auditor."""
+    audits = range(1, phase.auditor_attempts_used + 1)
+    return [work_path(phase.phase_id), *(patch_path(phase.phase_id, each) for each in audits)]
 
 
 def need(holds: object, message: str) -> None:
@@ -168,7 +174,10 @@ class Watch:
         need(event.issues == doubted, f"{ref}: its issues are not those of its builder")
 
     def _work_in(self, run: Run, phase_id: str, commit: str) -> bool:
-        found = self.repository.read(commit, work_path(phase_id))
+        return self._finished(run, phase_id, commit, work_path(phase_id))
+
+    def _finished(self, run: Run, phase_id: str, commit: str, path: str) -> bool:
+        found = self.repository.read(commit, path)
         return found is not None and self.ledger.is_finished(
             run.run_id, phase_id, found.removesuffix(b"\n")
         )
@@ -255,7 +264,8 @@ class Watch:
             need(tested, f"{phase.phase_id} landed a commit that CI never passed")
             inside = self.repository.objects.is_ancestor(snapshot.commit, run.tip)
             need(inside, f"{phase.phase_id} landed and is not in the branch")
-            there = self._work_in(run, phase.phase_id, run.tip)
+            paths, name = _works(phase), phase.phase_id
+            there = any(self._finished(run, name, run.tip, path) for path in paths)
             need(there, f"{phase.phase_id} landed and its work is not in the branch")
 
     def delivered(self, run_id: str) -> None:

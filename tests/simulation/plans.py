@@ -57,6 +57,7 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
                 scope=("/work/", "/shared.txt", "/AGENTS.md"),
                 needs=needs,
                 auto_apply=rng.random() < 0.8,
+                high_risk=index % 4 == 0,
                 builder_attempts_max=rng.randint(1, 3),
                 auditor_attempts_max=rng.randint(1, 2),
                 incident_token_cap=rng.choice([400, 1000]),

@@ -13,6 +13,7 @@ from typing import Protocol
 from autopack.app.ports import Cancel, Clone
 from autopack.core.event import Outcome, Recommendation
 from autopack.core.issue import IssueReport, KnownIssue
+from autopack.core.patch import Change
 from autopack.core.run import Evidence
 from autopack.core.spec import PhaseSpec
 
@@ -71,6 +72,14 @@ class AuditTask:
     reason: str
     tokens_max: int
     log_folder: Path
+    evidence: Evidence | None = None
+    """What the gate or CI found, or how the last attempt ended."""
+    changes: tuple[Change, ...] = ()
+    """Of the candidate against its parent; a bounded number of them."""
+    changes_more: int = 0
+    """Changed files that are not among them."""
+    known_issues: tuple[KnownIssue, ...] = ()
+    """Of the phase itself, then of its scope."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, assert_never
 
-from autopack.app import apply, gate, promote, trial
+from autopack.app import apply, audits, gate, promote, trial
 from autopack.app.agents import (
     Attempt,
     Audited,
     Auditor,
-    AuditTask,
     Builder,
     Built,
 )
@@ -282,16 +281,9 @@ class Performer:
         lost = self._tries(run, audit, pending).begin(run.spec.infra_retries_max + 1)
         if isinstance(lost, CommandFailed):
             return lost
-        task = AuditTask(
-            run.run_id,
-            run.phase(audit.phase_id).spec,
-            audit.attempt,
-            audit.candidate.commit,
-            audit.reason,
-            audit.tokens_max - lost,
-            self._logs(run, audit.phase_id, _name(audit)),
-        )
+        logs = self._logs(run, audit.phase_id, _name(audit))
         try:
+            task = audits.task_of(repository, run, audit, audit.tokens_max - lost, logs)
             clone = repository.clone(audit.candidate.commit, folder)
             audited = auditor.audit(task, clone, cancel)
         except Fault as fault:
@@ -326,6 +318,7 @@ class Performer:
             audited.notes,
             candidate,
             audited.issues,
+            audit.reason,
         )
 
     def _test(self, run: Run, test: Test, cancel: Cancellation) -> Event:

@@ -160,7 +160,8 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
         case AuditEnded():
             what = f"auditor: {event.recommendation.value}, {event.tokens:,} tokens"
             what += _reported(event.issues)
-            return Told(what, event.phase_id, event.notes)
+            asked = f"asked because: {event.reason}" if event.reason else ""
+            return Told(what, event.phase_id, "\n".join(filter(None, (asked, event.notes))))
         case _:
             assert_never(event)
 

@@ -78,7 +78,8 @@ def unbegun(asked: Command, lost: int) -> Event:
         case Build():
             return AttemptEnded(asked.phase_id, asked.attempt, Outcome.CANCELLED, lost)
         case Audit():
-            return AuditEnded(asked.phase_id, Recommendation.INVALID, lost, "cancelled")
+            invalid = Recommendation.INVALID
+            return AuditEnded(asked.phase_id, invalid, lost, "cancelled", reason=asked.reason)
         case Test():
             return CandidateTested(asked.phase_id, CiVerdict.CANCELLED)
         case _:

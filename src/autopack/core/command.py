@@ -12,6 +12,7 @@ from typing import Literal
 from autopack.core.run import (
     Candidate,
     Evidence,
+    Failure,
 )
 from autopack.core.spec import (
     CiProfile,
@@ -83,6 +84,12 @@ class Audit:
     candidate: Candidate
     reason: str
     tokens_max: int
+    evidence: Evidence | None = None
+    """What the gate or CI found, or how the last attempt ended."""
+    instead_of: Failure | None = None
+    """Set: its attempts are spent, and this is how the phase ends unless the auditor helps."""
+    stalled: bool = False
+    """Attempts end alike; others are left, and go on without the auditor's help."""
     kind: Literal["audit"] = "audit"
 
 

@@ -145,6 +145,8 @@ class AuditEnded:
     notes: str = ""
     candidate: Candidate | None = None
     issues: tuple[IssueReport, ...] = ()
+    reason: str = ""
+    """Why it was asked."""
     kind: Literal["audit_ended"] = "audit_ended"
 
 

@@ -14,7 +14,7 @@ from autopack.core.issue import IssueSeverity, KnownIssue
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autopack.core.run import Run
+    from autopack.core.run import Phase, Run
     from autopack.core.spec import PhaseSpec, RunSpec
 
 TOLD_MAX: Final = 20
@@ -49,14 +49,22 @@ def watched_tests(spec: RunSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
+def of_phase(run: Run, phase: Phase) -> Iterator[KnownIssue]:
+    """What a phase itself has recorded so far, the major ones first."""
+    ranked = sorted(
+        phase.issues, key=lambda issue: issue.effective_severity is not IssueSeverity.MAJOR
+    )
+    for issue in ranked:
+        yield KnownIssue(
+            issue.issue_key,
+            issue.effective_severity,
+            needs_cleanup=False,
+            first_seen_run=run.run_id,
+            evidence_refs=issue.evidence_refs,
+            description=issue.description,
+        )
+
+
 def _recorded(run: Run) -> Iterator[KnownIssue]:
     for phase in run.phases:
-        for issue in phase.issues:
-            yield KnownIssue(
-                issue.issue_key,
-                issue.effective_severity,
-                needs_cleanup=False,
-                first_seen_run=run.run_id,
-                evidence_refs=issue.evidence_refs,
-                description=issue.description,
-            )
+        yield from of_phase(run, phase)

@@ -62,7 +62,8 @@ def _move_one(run: Run) -> Run:
         for phase in queue.queued(run):
             waits = phase.green and phase.step is Step.LANDING_QUEUED
             if waits and phase.candidate and phase.candidate.parent == run.tip:
-                return _land(run, phase, phase.candidate)
+                asked = attempts.before_landing(run, phase)
+                return _land(run, phase, phase.candidate) if asked is run else asked
     for phase, candidate, onto in queue.places(run):
         moved = _turn(run, phase, candidate, onto) if phase.step is Step.LANDING_QUEUED else run
         if moved is not run:

@@ -163,6 +163,7 @@ def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, options: PlanOpt
         incident_token_cap=budgets.incident_token_cap,
         files_max=budgets.files_max,
         changed_lines_max=budgets.changed_lines_max,
+        high_risk=budgets.high_risk,
         single_tier_preferred=budgets.single_tier_preferred,
         issue_severity=rule.severity,
         cleans=phase.cleans,

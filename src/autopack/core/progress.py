@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.core import attempts, budget, moves, queue
+from autopack.core import attempts, audit, budget, moves, queue
 from autopack.core.command import (
     Audit,
     Build,
@@ -118,7 +118,7 @@ def attempt_ended(run: Run, event: AttemptEnded, _asked: Pending) -> Run:
     refused = event.outcome is Outcome.REFUSED
     cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
     evidence = event.evidence or Evidence("builder", f"the attempt ended {event.outcome}")
-    return attempts.again(run, phase, evidence, cause)
+    return attempts.again(run, phase, evidence, cause, unusable=refused)
 
 
 def _cut_off(run: Run, phase: Phase) -> Run:
@@ -155,7 +155,7 @@ def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
         return _refused(run, phase, Evidence("gate", "the gate refused the change", event.findings))
     # where checks were not told apart yet, an approval held for whatever was found later
     answered = event.verdict is GateVerdict.PASS or (phase.approved and not event.checks)
-    if answered and (phase.approved or phase.spec.auto_apply):
+    if answered and not audit.wanted(run, phase):
         return moves.enqueue(run, phase)
     if not run.spec.auditor_of(phase.phase_id):
         summary = "the change needs an auditor's approval and none is configured"

@@ -220,6 +220,8 @@ class Phase:
     """What the gate said of the candidate last, with what an auditor waived since."""
     waivers: tuple[Waiver, ...] = ()
     """Of this attempt's work: they hold where it is made again, for the same questions."""
+    majors_approved: tuple[str, ...] = ()
+    """Keys of its major issues when an auditor last approved: asked about once."""
     judged: bool = False
     """CI gave a verdict on this attempt; `green`: it passed the candidate as it is."""
     green: bool = False

@@ -95,6 +95,8 @@ class PhaseSpec:
     builder: str = ""
     """Who builds it, by the ruleset; empty: the run's builder."""
     auditor: str = ""
+    high_risk: bool = False
+    """By its category or complexity: an auditor, where there is one, must approve it."""
     single_tier_preferred: bool = False
     """Its mode is better off in a run of one tier: only warned of."""
 

@@ -39,6 +39,7 @@ class PhaseBudgets:
     files_max: int
     changed_lines_max: int
     single_tier_preferred: bool
+    high_risk: bool
 
 
 def canonical_category(category: str, ruleset: Ruleset = BUILT_IN) -> str:
@@ -64,6 +65,16 @@ def default_mode(category: str, complexity: Complexity, ruleset: Ruleset = BUILT
     return category_rule(category, ruleset).builder_mode or ruleset.default_modes[complexity.value]
 
 
+def high_risk(category: str, complexity: Complexity, ruleset: Ruleset = BUILT_IN) -> bool:
+    """An auditor, where there is one, must approve it: a high-risk category, a high complexity.
+
+    The phase's own complexity can only raise it: the category's column counts too.
+    """
+    rule = category_rule(category, ruleset)
+    risky = rule.category in ruleset.high_risk_categories
+    return risky or Complexity.HIGH in (complexity, rule.complexity)
+
+
 def ci_profile_of(
     category: str,
     complexity: Complexity,
@@ -77,9 +88,8 @@ def ci_profile_of(
     """
     rule = category_rule(category, ruleset)
     strict = (
-        rule.category in ruleset.high_risk_categories
+        high_risk(category, complexity, ruleset)
         or rule.ci_profile is CiProfile.STRICT
-        or Complexity.HIGH in (complexity, rule.complexity)
         or ruleset.builder_modes[mode].strict
         or ruleset.safety_profiles[safety_profile.value].strict_ci
     )
@@ -112,6 +122,7 @@ def budgets_of(
         files_max=size.files_max,
         changed_lines_max=size.changed_lines_max,
         single_tier_preferred=size.single_tier_preferred,
+        high_risk=high_risk(category, complexity, ruleset),
     )
 
 

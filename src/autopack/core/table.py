@@ -181,18 +181,18 @@ def _promotion_rows() -> Iterable[Rule]:
 
 
 def _phase_rows() -> Iterable[Rule]:
-    again = (Step.BUILDING, Step.FAILED)
+    again = (Step.BUILDING, Step.AUDITING, Step.FAILED)
     queue = (Step.LANDING_QUEUED, Step.REAPPLYING, Step.TESTING)
     rows: tuple[tuple[Step, type[Event], tuple[Step, ...], str, Callable[..., Run]], ...] = (
         (Step.BUILDING, AttemptEnded, (Step.CHECKING, Step.PARKED, *again),
-         "git's evidence decides; another attempt while attempts and tokens last",
+         "git's evidence decides; another attempt, or the auditor when they end alike or are spent",
          progress.attempt_ended),
         (Step.PARKED, Unparked, (Step.BUILDING,),
          "the usage limit is over; costs no attempt", progress.unparked),
-        (Step.CHECKING, CandidateChecked, (*queue, Step.AUDITING, *again),
+        (Step.CHECKING, CandidateChecked, (*queue, *again),
          "the gate lets it into the landing queue, asks the auditor, or refuses", progress.checked),
-        (Step.AUDITING, AuditEnded, (*queue, Step.CHECKING, Step.AUDITING, *again),
-         "approve, revise (one more attempt), escalate; no verdict is no approval",
+        (Step.AUDITING, AuditEnded, (*queue, Step.LANDING, Step.CHECKING, *again),
+         "approve, revise (one more attempt or its own patch), escalate; no verdict is no approval",
          attempts.audited),
         (Step.TESTING, CandidateTested, (*queue, Step.LANDING, *again),
          "only CI decides red or green; INFRA is tried again; red ahead of the branch is a doubt",
