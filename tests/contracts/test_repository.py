@@ -187,6 +187,26 @@ class TestPrepare:
         assert world.user_refs() == before
 
 
+class TestBlobs:
+    def test_tells_files_with_their_contents_where_they_fit(self, world: World) -> None:
+        repository = world.ready()
+        tree = repository.tree(world.base)
+        wanted = [b"README.md", b"src/app.py", b"src", b"nothing", b"", b"a\0b", b"README.md"]
+        for name in (tree, world.base):
+            found = repository.blobs(name, wanted, 1000, 1000)
+            assert {path: (blob.size, blob.data) for path, blob in found.items()} == {
+                b"README.md": (10, b"a project\n"),
+                b"src/app.py": (14, b"one\ntwo\nthree\n"),
+            }
+        small = repository.blobs(tree, [b"README.md", b"src/app.py"], 12, 1000)
+        assert [small[path].data for path in sorted(small)] == [b"a project\n", None]
+        assert small[b"src/app.py"].size == 14
+        first = repository.blobs(tree, [b"src/app.py", b"README.md"], 1000, 20)
+        assert first[b"src/app.py"].data
+        assert first[b"README.md"].data is None
+        assert not repository.blobs(tree, [], 10, 10)
+
+
 class TestClones:
     def test_an_untouched_clone_is_the_parents_tree(self, world: World, tmp_path: Path) -> None:
         repository = world.ready()

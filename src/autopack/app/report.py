@@ -10,6 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autopack.app.budget_view import BudgetView, budgets
+from autopack.app.findings import (
+    CheckView,
+    EvidenceView,
+    FindingView,
+    check_views,
+    evidence_view,
+    finding_view,
+)
 from autopack.app.issues_view import PhaseIssuesView, RunIssuesView, phase_issues, run_issues
 from autopack.app.outcome import CleanupFailure, cleanup_failures, plan_only, work_branch
 from autopack.app.place import SeriesView, series_view
@@ -25,7 +33,7 @@ from autopack.app.sentences import (
 from autopack.app.sentences import landed as landed_sentence
 from autopack.app.story import Teller
 from autopack.core.ids import candidate_ref
-from autopack.core.run import Evidence, Finding, Phase, Run
+from autopack.core.run import Phase, Run
 from autopack.core.tier import Tier, tiers
 
 
@@ -43,31 +51,6 @@ class SnapshotView:
     phase_id: str
     commit: str
     tag: str
-
-
-@dataclass(frozen=True)
-class FindingView:
-    """One finding; `line` from 1, 0 when unknown."""
-
-    rule: str
-    message: str
-    path: str
-    line: int
-    severity: str
-
-    @property
-    def place(self) -> str:
-        """As `path:line`, or empty."""
-        return f"{self.path}:{self.line}" if self.line else self.path
-
-
-@dataclass(frozen=True)
-class EvidenceView:
-    """Why the last attempt did not land; `source` as in `core.run.Evidence`."""
-
-    source: str
-    summary: str
-    findings: tuple[FindingView, ...]
 
 
 @dataclass(frozen=True)
@@ -123,6 +106,7 @@ class PhaseView:
     failure: FailureView | None
     evidence: EvidenceView | None
     """Of the last attempt that did not land."""
+    checks: tuple[CheckView, ...]
     skipped_because: str
     issues: PhaseIssuesView
     kept: tuple[KeptView, ...]
@@ -348,7 +332,8 @@ def _phase(run: Run, phase: Phase, log: _Log) -> PhaseView:
         failure=FailureView(failure.cause.value, failure.reason, phase.phase_id)
         if failure
         else None,
-        evidence=_evidence(phase.evidence) if phase.evidence else None,
+        evidence=evidence_view(phase.evidence) if phase.evidence else None,
+        checks=check_views(phase.checks),
         skipped_because=phase.skipped_because,
         issues=phase_issues(run, phase),
         kept=tuple(log.kept.get(phase.phase_id, ())),
@@ -356,19 +341,10 @@ def _phase(run: Run, phase: Phase, log: _Log) -> PhaseView:
     )
 
 
-def _evidence(evidence: Evidence) -> EvidenceView:
-    return EvidenceView(evidence.source, evidence.summary, tuple(map(_finding, evidence.findings)))
-
-
 def _entry(recorded: Recorded, teller: Teller) -> tuple[str, EntryView]:
     """The phase an event speaks of (empty: the run), and what it says."""
     happened = recorded.happened
     said = teller.told(happened.event)
-    findings = tuple(_finding(finding) for finding in said.findings)
+    findings = tuple(map(finding_view, said.findings))
     entry = EntryView(recorded.sequence, happened.at, said.what, said.detail, findings)
     return said.phase_id, entry
-
-
-def _finding(finding: Finding) -> FindingView:
-    severity = finding.severity.value
-    return FindingView(finding.rule, finding.message, finding.path, finding.line, severity)

@@ -40,7 +40,7 @@ from autopack.core.event import (
     Unparked,
 )
 from autopack.core.issue import IssueReport
-from autopack.core.run import Candidate, Evidence, Finding
+from autopack.core.run import Candidate, CheckVerdict, Evidence, Finding
 from autopack.core.series import parts_of, whole
 
 AHEAD = "ahead of the branch: it counts only if that work lands"
@@ -155,8 +155,7 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
             what = f"goes on after {event.waited_seconds:.0f} s at the usage limit"
             return Told(what, event.phase_id)
         case CandidateChecked():
-            what = f"gate: {event.verdict.value.replace('_', ' ')}"
-            return Told(what, event.phase_id, findings=event.findings)
+            return _checked(event)
         case AuditEnded():
             what = f"auditor: {event.recommendation.value}, {event.tokens:,} tokens"
             what += _reported(event.issues)
@@ -164,6 +163,21 @@ def _judged(event: AttemptEnded | Unparked | CandidateChecked | AuditEnded) -> T
             return Told(what, event.phase_id, "\n".join(filter(None, (asked, event.notes))))
         case _:
             assert_never(event)
+
+
+def _checked(event: CandidateChecked) -> Told:
+    """The gate's verdict, and which check is behind it; why an auditor waived one is the detail."""
+    told = [
+        f"{each.check} {each.verdict.value.replace('_', ' ')}"
+        for each in event.checks
+        if each.verdict is not CheckVerdict.PASS
+    ]
+    told += [f"{check} not run" for check in event.not_run]
+    what = f"gate: {event.verdict.value.replace('_', ' ')}"
+    what += f" ({', '.join(told)})" if told else ""
+    waived = dict.fromkeys(f"waived: {each.reason}" for each in event.checks if each.reason)
+    findings = tuple(found for each in event.checks for found in each.findings)
+    return Told(what, event.phase_id, "\n".join(waived), findings or event.findings)
 
 
 def _compiled(event: PlanDrafted | PlanRejected) -> Told:

@@ -16,8 +16,9 @@ from autopack.core.tier import Cleanliness
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from autopack.app.findings import FindingView
     from autopack.app.outcome import Places
-    from autopack.app.report import FindingView, PhaseView, RunView
+    from autopack.app.report import PhaseView, RunView
 
 FINDINGS_TOLD: Final = 3
 """In a summary; `run view` shows all of them."""
@@ -73,6 +74,7 @@ def lines(
         shown += _phases(run, tier.phases, cell_chars_max)
     for phase in run.phases:
         shown += _story(run, phase, cell_chars_max)
+    shown += _waived(run)
     shown += _drafted(run)
     shown += _noted(run)
     shown += _issues(run)
@@ -183,6 +185,22 @@ def _story(run: RunView, phase: PhaseView, cell_chars_max: int) -> Iterator[str]
     if told or kept:
         name = f"{phase.phase_id} {phase.name}"
         yield from ("", f"{name}, last evidence:" if told else f"{name}:", *told, *kept)
+
+
+def _waived(run: RunView) -> Iterator[str]:
+    """What the gate had asked about and an auditor let pass, and why."""
+    waived = [
+        (f"  {phase.phase_id}", each.check, each.reason)
+        for phase in run.phases
+        for each in phase.checks
+        if each.reason
+    ]
+    if waived:
+        yield from ("", "waived by an auditor")
+        rows = [(phase, check, _first_line(reason)) for phase, check, reason in waived]
+        yield from render.table(("",) * 3, rows[:NOTES_TOLD])[1:]
+    if len(waived) > NOTES_TOLD:
+        yield f"  … {len(waived) - NOTES_TOLD} more, in the run's files"
 
 
 def _drafted(run: RunView) -> Iterator[str]:

@@ -114,6 +114,7 @@ def _phase(phase: PhaseView) -> dict[str, Any]:
         "kept": [dataclasses.asdict(kept) for kept in phase.kept],
         "failure": dataclasses.asdict(phase.failure) if phase.failure else None,
         "evidence": dataclasses.asdict(phase.evidence) if phase.evidence else None,
+        "checks": [dataclasses.asdict(check) for check in phase.checks],
         "skipped_because": phase.skipped_because,
         "minor_issue_count": phase.issues.minor_issue_count,
         "major_issue_count": phase.issues.major_issue_count,

@@ -25,6 +25,8 @@ REQUIRED: Final = frozenset({"structure", "scope", "protected", "secrets", "deli
 """What no project leaves out; a phase that shows no deliverable is red (specification 1)."""
 CHEAP: Final = REQUIRED
 """Looked at whatever the others say; the rest need not run where one of these fails."""
+RED_BEFORE: Final = "command-red-before"
+"""The rule of findings that the parent has as well."""
 DEFAULT: Final = ("commands", "configuration", "ratchet")
 """What a project has beside the required ones when it names none."""
 
@@ -75,6 +77,12 @@ def approved(results: Iterable[CheckResult], reason: str) -> tuple[CheckResult, 
         _waive(each, reason) if each.verdict is CheckVerdict.NEEDS_AUDITOR else each
         for each in results
     )
+
+
+def red_before(results: Iterable[CheckResult]) -> Iterator[Finding]:
+    """What is as red on the parent: an issue of the project, not the candidate's doing."""
+    for each in results:
+        yield from (found for found in each.findings if found.rule == RED_BEFORE)
 
 
 def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -11,10 +11,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from autopack.core import draft, issue
+from autopack.core import draft, gate, issue
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
+    CandidateChecked,
     CandidateTested,
     CommandFailed,
     IssueRecorded,
@@ -78,6 +79,20 @@ def _reports(event: Event) -> Iterator[IssueReport]:
         yield event.report
     if isinstance(event, AttemptEnded | AuditEnded | CommandFailed):
         yield from (report for report in event.issues if not issue.problem_of(report))
+    if isinstance(event, CandidateChecked):
+        yield from map(_red_before, gate.red_before(event.checks))
+
+
+def _red_before(finding: Finding) -> IssueReport:
+    """A static check that is red without the candidate, too: the project's own debt."""
+    what = finding.message.partition("\n")[0]
+    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
+    return IssueReport(
+        f"static_check__{digest}",
+        IssueSource.STATIC_CHECK,
+        "static_check",
+        description=finding.message[: issue.DESCRIPTION_CHARACTERS_MAX],
+    )
 
 
 def failed(run: Run, phase: Phase) -> Phase:

@@ -90,7 +90,8 @@ def _turn(run: Run, phase: Phase, candidate: Candidate, onto: str) -> Run:
     if onto not in {candidate.parent, origin.parent}:
         return _reapply(run, phase, origin, onto)
     if candidate.parent != onto:
-        phase, candidate = replace(phase, candidate=origin, green=False), origin
+        phase = replace(phase, candidate=origin, checks=phase.origin_checks, green=False)
+        candidate = origin
     return run if phase.green else _test(run, phase, candidate)
 
 

@@ -56,7 +56,8 @@ def stop(run: Run, failure: Failure) -> Run:
 def start_attempt(run: Run, phase: Phase) -> Run:
     """Send the builder to work on the branch as it stands now."""
     phase = replace(phase, step=Step.BUILDING, candidate=None, approved=False, doubt=None)
-    phase = replace(phase, origin=None, judged=False, green=False, checks=(), waivers=())
+    phase = replace(phase, origin=None, judged=False, green=False)
+    phase = replace(phase, checks=(), origin_checks=(), waivers=())
     attempt = phase.attempts_used + 1
     build = Build(phase.phase_id, attempt, run.tip, phase.tokens_left, phase.evidence)
     return issue(put(run, phase), build)
@@ -75,6 +76,8 @@ def enqueue(run: Run, phase: Phase) -> Run:
     ids = run.landing_queue
     if phase.phase_id not in ids:
         ids = (*ids, phase.phase_id)
+    if phase.candidate == phase.origin:
+        phase = replace(phase, origin_checks=phase.checks)
     return put(replace(run, landing_queue=ids), replace(phase, step=Step.LANDING_QUEUED))
 
 

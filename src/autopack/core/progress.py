@@ -224,7 +224,8 @@ def command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
     phase = run.phase(getattr(asked.command, "phase_id", ""))
     if queue.is_moot(run, asked.command):
         if isinstance(asked.command, Check):  # what the gate has not seen must not be tested
-            phase = replace(phase, candidate=phase.origin or phase.candidate)
+            origin = phase.origin or phase.candidate
+            phase = replace(phase, candidate=origin, checks=phase.origin_checks)
         return moves.put(run, replace(phase, step=Step.LANDING_QUEUED))
     if event.tokens:
         phase = budget.settle(phase, event.tokens)

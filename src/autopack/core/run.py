@@ -218,6 +218,8 @@ class Phase:
     """An auditor approved the candidate of this attempt."""
     checks: tuple[CheckResult, ...] = ()
     """What the gate said of the candidate last, with what an auditor waived since."""
+    origin_checks: tuple[CheckResult, ...] = ()
+    """The same of `origin`, once it is through the gate."""
     waivers: tuple[Waiver, ...] = ()
     """Of this attempt's work: they hold where it is made again, for the same questions."""
     majors_approved: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from autopack.testing.agents import FakeAuditor, FakeBuilder, FakeVerifier, Work
 from autopack.testing.archive import MemoryArchive
 from autopack.testing.branches import MemoryBranches
+from autopack.testing.checks import FakeCheck
 from autopack.testing.clock import FakeClock
 from autopack.testing.disk import FakeDisk
 from autopack.testing.forge import MemoryForge
@@ -15,6 +16,7 @@ from autopack.testing.store import MemoryStore, MemoryTransaction
 __all__ = [
     "FakeAuditor",
     "FakeBuilder",
+    "FakeCheck",
     "FakeClock",
     "FakeDisk",
     "FakeVerifier",

@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from autopack.adapters.files.escape import block, file_part, inline
 from autopack.adapters.files.issue_files import issue_files
 from autopack.app.budget_view import BudgetView
+from autopack.app.findings import CheckView, EvidenceView, FindingView
 from autopack.app.issues_view import PhaseIssuesView, debt
 from autopack.app.promotion_view import PromotionView
 from autopack.app.report import (
     EntryView,
-    EvidenceView,
     FailureView,
-    FindingView,
     PhaseView,
     RunView,
     SnapshotView,
@@ -117,6 +116,7 @@ def phase_summary(phase: PhaseView) -> str:
         ),
         *failure_lines(phase.failure),
         *("## Task", "", block(phase.task), ""),
+        *section("Gate", _check_rows(phase.checks)),
         *section("Issues", _issue_rows(phase.issues)),
         *_entries(phase.entries),
     ]
@@ -203,6 +203,15 @@ def _issue_rows(found: PhaseIssuesView) -> list[list[str]]:
         rows.append([each.issue_key, *severities, each.source, seen, what])
     if found.dropped:
         rows.append([f"and {found.dropped} more at least", "", "", "", "", "not kept"])
+    return rows
+
+
+def _check_rows(checks: Sequence[CheckView]) -> list[list[str]]:
+    """What the gate said of the last candidate; its findings are among what happened."""
+    rows = [["check", "verdict", "findings", "why it was waived"]]
+    for each in checks:
+        rules = ", ".join(dict.fromkeys(found.rule for found in each.findings))
+        rows.append([each.check, each.verdict.replace("_", " "), rules, each.reason])
     return rows
 
 

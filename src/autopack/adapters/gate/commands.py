@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from autopack.app.ports import Tested, TestTask
+from autopack.core import gate
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CiVerdict
 from autopack.core.run import Finding, Severity
@@ -61,7 +62,7 @@ class Commands:
         message = f"`{name}` is red, and is red on the parent as well\n{told}"
         strict = subject.phase.ci_profile is CiProfile.STRICT
         severity = Severity.ASK if strict else Severity.NOTE
-        return Finding("command-red-before", message, severity=severity)
+        return Finding(gate.RED_BEFORE, message, severity=severity)
 
     def _on_parent(
         self, subject: Subject, command: CiCommand, number: int, cancel: Cancel
