@@ -75,6 +75,15 @@ for only, verb, rest in re.findall(r"^do(?: (\d+))?: (\w+) ?(.*)$", prompt, re.M
     elif verb == "flood":  # an issue whose description has so many characters
         told = [{"issue_key": "flood", "description": "x" * int(rest)}]
         Path(os.environ["AUTOPACK_ISSUES_FILE"]).write_text(json.dumps(told))
+    elif verb == "leak":  # a secret, told backwards, to wherever it can put one
+        secret = rest[::-1]
+        put("src/key.txt", secret)
+        put(f"src/{secret[:60]}", "its name")
+        print(secret)
+        print(secret, file=sys.stderr)
+        issue = {"issue_key": "k", "description": secret, "evidence_refs": [secret]}
+        Path(os.environ["AUTOPACK_ISSUES_FILE"]).write_text(json.dumps([issue]))
+        Path(os.environ["AUTOPACK_ISSUES_FILE"]).with_name("more").write_text(secret)
     elif verb == "hang" and not Path(__file__).with_name("go").exists():
         # for one child, in a session of its own, which a killed group does not reach
         subprocess.run(["sleep", rest], start_new_session=True, check=False)

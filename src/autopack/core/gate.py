@@ -33,6 +33,7 @@ DEFAULT: Final = ("commands", "configuration", "ratchet")
 
 def arranged(names: Iterable[str]) -> tuple[str, ...]:
     """The required checks and the named ones, each once, in the gate's order."""
+    names = tuple(names)
     wanted = REQUIRED.union(names)
     known = [name for name in ORDER if name in wanted]
     others = [name for name in dict.fromkeys(names) if name not in ORDER]

@@ -33,8 +33,13 @@ class CheckContext:
 
 
 def load_checks(context: CheckContext) -> tuple[NamedCheck, ...]:
-    """The gate's checks in their order; OperatorFault for a name that nobody has registered."""
-    names = gate.arranged(context.project.gate.checks)
+    """The gate's checks in their order; OperatorFault for a name that nobody has registered.
+
+    Where a project has no commands, nothing is told of the check that would run them.
+    """
+    named = context.project.gate
+    asked = (name for name in named.checks if name != "commands" or named.commands)
+    names = gate.arranged(asked)
     return tuple(NamedCheck(name, _check(name, context)) for name in names)
 
 
