@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -38,14 +39,19 @@ def subject(after: dict[bytes, bytes], before: dict[bytes, bytes] | None = None)
 class Stub:
     """A check of a stranger: says what it was told to say, and counts how often."""
 
-    def __init__(self, *says: object, fault: Exception | None = None) -> None:
+    def __init__(self, *says: Any, fault: Exception | None = None) -> None:
         self.says, self.fault, self.looks = says, fault, 0
 
     def __call__(self, subject: Subject, cancel: Cancel) -> Iterable[Finding]:
         self.looks += 1
         if self.fault is not None:
             raise self.fault
-        yield from self.says  # type: ignore[misc]  # what a stranger gives is anything
+        yield from self.says
+
+
+def odd(**fields: Any) -> Finding:
+    """A finding whose fields are not what they are declared to be."""
+    return Finding(**{"rule": "rule", "message": "x", **fields})
 
 
 def checks(**others: Stub) -> list[NamedCheck]:
@@ -108,9 +114,9 @@ def test_waived_questions_are_no_findings_any_more_but_stay_told() -> None:
         Stub(fault=ValueError("its own mistake")),
         Stub(fault=RecursionError()),
         Stub("no finding"),
-        Stub(Finding("rule", 5)),  # type: ignore[arg-type]
-        Stub(Finding("rule", "x", severity="sometimes")),  # type: ignore[arg-type]
-        Stub(Finding("rule", "x", line="first")),  # type: ignore[arg-type]
+        Stub(odd(message=5)),
+        Stub(odd(severity="sometimes")),
+        Stub(odd(line="first")),
     ],
 )
 def test_a_check_that_cannot_do_its_work_is_the_environments_failure(stub: Stub) -> None:
