@@ -24,6 +24,7 @@ BENCHES = {
     "apply": "Governed apply",
     "clone": "Disposable clones",
     "backtest": "A history replayed",
+    "flakes": "Whose a red test is",
     "makespan": "Phases in parallel",
     "cli_reads": "Commands that read",
     "memory": "What many runs cost to read",

@@ -16,6 +16,7 @@ from autopack.app.ports import (
     Repository,
     TestTask,
 )
+from autopack.core.patch import ABSENT, FILE, Change, TreeDiff
 from autopack.core.spec import (
     CiProfile,
     Complexity,
@@ -23,6 +24,7 @@ from autopack.core.spec import (
     RunSpec,
     TierSpec,
 )
+from autopack.process.folders import clear
 
 PHASE = PhaseSpec(
     phase_id="F1.1",
@@ -85,6 +87,29 @@ class Commits:
             else:
                 path.write_text(content)
         return Clone(folder, commit, folder.with_suffix(".index"))
+
+    def discard(self, folder: Path) -> None:
+        clear(folder)
+
+    def paths(self, commit: str) -> list[bytes]:
+        return [name.encode() for name in self.commits[commit]]
+
+    def tree(self, commit: str) -> str:
+        return f"tree-{commit}"
+
+    def diff(self, parent: str, tree: str) -> TreeDiff:
+        old, new = self.commits[parent], self.commits[tree.removeprefix("tree-")]
+        changes = tuple(
+            Change(
+                name.encode(),
+                FILE if name in old else ABSENT,
+                FILE if name in new else ABSENT,
+                len(str(new.get(name, ""))),
+            )
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        )
+        return TreeDiff(parent, tree, changes)
 
     @property
     def port(self) -> Repository:

@@ -29,6 +29,14 @@ KINDS: dict[str, tuple[dict[str, str], str, list[str], list[str], tuple[str, ...
         ["pip install --quiet -r requirements.txt"],
         ("requirements.txt", "pyproject.toml"),
     ),
+    "markers of both profiles": (
+        {"pytest.ini": "[pytest]\nmarkers =\n    unit: u\n    integration: i\n    e2e: e\n"
+                       "    safety_critical: s\n", "test_a.py": ""},
+        "python",
+        ['python -m pytest -q --junitxml={report} -m "not e2e and not safety_critical"'],
+        ["pip install --quiet pytest"],
+        (),
+    ),
     "markers in pytest.ini": (
         {"pytest.ini": "[pytest]\nmarkers =\n    network: online\n", "test_a.py": ""},
         "python",
@@ -91,9 +99,11 @@ def test_detects_and_writes_what_both_readers_take(tmp_path: Path, kind: str) ->
     if tests:
         assert isinstance(read, Project), read
         assert read.project_id == "My-Toy"
+        reruns = {command.rerun[-1:] for command in (*read.normal, *read.strict)}
+        assert reruns == ({("{tests}",)} if language == "python" else {()})
         reports = {Report.JUNIT} if language == "python" else {Report.EXIT_CODE}
         assert {command.report for command in read.normal} == reports
-        filtered = "not slow" in tests[0] or "not network" in tests[0]
+        filtered = "not " in tests[0]
         assert (read.strict != read.normal) == filtered
     else:
         assert isinstance(read, tuple)

@@ -82,6 +82,8 @@ class Accounts:
             }  # fmt: skip
         if isinstance(event, AttemptEnded | AuditEnded | CommandFailed) and phase_id != PHASE:
             seen |= {self._issue(phase_id, report) for report in getattr(event, "issues", ())}
+        if isinstance(event, CandidateTested) and phase_id != PHASE:
+            seen |= self._exonerated(event)
         if isinstance(event, IssueRecorded):
             seen.add(self._issue(event.phase_id, event.report))
         for old, new in zip(before.phases, after.phases, strict=True):
@@ -98,6 +100,16 @@ class Accounts:
         if not event.cached and attempt not in self.judged:
             self.ci_runs[event.phase_id] += 1
         self.judged.add(attempt)
+
+    def _exonerated(self, event: CandidateTested) -> set[str]:
+        """Each failure that is nobody's doing is told once in a run, to the phase that met it."""
+        keys = {each.issue_key: each for each in event.exonerated}
+        for key, each in keys.items():
+            if not any(key in mine for mine in self.issues.values()):
+                category = {"flaky": "flaky_test", "pre_existing": "pre_existing_failure"}
+                report = IssueReport(key, IssueSource.CI, category[each.kind], IssueSeverity.MINOR)
+                self._issue(event.phase_id, report)
+        return set(keys)
 
     def _issue(self, phase_id: str, report: IssueReport) -> str:
         spec = self.spec.phase(phase_id)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 
 from autopack.core import machine
+from autopack.core.blame import Blamed, Exoneration
 from autopack.core.command import (
     Audit,
     AwaitRoom,
@@ -65,6 +66,7 @@ from autopack.core.run import (
     Evidence,
     Finding,
     Run,
+    Severity,
 )
 from autopack.core.spec import (
     CiProfile,
@@ -221,6 +223,8 @@ class World:
     """How often the environment fails a command."""
     doubting: float = 0.2
     """How often an agent reports an issue."""
+    asking: float = 0.08
+    """How often the tests of a green candidate ask for an auditor."""
     made: int = 0
     plan: RunSpec | None = None
     """What a draft that compiles comes to."""
@@ -333,13 +337,26 @@ class World:
         verdict = CiVerdict.PASS if self._well() else self.rng.choice([*CiVerdict])
         green = verdict is CiVerdict.PASS and self.rng.random() < 0.5
         finding = Finding("test", "it is red", test="red")
+        asks = verdict is CiVerdict.PASS and self.rng.random() < self.asking
+        gone = f"gone{self.rng.randint(1, 2)}"
         return CandidateTested(
             phase_id,
             verdict,
             Evidence("ci", "red", (finding,)) if verdict is CiVerdict.FAIL else None,
             cached=self.rng.random() < 0.1,
             passed=WATCHED if green else (),
+            exonerated=exonerated(self.rng) if verdict is CiVerdict.PASS else (),
+            findings=(Finding("test_vanished", gone, severity=Severity.ASK),) if asks else (),
         )
+
+
+def exonerated(rng: random.Random) -> tuple[Exoneration, ...]:
+    """Red tests of a green candidate, now and then; few failures, so that they meet again."""
+    if rng.random() < 0.8:
+        return ()
+    kind = rng.choice([Blamed.FLAKY, Blamed.PRE_EXISTING])
+    test = f"t{rng.randint(1, 2)}"
+    return (Exoneration(test, kind, "a reason", "0" * 16, ("fail", "pass"), "no", "tests/a.py", 3),)
 
 
 @dataclass

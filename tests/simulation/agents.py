@@ -27,14 +27,18 @@ from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CiVerdict, Outcome, Recommendation
 from autopack.core.issue import IssueReport, IssueSeverity, IssueSource
 from autopack.core.spec import (
+    CiProfile,
     RunSpec,
 )
 from autopack.testing import FakeClock, MemoryRepository
+from tests.simulation import failing
 
 SURPLUS_MAX = 50
 """Tokens that one answer may pass what it was allowed."""
 CONFLICTING = 0.2
 """How often a work also changes what all of them may change."""
+FAILING = 0.3
+"""How often CI meets red tests that it blames."""
 DOUBTING = 0.2
 """How often an agent reports an issue."""
 SHARED = "shared.txt"
@@ -167,6 +171,11 @@ class Agents:
         if not self._badly():
             green = task.watched if self.rng.random() < 0.5 else ()
             cached = self.rng.random() < 0.1
+            if not self.calm and self.rng.random() < FAILING:
+                strict = task.profile is CiProfile.STRICT
+                return replace(
+                    failing.judged(self.rng, strict=strict, known=task.quarantined), passed=green
+                )
             return Tested(CiVerdict.PASS, tests_run=1, cached=cached, passed=green)
         if self.rng.random() < 0.1:
             return Tested(CiVerdict.INFRA, error="the disk is full")

@@ -94,12 +94,28 @@ class Watch:
             asked = next(p.command for p in before.pending if p.number == happened.answers)
             if isinstance(asked, Test):
                 self.green.add((run.run_id, asked.candidate.commit))
+        if isinstance(event, CandidateTested) and event.exonerated:
+            self._exonerated(before, run, event)
         if isinstance(event, CommandFailed):
             need("internal error" not in event.reason, event.reason)
         if isinstance(event, AttemptEnded) and event.outcome is Outcome.SUBMITTED:
             self._is_work(run, event)
         if run.stage is Stage.DONE and before.stage is not Stage.DONE:
             self._handed_over(run)
+
+    def _exonerated(self, before: Run, run: Run, event: CandidateTested) -> None:
+        """Nobody pays for what is not the candidate's; what is, is never let off; told once."""
+        wrong = [each.test for each in event.exonerated if each.test.startswith(("ours", "edited"))]
+        need(not wrong, f"{run.run_id}: {wrong} were let off")
+        was, now = before.phase(event.phase_id), run.phase(event.phase_id)
+        if event.verdict is CiVerdict.PASS:
+            need(was.attempts_used == now.attempts_used, f"{event.phase_id} paid for a flake")
+            again = now.step is Step.BUILDING and not event.findings
+            need(not again, f"{event.phase_id} builds again for a flake")
+        found = [issue for phase in run.phases for issue in phase.issues]
+        for key in {each.issue_key for each in event.exonerated}:
+            told = sum(issue.occurrence_count for issue in found if issue.issue_key == key)
+            need(told <= 1, f"{key} was counted {told} times in {run.run_id}")
 
     def _drafts(self, before: Run, run: Run, happened: Happened) -> None:
         """A plan is taken once, from its agent, and nothing of it is there before."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from autopack.core.draft import FILE
 from autopack.core.series import called, first_part, whole
 from autopack.core.spec import (
+    CiProfile,
     OnPhaseFailure,
     PhaseSpec,
     RunScope,
@@ -58,6 +59,7 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
                 needs=needs,
                 auto_apply=rng.random() < 0.8,
                 high_risk=index % 4 == 0,
+                ci_profile=rng.choice([*CiProfile]),
                 builder_attempts_max=rng.randint(1, 3),
                 auditor_attempts_max=rng.randint(1, 2),
                 incident_token_cap=rng.choice([400, 1000]),

@@ -27,6 +27,8 @@ class DebtIssue:
     seen_in_tiers: tuple[str, ...]
     first_seen_run_id: str
     last_seen_run_id: str
+    quarantined_until: int = 0
+    """Of a flaky test, Unix seconds; 0: of no flaky test."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def _top(entries: Sequence[BacklogIssue]) -> tuple[DebtIssue, ...]:
             seen_in_tiers=entry.seen_in_tiers,
             first_seen_run_id=entry.first_seen_run_id,
             last_seen_run_id=entry.last_seen_run_id,
+            quarantined_until=entry.quarantined_until,
         )
         for entry in entries[:TOP_MAX]
     )

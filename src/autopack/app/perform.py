@@ -327,7 +327,9 @@ class Performer:
         logs = self._logs(run, test.phase_id, f"ci-{test.candidate.name}")
         repository.discard(folder)
         try:
-            return trial.judged(self._world.verifier, run, test, folder, logs, cancel)
+            return trial.judged(
+                self._world.verifier, run, test, folder, logs, self._world.clock.now(), cancel
+            )
         finally:
             repository.discard(folder)
 

@@ -12,18 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from autopack.core.backlog import Facts
+from autopack.core.blame import Exoneration
 from autopack.core.event import CiVerdict, Happened
 from autopack.core.patch import TreeDiff
-from autopack.core.run import (
-    Evidence,
-    Finding,
-    Run,
-)
-from autopack.core.spec import (
-    CiProfile,
-    PhaseSpec,
-    RunSpec,
-)
+from autopack.core.run import Evidence, Finding, Run
+from autopack.core.spec import CiProfile, PhaseSpec, RunSpec
 
 
 class Cancel(Protocol):
@@ -360,6 +353,14 @@ class TestTask:
     """What CI printed; kept."""
     watched: tuple[str, ...] = ()
     """Ids of tests of which it is asked whether they ran green."""
+    parent: str = ""
+    """The commit that the candidate changes; empty: nothing is blamed on or compared with it."""
+    tip: str = ""
+    """Where the branch stands: compared with while nothing is known of a parent ahead of it."""
+    quarantined: tuple[str, ...] = ()
+    """Issue keys of flakes that strict profiles tolerate."""
+    seconds_left: float | None = None
+    """Of the run; without them nothing runs again. None: as many as it takes."""
 
 
 @dataclass(frozen=True)
@@ -374,6 +375,12 @@ class Tested:
     error: str = ""
     passed: tuple[str, ...] = ()
     """Of the watched tests of a green candidate, those that ran and were never red."""
+    exonerated: tuple[Exoneration, ...] = ()
+    """Red tests that are not the candidate's doing."""
+    proved: tuple[str, ...] = ()
+    """Ids of tests that are red on the parent and green now, bounded."""
+    findings: tuple[Finding, ...] = ()
+    """What the tests of a green candidate say beside its parent's."""
 
 
 class Verifier(Protocol):

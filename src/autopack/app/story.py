@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from autopack.app.sentences import count
+from autopack.core.blame import Blamed, Exoneration
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -198,8 +199,11 @@ def _tested(
             notes = [count(event.tests_run, "test") if counted else "tests not counted"]
             notes += ["cached"] if event.cached else []
             notes += ["by exit code alone"] if event.weak else []
+            notes += _exonerated(event.exonerated)
+            notes += [f"{len(event.proved)} red without the change"] if event.proved else []
             what = f"CI: {event.verdict.value} ({', '.join(notes)})"
-            return Told(what, event.phase_id, detail, findings)
+            detail = "\n".join(filter(None, (detail, *map(_excused, event.exonerated))))
+            return Told(what, event.phase_id, detail, (*findings, *event.findings))
         case CandidateReapplied():
             what = f"made again on what goes before it, as {event.candidate.commit[:SHORT]}"
             return Told(what, event.phase_id)
@@ -233,6 +237,17 @@ def _promoted(
             return Told(f"{said}, after {event.waited_seconds:.0f} s")
         case _:
             assert_never(event)
+
+
+def _exonerated(found: tuple[Exoneration, ...]) -> list[str]:
+    """How many red tests are not the candidate's doing, by kind."""
+    words = {Blamed.FLAKY: "flaky", Blamed.PRE_EXISTING: "red before"}
+    counted = ((word, sum(each.kind is kind for each in found)) for kind, word in words.items())
+    return [f"{number} {word}" for word, number in counted if number]
+
+
+def _excused(each: Exoneration) -> str:
+    return f"{each.test}: {each.reason} ({', '.join(each.attempts)})"
 
 
 _OUTCOMES: dict[Outcome, str] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from autopack.app.ports import TestTask, Verifier
 from autopack.app.supervise import Cancellation
 from autopack.app.turns import leave_if_cut_off
-from autopack.core import known
+from autopack.core import budget, known
 from autopack.core.command import Test
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CandidateTested
@@ -18,9 +18,15 @@ from autopack.core.run import Run
 
 
 def judged(
-    verifier: Verifier, run: Run, test: Test, folder: Path, logs: Path, cancel: Cancellation
+    verifier: Verifier,
+    run: Run,
+    test: Test,
+    folder: Path,
+    logs: Path,
+    now: int,
+    cancel: Cancellation,
 ) -> CandidateTested:
-    """CI's verdict; EnvironmentFault when it could not be had."""
+    """CI's verdict, `now` in Unix seconds; EnvironmentFault when it could not be had."""
     task = TestTask(
         run.spec,
         run.phase(test.phase_id).spec,
@@ -30,6 +36,10 @@ def judged(
         folder,
         logs,
         known.watched_tests(run.spec),
+        test.candidate.parent,
+        run.tip,
+        known.quarantined(run.spec, now),
+        budget.seconds_left(run),
     )
     tested = verifier.test(task, cancel)
     leave_if_cut_off(cancel)
@@ -43,4 +53,7 @@ def judged(
         tested.cached,
         tested.weak,
         tested.passed,
+        tested.exonerated,
+        tested.proved,
+        tested.findings,
     )

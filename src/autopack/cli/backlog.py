@@ -6,11 +6,12 @@ Aged by the ruleset that holds now; a wrong one is told of and stops no reader. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from autopack import housekeeping, wiring
 from autopack.cli import render, view
-from autopack.core.backlog import BacklogIssue, Facts, backlog
+from autopack.core.backlog import BacklogIssue, Facts, IssueStatus, backlog
 from autopack.core.spec import Aging
 from autopack.settings import Loaded
 
@@ -24,6 +25,15 @@ class Remembered:
     aging: Aging
     facts: Facts
     entries: tuple[BacklogIssue, ...]
+
+
+def quarantine(entry: BacklogIssue, now: int) -> str:
+    """Until when strict CI tolerates a flaky test, or no longer does; `now` in Unix seconds."""
+    until = entry.quarantined_until
+    if not until or entry.status is IssueStatus.RESOLVED:
+        return ""
+    day = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d")
+    return f"quarantined until {day}" if now < until else f"quarantine ended {day}"
 
 
 def remembered(repo: Path | None, *, as_json: bool) -> Remembered:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 FILE_BYTES_MAX: Final = 1_000_000
-SLOW_MARKERS: Final = ("slow", "integration", "network", "e2e", "external", "online")
-"""Names under which projects declare tests that a quick profile leaves out."""
+STRICT_MARKERS: Final = ("e2e", "safety_critical", "slow", "network", "external", "online")
+"""Names under which projects declare tests that only the strict profile runs; what has no marker,
+`unit` and `integration` are in both."""
 PYTHON_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
 """Where a Python project says what it needs; any of them decides what an environment holds."""
 JUNIT: Final = "junit"
@@ -26,10 +27,11 @@ EXIT_CODE: Final = "exit-code"
 
 @dataclass(frozen=True)
 class Command:
-    """A CI command as it would be written down."""
+    """A CI command as it would be written down; `rerun` runs some of its tests."""
 
     run: str
     report: str = EXIT_CODE
+    rerun: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,12 @@ def _python(top: Path, files: set[str]) -> Kind | None:
             "python", why, (), (), tuple(prepare), tuple(inputs), (".venv",) * bool(prepare)
         )
     plain = "python -m pytest -q --junitxml={report}"
-    slow = _declared_markers(top, project)
-    quick = plain + f' -m "{" and ".join(f"not {each}" for each in slow)}"' if slow else plain
-    strict = (Command(plain, JUNIT),) if slow else ()
-    return Kind(
-        "python", why, (Command(quick, JUNIT),), strict, tuple(prepare), tuple(inputs), (".venv",)
-    )
+    rerun = f"{plain} {{tests}}"
+    left = _declared_markers(top, project)
+    quick = plain + f' -m "{" and ".join(f"not {each}" for each in left)}"' if left else plain
+    normal = (Command(quick, JUNIT, rerun),)
+    strict = (Command(plain, JUNIT, rerun),) if left else ()
+    return Kind("python", why, normal, strict, tuple(prepare), tuple(inputs), (".venv",))
 
 
 def _python_environment(project: dict[str, Any], files: set[str]) -> tuple[list[str], list[str]]:
@@ -106,7 +108,7 @@ def _uses_pytest(top: Path, files: set[str], project: dict[str, Any]) -> bool:
 
 
 def _declared_markers(top: Path, project: dict[str, Any]) -> list[str]:
-    """Declared markers of tests that are slow or need the network; others are not guessed at."""
+    """Declared markers of tests that only the strict profile runs; others are not guessed at."""
     table = project.get("tool", {}).get("pytest", {})
     told = (table.get("ini_options", {}) if isinstance(table, dict) else {}).get("markers", [])
     lines = told.splitlines() if isinstance(told, str) else [str(each) for each in told]
@@ -119,7 +121,7 @@ def _declared_markers(top: Path, project: dict[str, Any]) -> list[str]:
             continue
         lines += ini.get(section, "markers", fallback="").splitlines()
     names = {re.split(r"[:(]", line.strip(), maxsplit=1)[0].strip() for line in lines}
-    return [each for each in SLOW_MARKERS if each in names]
+    return [each for each in STRICT_MARKERS if each in names]
 
 
 def _node(top: Path, files: set[str]) -> Kind | None:

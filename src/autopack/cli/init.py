@@ -145,6 +145,7 @@ def _machine(agents: Sequence[InstalledAgent], environ: Mapping[str, str]) -> li
 def _ci(kind: Kind) -> list[str]:
     lines = [
         "# What decides green or red: in a fence, without network, on exactly what would land.",
+        "# `rerun` runs some tests only: red ones run again before anybody pays for them.",
         "[ci.normal]",
     ]
     if not kind.normal:
@@ -169,7 +170,8 @@ def _ci(kind: Kind) -> list[str]:
 
 
 def _command(command: Command) -> str:
-    return f"  {{ run = {_quoted(command.run)}, report = {_quoted(command.report)} }},"
+    rerun = f", rerun = {_quoted(command.rerun)}" if command.rerun else ""
+    return f"  {{ run = {_quoted(command.run)}, report = {_quoted(command.report)}{rerun} }},"
 
 
 def _environment(kind: Kind) -> list[str]:

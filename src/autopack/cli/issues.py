@@ -30,12 +30,14 @@ def list_issues(
     json: Json = False,
 ) -> None:
     """List the backlog of this project, the worst and oldest first."""
+    from autopack import wiring
     from autopack.adapters.files.backlog import record
     from autopack.cli import render
-    from autopack.cli.backlog import remembered
+    from autopack.cli.backlog import quarantine, remembered
     from autopack.core.backlog import IssueStatus
 
     here = remembered(repo, as_json=json)
+    now = wiring.clock(here.loaded).now()
     project, found = here.project, here.entries
     shown = [e for e in found if all or e.status is not IssueStatus.RESOLVED]
     if json:
@@ -49,7 +51,8 @@ def list_issues(
         return
     header = ("ISSUE", "STATUS", "SEVERITY", "COUNTS AS", "RUNS", "TIERS", "SEEN", "LAST RUN")
     rows = [
-        (e.issue_key, e.status.value, e.base_severity.value, e.effective_severity.value,
+        (e.issue_key, ", ".join(filter(None, (e.status.value, quarantine(e, now)))),
+         e.base_severity.value, e.effective_severity.value,
          str(e.age_in_runs), str(e.age_in_tiers), str(e.occurrence_count), e.last_seen_run_id)
         for e in shown
     ]  # fmt: skip
@@ -59,11 +62,12 @@ def list_issues(
 @app.command(name="show")
 def show(key: Key, /, *, repo: Repo = None, json: Json = False) -> None:
     """Show one issue with its whole history: where it was seen, who resolved it."""
+    from autopack import wiring
     from autopack.adapters.files.backlog import record
     from autopack.app.memory import find
     from autopack.app.sentences import count
     from autopack.cli import render
-    from autopack.cli.backlog import remembered
+    from autopack.cli.backlog import quarantine, remembered
 
     here = remembered(repo, as_json=json)
     project = here.project
@@ -76,7 +80,8 @@ def show(key: Key, /, *, repo: Repo = None, json: Json = False) -> None:
     render.out(
         f"{key}: {entry.status.value}, {entry.base_severity.value}"
         + (f", counts as {counts_as.value}" if counts_as is not entry.base_severity else "")
-        + (f", resolved by {entry.resolved_by}" if entry.resolved_by else ""),
+        + (f", resolved by {entry.resolved_by}" if entry.resolved_by else "")
+        + (f", {kept}" if (kept := quarantine(entry, wiring.clock(here.loaded).now())) else ""),
         f"  category: {entry.category or '(none)'}",
         f"  seen: {count(entry.occurrence_count, 'time')} in {count(entry.age_in_runs, 'run')},"
         f" {count(entry.age_in_tiers, 'tier')}",

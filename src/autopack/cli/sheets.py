@@ -74,11 +74,13 @@ def backlog_sheet(backlog: BacklogSummary) -> Sheet:
 
 
 def _debts(title: str, issues: Sequence[DebtIssue]) -> Grid:
+    flaky = any(each.quarantined_until for each in issues)
     header = ("issue", "status", "severity", "counts as", "runs", "tiers", "seen", "first run",
-              "last run")  # fmt: skip
+              "last run", *["strict tolerates it until"] * flaky)  # fmt: skip
     rows = [
         (i.issue_key, i.status, i.base_severity, i.effective_severity, str(i.age_in_runs),
-         str(i.age_in_tiers), str(i.occurrence_count), i.first_seen_run_id, i.last_seen_run_id)
+         str(i.age_in_tiers), str(i.occurrence_count), i.first_seen_run_id, i.last_seen_run_id,
+         *[_when(i.quarantined_until) or "-"] * flaky)
         for i in issues
     ]  # fmt: skip
     return Grid(title, header, rows)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from autopack.core import issue
-from autopack.core.issue import Issue, IssueSeverity, KnownIssue, SeenBefore
+from autopack.core.issue import Issue, IssueSeverity, IssueSource, KnownIssue, SeenBefore
 from autopack.core.spec import Aging
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from autopack.core.spec import RunSpec
 
 NORMAL: Final = Aging()
+DAY_SECONDS: Final = 86_400
 
 
 class IssueStatus(StrEnum):
@@ -115,6 +116,8 @@ class BacklogIssue:
     """A severity upgrade made it major, where it was seen: so it does not age."""
     cleanup_failed_in: tuple[str, ...] = ()
     """Runs whose cleanup of it failed, oldest first, since it was resolved or cleaned last."""
+    quarantined_until: int = 0
+    """Of a flaky test, Unix seconds: until then strict CI tolerates it; 0: of no flaky test."""
 
     @property
     def effective_severity(self) -> IssueSeverity:
@@ -173,7 +176,19 @@ def _entry(key: str, found: list[Sighting], facts: Facts, aging: Aging) -> Backl
         cleaned_in=past.cleaned_in(whole.occurrence_count),
         upgraded=whole.upgraded,
         cleanup_failed_in=past.cleanup_failed_in(),
+        quarantined_until=_quarantined_until(order, past, aging),
     )
+
+
+def _quarantined_until(order: Sequence[Sighting], past: _Past, aging: Aging) -> int:
+    """Counted from when it was first seen, or seen again after it was resolved: so it ends."""
+    since, seen = past.resolved_at(), 0
+    for sighting in order:
+        seen += sighting.issue.occurrence_count
+        said = sighting.issue.category, sighting.issue.source
+        if seen > since and said == (issue.FLAKY_TEST, IssueSource.CI):  # no agent's word
+            return sighting.at + aging.quarantine_days * DAY_SECONDS
+    return 0
 
 
 @dataclass(frozen=True)
@@ -210,6 +225,10 @@ class _Past:
         failed = [c for c in self.cleanups if c.failed and c.occurrence_count > since]
         ordered = sorted(failed, key=lambda each: each.run_number)
         return tuple(dict.fromkeys(each.run_id for each in ordered))
+
+    def resolved_at(self) -> int:
+        """Sightings that were known when it was resolved last; 0: it never was."""
+        return max(self._resolved(), default=0)
 
     def _resolved(self) -> set[int]:
         settled = {each.occurrence_count for each in self.settled}
@@ -262,6 +281,7 @@ def known_issues(entries: Iterable[BacklogIssue]) -> tuple[KnownIssue, ...]:
             evidence_refs=entry.evidence_refs,
             description=entry.description,
             occurrence_count=entry.occurrence_count,
+            quarantined_until=entry.quarantined_until,
         )
         for entry in unsolved[: issue.KNOWN_ISSUES_MAX]
     )

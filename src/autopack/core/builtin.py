@@ -6,6 +6,7 @@ A project's file overlays it. Only data; a run's own limits stand where its reco
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from autopack.core.issue import IssueSeverity
@@ -22,6 +23,7 @@ from autopack.core.spec import (
     CategoryRule,
     CiProfile,
     Complexity,
+    NewTests,
     OnPhaseFailure,
     RunScope,
     RunSpec,
@@ -82,7 +84,10 @@ _RISKY = (
     _risky("security_auth_change", 2, 3, 800_000, "security_review", tolerance=0.5),
 )
 _ORDINARY = (
-    _ordinary("feature_scaffolding", Complexity.MEDIUM, 3, 2, 500_000),
+    replace(
+        _ordinary("feature_scaffolding", Complexity.MEDIUM, 3, 2, 500_000),
+        new_tests=NewTests.SOME_RED,
+    ),
     _ordinary("docs", Complexity.LOW, 2, 1, 200_000),
     _ordinary("tests", Complexity.LOW, 3, 1, 300_000),
     _ordinary("debt_cleanup", Complexity.MEDIUM, 2, 1, 400_000, "debt_cleanup_review"),
@@ -106,6 +111,7 @@ BUILT_IN: Final = Ruleset(
     run_minor_issues_per_phase=3,
     tier_token_factor=3,
     tier_ci_runs_per_phase=2,
+    flake_quarantine_days=Aging.quarantine_days,
     draft_attempts_max=3,
     draft_token_cap=200_000,
     safety_profiles={

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from autopack.core.blame import Exoneration
 from autopack.core.issue import IssueReport
 from autopack.core.run import (
     Candidate,
@@ -163,6 +164,12 @@ class CandidateTested:
     """Judged by exit code alone."""
     passed: tuple[str, ...] = ()
     """Of the tests that known issues name, those that ran green."""
+    exonerated: tuple[Exoneration, ...] = ()
+    """Red tests that are not the candidate's doing; beside the result, which stays as it is."""
+    proved: tuple[str, ...] = ()
+    """Ids of tests that were red without the change and are green with it, bounded."""
+    findings: tuple[Finding, ...] = ()
+    """What the tests of a green candidate say beside its parent's; some ask for an auditor."""
     kind: Literal["candidate_tested"] = "candidate_tested"
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autopack.core import draft, gate, issue
+from autopack.core.blame import Blamed
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -27,11 +28,14 @@ from autopack.core.run import Cause
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autopack.core.blame import Exoneration
     from autopack.core.event import Event
     from autopack.core.run import Evidence, Finding, Phase, Run
 
 CATEGORY = "test_failure"
 """Of the issues that a phase leaves whose tests stayed red."""
+EXONERATED = {Blamed.FLAKY: issue.FLAKY_TEST, Blamed.PRE_EXISTING: issue.PRE_EXISTING}
+"""Of the issues of red tests that were not a candidate's doing."""
 
 
 def problem(run: Run, event: IssueRecorded) -> str:
@@ -62,7 +66,7 @@ def take(run: Run, event: Event, asked: str = "") -> Run:
     """The run after the event's issues were taken; `asked`: whose command it answers."""
     if draft.PHASE in (asked, getattr(event, "phase_id", "")):
         return run  # a draft changes nothing that could have an issue
-    for report in _reports(event):
+    for report in (*_reports(event), *_exonerated(run, event)):
         unsolved = tuple(key for key in run.resolved if key != report.issue_key)
         run = replace(run, resolved=unsolved)  # also when it is one too many to be kept
         run = _put(run, _taken(run, run.phase(getattr(event, "phase_id", asked)), report))
@@ -93,6 +97,38 @@ def _red_before(finding: Finding) -> IssueReport:
         "static_check",
         description=finding.message[: issue.DESCRIPTION_CHARACTERS_MAX],
     )
+
+
+def _exonerated(run: Run, event: Event) -> Iterator[IssueReport]:
+    """Red tests that were not the candidate's doing: each failure counts once in a run."""
+    if not isinstance(event, CandidateTested):
+        return
+    seen = {found.issue_key for phase in run.phases for found in phase.issues}
+    for each in event.exonerated:
+        if each.issue_key not in seen and each.kind in EXONERATED:
+            seen.add(each.issue_key)
+            yield _of_exonerated(each)
+
+
+def _of_exonerated(each: Exoneration) -> IssueReport:
+    """A green run shows that a failure of before is gone; of a flaky test it shows nothing."""
+    kind = issue.FLAKY if each.kind is Blamed.FLAKY else issue.TEST
+    said = f"{each.reason} ({', '.join(each.attempts)})\n{each.message}".strip()
+    return IssueReport(
+        each.issue_key,
+        IssueSource.CI,
+        EXONERATED[each.kind],
+        IssueSeverity.MINOR,
+        evidence_refs=_refs(kind, each.test, each.path, each.line),
+        description=said[: issue.DESCRIPTION_CHARACTERS_MAX],
+    )
+
+
+def _refs(kind: str, test: str, path: str, line: int) -> tuple[str, ...]:
+    refs = [f"{kind}{test}"]
+    if path:
+        refs.append(f"{issue.PATH}{path}:{line}" if line else f"{issue.PATH}{path}")
+    return tuple(ref[: issue.EVIDENCE_CHARACTERS_MAX] for ref in refs)
 
 
 def failed(run: Run, phase: Phase) -> Phase:
@@ -154,15 +190,11 @@ def _last_red(phase: Phase) -> Evidence | None:
 
 
 def _failed_test(finding: Finding) -> IssueReport:
-    refs = [f"{issue.TEST}{finding.test}"[: issue.EVIDENCE_CHARACTERS_MAX]]
-    if finding.path:
-        refs.append(f"{issue.PATH}{finding.path}:{finding.line}" if finding.line
-                    else f"{issue.PATH}{finding.path}")  # fmt: skip
     return IssueReport(
         test_key(finding.test),
         IssueSource.TEST,
         CATEGORY,
-        evidence_refs=tuple(ref[: issue.EVIDENCE_CHARACTERS_MAX] for ref in refs),
+        evidence_refs=_refs(issue.TEST, finding.test, finding.path, finding.line),
         description=finding.message[: issue.DESCRIPTION_CHARACTERS_MAX],
     )
 

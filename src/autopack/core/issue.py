@@ -20,6 +20,9 @@ EVIDENCE_MAX: Final = 20
 EVIDENCE_CHARACTERS_MAX: Final = 500
 DESCRIPTION_CHARACTERS_MAX: Final = 4_000
 CATEGORY_CHARACTERS_MAX: Final = 64
+FLAKY_TEST: Final = "flaky_test"
+"""Category of a test that is green now and then."""
+PRE_EXISTING: Final = "pre_existing_failure"
 PHASE_ISSUES_MAX: Final = 200
 """Distinct issues that one phase keeps; what agents report beyond is counted and dropped."""
 RECORDINGS_MAX: Final = 1_000
@@ -30,6 +33,8 @@ SEEN_BEFORE_MAX: Final = 2_000
 """Others of which a run knows where they were first seen: the last seen."""
 TEST: Final = "test:"
 """Begins a reference to a test by its id; `path:` one to a file, with a line after a colon."""
+FLAKY: Final = "flaky:"
+"""Begins a reference to a test that is green now and then: a green run of it proves nothing."""
 PATH: Final = "path:"
 
 
@@ -101,6 +106,8 @@ class KnownIssue:
     description: str
     occurrence_count: int = 0
     """What was known then; 0: a run of before this was kept."""
+    quarantined_until: int = 0
+    """Of a flaky test, Unix seconds: until then strict CI tolerates it; 0: of none."""
 
     @property
     def tests(self) -> tuple[str, ...]:

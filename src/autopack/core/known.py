@@ -65,6 +65,11 @@ def of_phase(run: Run, phase: Phase) -> Iterator[KnownIssue]:
         )
 
 
+def quarantined(spec: RunSpec, now: int) -> tuple[str, ...]:
+    """Keys of the flakes that are in quarantine, of those that the run began with."""
+    return tuple(each.issue_key for each in spec.known_issues if now < each.quarantined_until)
+
+
 def _recorded(run: Run) -> Iterator[KnownIssue]:
     for phase in run.phases:
         yield from of_phase(run, phase)

@@ -80,7 +80,7 @@ def _resolve(run: Run, phase: Phase, doubt: Doubt) -> Run:
         cause = Cause.POLICY_VIOLATION if refused else Cause.REQUIRES_HUMAN_REVIEW
         return attempts.again(run, phase, doubt.evidence, cause)
     others = tuple(other for other in run.landing_queue if other != phase.phase_id)
-    run = moves.put(run, replace(phase, doubt=None))
+    run = moves.put(run, replace(phase, doubt=None, green=False))
     return replace(run, landing_queue=(*others, phase.phase_id))
 
 

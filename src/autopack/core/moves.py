@@ -13,6 +13,7 @@ from autopack.core.run import (
     FINAL_STEPS,
     Candidate,
     Cause,
+    Doubt,
     Failure,
     Phase,
     Run,
@@ -65,7 +66,7 @@ def start_attempt(run: Run, phase: Phase) -> Run:
 
 def check(run: Run, phase: Phase, candidate: Candidate) -> Run:
     """Have the gate look at a candidate, or the compiler at a drafted plan."""
-    run = put(run, replace(phase, step=Step.CHECKING, candidate=candidate))
+    run = put(run, replace(phase, step=Step.CHECKING, candidate=candidate, green=False))
     if run.stage is Stage.BOOTSTRAP:
         return issue(run, CompilePlan(phase.phase_id, candidate))
     return issue(run, Check(phase.phase_id, candidate, run.spec.gate_commands))
@@ -79,6 +80,19 @@ def enqueue(run: Run, phase: Phase) -> Run:
     if phase.candidate == phase.origin:
         phase = replace(phase, origin_checks=phase.checks)
     return put(replace(run, landing_queue=ids), replace(phase, step=Step.LANDING_QUEUED))
+
+
+def doubt(run: Run, phase: Phase, doubt: Doubt) -> Run:
+    """A bad word of a phase in the landing queue: it counts once the branch stands there."""
+    return put(run, replace(phase, step=Step.LANDING_QUEUED, green=False, doubt=doubt))
+
+
+def retry(run: Run, phase: Phase, asked: Pending, reason: str) -> Run:
+    """The command once more, while the environment's failures are not too many."""
+    if phase.infra_retries_used >= run.spec.infra_retries_max:
+        return fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
+    phase = replace(phase, infra_retries_used=phase.infra_retries_used + 1)
+    return issue_again(put(run, phase), asked)
 
 
 def candidate_of(phase: Phase) -> Candidate:

@@ -157,6 +157,7 @@ def _phase_spec(tier: TierDraft, phase: PhaseDraft, index: int, options: PlanOpt
         deliver=_once(phase.deliver),
         ci_profile=budgets.ci_profile,
         auto_apply=budgets.auto_apply,
+        new_tests=rule.new_tests,
         auditor_profile=budgets.auditor_profile,
         builder_attempts_max=budgets.builder_attempts_max,
         auditor_attempts_max=budgets.auditor_attempts_max,

@@ -156,7 +156,7 @@ def named_paths(project: Project) -> tuple[str, ...]:
     words = [
         part.removeprefix("./")
         for command in (*project.normal, *project.strict)
-        for word in command.argv
+        for word in (*command.argv, *command.rerun)
         for part in (word, *re.split(r"[\s;&|()<>=\"']+", word))
     ]
     return tuple(dict.fromkeys(w for w in words if not (w.startswith("-") or path_problem(w))))

@@ -23,8 +23,6 @@ from autopack.core.event import (
     CancelRequested,
     CandidateChecked,
     CandidateReapplied,
-    CandidateTested,
-    CiVerdict,
     CommandFailed,
     Delivered,
     DeliveryRefused,
@@ -162,35 +160,15 @@ def checked(run: Run, event: CandidateChecked, _asked: Pending) -> Run:
         return _refused(run, phase, Evidence("gate", summary, event.findings))
     evidence = Evidence("gate", "the gate asks for an auditor's approval", event.findings)
     if phase.phase_id in run.landing_queue:
-        return _doubted(run, phase, Doubt(evidence, moves.candidate_of(phase).parent, asks=True))
+        return moves.doubt(run, phase, Doubt(evidence, moves.candidate_of(phase).parent, asks=True))
     return attempts.ask_auditor(run, phase, evidence)
 
 
 def _refused(run: Run, phase: Phase, evidence: Evidence) -> Run:
     """Refused on what the builder saw: its doing. Made again on work ahead of it: a doubt."""
     if phase.phase_id in run.landing_queue:
-        return _doubted(run, phase, Doubt(evidence, moves.candidate_of(phase).parent))
+        return moves.doubt(run, phase, Doubt(evidence, moves.candidate_of(phase).parent))
     return attempts.again(run, phase, evidence, Cause.POLICY_VIOLATION)
-
-
-def _doubted(run: Run, phase: Phase, doubt: Doubt) -> Run:
-    return moves.put(run, replace(phase, step=Step.LANDING_QUEUED, green=False, doubt=doubt))
-
-
-def tested(run: Run, event: CandidateTested, asked: Pending) -> Run:
-    phase, candidate = run.phase(event.phase_id), moves.candidate_of(run.phase(event.phase_id))
-    if event.verdict in {CiVerdict.INFRA, CiVerdict.CANCELLED}:
-        if phase.phase_id not in queue.sound(run):
-            return moves.put(run, replace(phase, step=Step.LANDING_QUEUED))
-        summary = event.evidence.summary if event.evidence else "CI could not run"
-        return _retry(run, phase, asked, summary)
-    if not event.cached and not phase.judged:
-        phase = replace(phase, ci_runs_used=phase.ci_runs_used + 1)
-    phase = replace(phase, judged=True)
-    if event.verdict is CiVerdict.PASS:
-        return moves.put(run, replace(phase, step=Step.LANDING_QUEUED, green=True))
-    evidence = event.evidence or Evidence("ci", f"CI said {event.verdict}")
-    return _doubted(run, phase, Doubt(evidence, candidate.parent))
 
 
 def reapplied(run: Run, event: CandidateReapplied, _asked: Pending) -> Run:
@@ -199,7 +177,7 @@ def reapplied(run: Run, event: CandidateReapplied, _asked: Pending) -> Run:
 
 def conflicted(run: Run, event: ReapplyConflicted, asked: Pending) -> Run:
     onto = asked.command.onto if isinstance(asked.command, Reapply) else run.tip
-    return _doubted(run, run.phase(event.phase_id), Doubt(event.evidence, onto))
+    return moves.doubt(run, run.phase(event.phase_id), Doubt(event.evidence, onto))
 
 
 def landed(run: Run, event: SnapshotLanded, _asked: Pending) -> Run:
@@ -233,14 +211,7 @@ def command_failed(run: Run, event: CommandFailed, asked: Pending) -> Run:
             return moves.fail(run, phase, Failure(Cause.BUDGET_EXHAUSTED, moves.cap_spent(phase)))
         if isinstance(asked.command, Build | Audit):
             asked = replace(asked, command=replace(asked.command, tokens_max=phase.tokens_left))
-    return _retry(run, phase, asked, event.reason)
-
-
-def _retry(run: Run, phase: Phase, asked: Pending, reason: str) -> Run:
-    if phase.infra_retries_used >= run.spec.infra_retries_max:
-        return moves.fail(run, phase, Failure(Cause.ENVIRONMENT, reason))
-    phase = replace(phase, infra_retries_used=phase.infra_retries_used + 1)
-    return moves.issue_again(moves.put(run, phase), asked)
+    return moves.retry(run, phase, asked, event.reason)
 
 
 def stopped(run: Run, event: Event, asked: Pending) -> Run:

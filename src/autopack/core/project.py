@@ -18,6 +18,7 @@ from typing import Final
 from autopack.core import gate
 from autopack.core.ids import id_problem
 from autopack.core.reader import Problem, Reader
+from autopack.core.selection import TESTS
 from autopack.core.spec import (
     CiProfile,
     OnPhaseFailure,
@@ -47,11 +48,15 @@ class Report(StrEnum):
 
 @dataclass(frozen=True)
 class CiCommand:
-    """One command of a profile; `{report}` in an argument stands for the JUnit file's path."""
+    """One command of a profile; `{report}` in an argument stands for the JUnit file's path.
+
+    `rerun`: the command that runs some tests only, `{tests}` standing for them; empty: all run.
+    """
 
     argv: tuple[str, ...]
     report: Report
     seconds_max: int = COMMAND_SECONDS_DEFAULT
+    rerun: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ def _command(reader: Reader, item: object, key: str) -> CiCommand | None:
     if not isinstance(item, dict):
         reader.problem(key, 'write a table: { run = "…", report = "junit" }')
         return None
-    reader.known(item, key, frozenset({"run", "report", "seconds_max"}))
+    reader.known(item, key, frozenset({"run", "report", "seconds_max", "rerun"}))
     if "run" not in item:
         reader.problem(f"{key}.run", "missing: which program runs?")
     argv = reader.argv(item["run"], f"{key}.run") if "run" in item else ()
@@ -215,7 +220,20 @@ def _command(reader: Reader, item: object, key: str) -> CiCommand | None:
         reader.problem(f"{key}.run", 'report = "junit" needs {report} where the file\'s path goes')
     if names_report and report is Report.EXIT_CODE and (told or "report" not in item):
         reader.problem(f"{key}.report", 'the command names {report}: write report = "junit"')
-    return CiCommand(argv, report, seconds)
+    return CiCommand(argv, report, seconds, _rerun(reader, item, key, report))
+
+
+def _rerun(reader: Reader, item: Mapping[str, object], key: str, report: Report) -> tuple[str, ...]:
+    """How some tests run alone."""
+    if "rerun" not in item:
+        return ()
+    argv = reader.argv(item["rerun"], f"{key}.rerun")
+    missing = [each for each in (TESTS, "{report}") if not any(each in word for word in argv)]
+    if argv and missing:
+        reader.problem(f"{key}.rerun", f"it needs {' and '.join(missing)}")
+    if report is not Report.JUNIT:
+        reader.problem(f"{key}.rerun", 'only report = "junit" tells which tests are red')
+    return argv
 
 
 def _environment(reader: Reader, table: dict[str, object]) -> EnvironmentSpec:

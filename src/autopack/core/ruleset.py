@@ -98,6 +98,8 @@ class Ruleset:
     tier_token_factor: int
     """A tier's token cap, as a multiple of its phases' incident caps."""
     tier_ci_runs_per_phase: int
+    flake_quarantine_days: int
+    """How long strict CI tolerates a flaky test after it was first seen."""
     draft_attempts_max: int
     """Attempts at a plan that an agent drafts."""
     draft_token_cap: int

@@ -15,7 +15,14 @@ from autopack.core.builtin import BUILT_IN
 from autopack.core.ids import ID_PATTERN, id_problem
 from autopack.core.issue import IssueSeverity, IssueSource
 from autopack.core.reader import PATHS_MAX, Reader
-from autopack.core.spec import CiProfile, Complexity, OnPhaseFailure, RunScope, SafetyProfile
+from autopack.core.spec import (
+    CiProfile,
+    Complexity,
+    NewTests,
+    OnPhaseFailure,
+    RunScope,
+    SafetyProfile,
+)
 
 WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """Names of categories, aliases and profiles: they become keys, columns and file names."""
@@ -180,6 +187,7 @@ TOP: Final[Fields] = {
     "run_minor_issues_per_phase": Whole(COUNT_MAX, 0),
     "tier_token_factor": Whole(COUNT_MAX),
     "tier_ci_runs_per_phase": Whole(COUNT_MAX),
+    "flake_quarantine_days": Whole(COUNT_MAX, 0),
     "draft_attempts_max": Whole(ATTEMPTS_MAX),
     "draft_token_cap": Whole(TOKENS_MAX),
 }
@@ -203,6 +211,7 @@ CATEGORY: Final[Fields] = {
     "severity": Choice(IssueSeverity),
     "minor_tolerance": Number(TOLERANCE_MAX),
     "builder_mode": Word(),
+    "new_tests": Choice(NewTests),
 }
 MODE: Final[Fields] = {
     "complexity": Choice(Complexity),

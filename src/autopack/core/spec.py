@@ -34,6 +34,14 @@ class CiProfile(StrEnum):
     STRICT = "strict"
 
 
+class NewTests(StrEnum):
+    """What the new tests of a phase must be on its parent commit, or the auditor is asked."""
+
+    MAY_PASS = "may_pass"  # noqa: S105  of a test, no password
+    SOME_RED = "some_red"
+    ALL_RED = "all_red"
+
+
 class OnPhaseFailure(StrEnum):
     CONTINUE = "continue"
     STOP = "stop"
@@ -62,6 +70,8 @@ class CategoryRule:
     minor_tolerance: float
     builder_mode: str = ""
     """Of a phase that names none; empty: that of its complexity."""
+    new_tests: NewTests = NewTests.MAY_PASS
+    """A run of before it was written: nothing is asked of them."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,8 @@ class PhaseSpec:
     auditor: str = ""
     high_risk: bool = False
     """By its category or complexity: an auditor, where there is one, must approve it."""
+    new_tests: NewTests = NewTests.MAY_PASS
+    """What its new tests must be without its change: the category's."""
     single_tier_preferred: bool = False
     """Its mode is better off in a run of one tier: only warned of."""
 
@@ -121,6 +133,8 @@ class Aging:
 
     runs: int = 3
     tiers: int = 2
+    quarantine_days: int = 14
+    """After it was first seen a flaky test is known for so long, and strict CI tolerates it."""
 
 
 @dataclass(frozen=True)

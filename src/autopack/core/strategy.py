@@ -158,7 +158,7 @@ def run_minor_issues_max(phases: int, ruleset: Ruleset = BUILT_IN) -> int:
 def aging_of(safety_profile: SafetyProfile, ruleset: Ruleset = BUILT_IN) -> Aging:
     """When an open minor issue needs cleanup."""
     rule = ruleset.safety_profiles[safety_profile.value]
-    return Aging(runs=rule.aging_runs, tiers=rule.aging_tiers)
+    return Aging(rule.aging_runs, rule.aging_tiers, ruleset.flake_quarantine_days)
 
 
 def run_scope_of(safety_profile: SafetyProfile, ruleset: Ruleset = BUILT_IN) -> RunScope:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from autopack.core import attempts, drafting, intake, progress, promoting
+from autopack.core import attempts, drafting, intake, progress, promoting, verdict
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -195,8 +195,8 @@ def _phase_rows() -> Iterable[Rule]:
          "approve, revise (one more attempt or its own patch), escalate; no verdict is no approval",
          attempts.audited),
         (Step.TESTING, CandidateTested, (*queue, Step.LANDING, *again),
-         "only CI decides red or green; INFRA is tried again; red ahead of the branch is a doubt",
-         progress.tested),
+         "only CI decides red or green; red ahead of the branch is a doubt; green may be audited",
+         verdict.tested),
         (Step.REAPPLYING, CandidateReapplied, (Step.CHECKING,),
          "gated and tested on the work ahead of it", progress.reapplied),
         (Step.REAPPLYING, ReapplyConflicted, (*queue, *again),

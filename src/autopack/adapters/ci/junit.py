@@ -14,19 +14,28 @@ from xml.parsers import expat
 
 import junitparser
 
-from autopack.core.errors import EnvironmentFault
+from autopack.core.blame import SUSPECTS_MAX, Red
+from autopack.core.errors import EnvironmentFault, refusal
+from autopack.core.fingerprint import MESSAGE_CHARACTERS_MAX as PRINTED_CHARACTERS_MAX
+from autopack.core.fingerprint import fingerprint
 from autopack.core.redact import redact_bytes
 from autopack.core.run import Finding
 from autopack.core.words import plain
 from autopack.process.folders import Unreadable, read_left
 
 REPORT_BYTES_MAX: Final = 32 << 20
+KEPT_BYTES_MAX: Final = 4 << 20
+"""Bytes of a report that is kept beside its log; a larger one is only read."""
 DEPTH_MAX: Final = 64
 ELEMENTS_MAX: Final = 1_000_000
 FINDINGS_MAX: Final = 20
 MESSAGE_CHARACTERS_MAX: Final = 2_000
 NAME_CHARACTERS_MAX: Final = 300
 DIGEST_CHARACTERS: Final = 12
+SPELLING_CHARACTERS_MAX: Final = 2_000
+"""Of a test's own class and name: a longer one cannot be asked for alone."""
+TIMED_OUT: Final = re.compile(r"\b(?:timeout|timed[ -]out)\b", re.IGNORECASE)
+UNCOLLECTED: Final = re.compile(r"\A(?:collection failure|collection error)", re.IGNORECASE)
 PLACE: Final = re.compile(r"^(?P<path>[^\s:][^:\n]{0,300}):(?P<line>\d{1,7}):", re.MULTILINE)
 
 
@@ -46,14 +55,26 @@ class Counts:
     skipped: int
     findings: tuple[Finding, ...]
     passed: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
+    """Ids of the tests that were skipped, or failed as they were expected to."""
+    reds: tuple[Red, ...] = ()
+    """The first red tests, one more than are looked into."""
+    unnamed: int = 0
+    """Failures that a suite tells of and no test shows."""
 
 
-def read_report(path: Path) -> Counts:
+def read_report(path: Path, kept: Path | None = None) -> Counts:
     """Counts of the report at `path`; ReportRefused when missing, oversized or not JUnit.
 
-    EnvironmentFault when the machine does not let us read it.
+    A copy without secrets goes to `kept`, unless it is larger than `KEPT_BYTES_MAX`.
+    EnvironmentFault when the machine does not let us read or write.
     """
     content = redact_bytes(_content(path))
+    if kept is not None and len(content) <= KEPT_BYTES_MAX:
+        try:
+            kept.write_bytes(content)
+        except OSError as fault:
+            raise refusal(fault, kept) from fault
     _survey(content)
     try:
         return _counts(_suites(junitparser.JUnitXml.fromstring(content)))
@@ -109,12 +130,13 @@ def _suites(parsed: object) -> list[junitparser.TestSuite]:
 def _counts(suites: list[junitparser.TestSuite]) -> Counts:
     run = skipped = 0
     failed = []
-    green = set()
+    green, silent = set(), set()
     for case in (case for suite in suites for case in suite):
         if case.is_failure or case.is_error:
             failed.append(case)
         elif case.is_skipped:
             skipped += 1
+            silent.add(id_of_test(case.classname, case.name))
             continue
         else:
             green.add(id_of_test(case.classname, case.name))
@@ -123,7 +145,17 @@ def _counts(suites: list[junitparser.TestSuite]) -> Counts:
     claimed = sum(_claimed(suite, key) for suite in suites for key in ("failures", "errors"))
     findings = tuple(_finding(case) for case in failed[:FINDINGS_MAX])
     red = {id_of_test(case.classname, case.name) for case in failed}
-    return Counts(run, max(len(failed), claimed), skipped, findings, frozenset(green - red - {""}))
+    reds = {each.test: each for each in map(_red, reversed(failed[: SUSPECTS_MAX + 1]))}
+    return Counts(
+        run,
+        max(len(failed), claimed),
+        skipped,
+        findings,
+        frozenset(green - red - {""}),
+        frozenset(silent - green - red - {""}),
+        tuple(reversed(reds.values())),
+        max(0, claimed - len(failed)),
+    )
 
 
 def id_of_test(classname: str | None, name: str | None) -> str:
@@ -150,16 +182,54 @@ def _number(text: str) -> int:
 
 
 def _finding(case: junitparser.TestCase) -> Finding:
-    results = [r for r in case.result if isinstance(r, (junitparser.Failure, junitparser.Error))]
-    told, text = "", ""
-    if results:
-        told, text = results[0].message or "", results[0].text or ""
+    told, text, _ = _said(case)
     name = "::".join(filter(None, (case.classname, case.name))) or "a test without name"
-    attributes = case._elem.attrib  # noqa: SLF001 - junitparser offers no other way to `file`
-    path, line = attributes.get("file", ""), attributes.get("line", "")
+    path, line = _place(case, text)
+    message = f"{plain(name, NAME_CHARACTERS_MAX)}: {plain(told or text, MESSAGE_CHARACTERS_MAX)}"
+    test = id_of_test(case.classname, case.name)
+    return Finding("test", message, path, line, test=test)
+
+
+def _red(case: junitparser.TestCase) -> Red:
+    told, text, kind = _said(case)
+    message = plain((told or text)[: 2 * PRINTED_CHARACTERS_MAX], PRINTED_CHARACTERS_MAX)
+    test = id_of_test(case.classname, case.name)
+    path, line = _place(case, text)
+    erred = any(isinstance(each, junitparser.Error) for each in case.result)
+    return Red(
+        test,
+        plain(message, MESSAGE_CHARACTERS_MAX),
+        fingerprint(test, message),
+        _spelling(case.classname),
+        _spelling(case.name),
+        _spelling(_file(case)),
+        path,
+        line,
+        uncollected=erred and (not case.classname or bool(UNCOLLECTED.search(told))),
+        timed_out=bool(TIMED_OUT.search(f"{kind}\n{told}"[:PRINTED_CHARACTERS_MAX])),
+    )
+
+
+def _spelling(given: str | None) -> str:
+    return given if given and len(given) <= SPELLING_CHARACTERS_MAX else ""
+
+
+def _said(case: junitparser.TestCase) -> tuple[str, str, str]:
+    """Message, text and type of a red test's first result."""
+    for each in case.result:
+        if isinstance(each, (junitparser.Failure, junitparser.Error)):
+            return each.message or "", each.text or "", each.type or ""
+    return "", "", ""
+
+
+def _file(case: junitparser.TestCase) -> str:
+    return str(case._elem.attrib.get("file", ""))  # noqa: SLF001 - junitparser hides `file`
+
+
+def _place(case: junitparser.TestCase, text: str) -> tuple[str, int]:
+    """Path and line of a failure: the last that its text names, else those of the test."""
+    path, line = _file(case), str(case._elem.attrib.get("line", ""))  # noqa: SLF001 - as above
     places = list(PLACE.finditer(text[-65_536:]))
     if places:
         path, line = places[-1]["path"], places[-1]["line"]
-    message = f"{plain(name, NAME_CHARACTERS_MAX)}: {plain(told or text, MESSAGE_CHARACTERS_MAX)}"
-    test = id_of_test(case.classname, case.name)
-    return Finding("test", message, plain(path, NAME_CHARACTERS_MAX), _number(line), test=test)
+    return plain(path, NAME_CHARACTERS_MAX), _number(line)

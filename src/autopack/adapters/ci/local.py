@@ -2,85 +2,53 @@
 
 What may count as green is decided here and nowhere in the clone: commands come from the base
 commit, the report lies in a folder of ours, and a report that is missing, unreadable or tells of no
-test is never green. Green is remembered by what was judged; nothing else is.
+test is never green. Green is remembered by what was judged, unless a test of it was flaky.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final, Protocol
+from functools import cache
+from typing import Any, Final
 
+from autopack.adapters.ci.blaming import Blame, Inquiry, Side, blamed
 from autopack.adapters.ci.environment import (
     Environments,
     PrepareCancelled,
     PrepareFailed,
 )
-from autopack.adapters.ci.junit import Counts, ReportRefused, read_report
+from autopack.adapters.ci.execution import CiLimits, Clones, Judged
+from autopack.adapters.ci.parent import Beside, Cancelled, with_flakes
+from autopack.adapters.ci.records import GreenResults, Judging, ids_of, remember_ids
 from autopack.app.ports import Cancel, Repository, Tested, TestTask
+from autopack.core.blame import Blamed, Exoneration
 from autopack.core.errors import EnvironmentFault, OperatorFault, refusal
 from autopack.core.event import CiVerdict
+from autopack.core.idset import IdSet
+from autopack.core.patch import TreeDiff
 from autopack.core.project import (
     CiCommand,
     Project,
     Report,
     parse_project,
-    profile_digest,
 )
 from autopack.core.reader import (
     FILE_NAME,
 )
 from autopack.core.run import (
     Evidence,
-    Finding,
 )
 from autopack.core.spec import (
     RunSpec,
 )
-from autopack.core.words import plain
-from autopack.process.folders import borrowed_objects, clear, write_log
-from autopack.process.limits import Ended, Finished, Limits, ProgramMissing
-from autopack.process.workbench import Job, PlaceTaken, Prepared, Workbench
+from autopack.process.folders import clear
+from autopack.process.workbench import PlaceTaken, Prepared, Workbench
 
-EVIDENCE_CHARACTERS_MAX: Final = 4_000
 PASSED_KEPT_MAX: Final = 5_000
 """Ids of green tests that a green result keeps; those that are watched come first."""
-
-
-class GreenResults(Protocol):
-    """The part of the store that remembers green results."""
-
-    def green(self, key: str) -> str | None: ...
-
-    def remember_green(self, key: str, result: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class CiLimits:
-    """What one CI command may use; its time is the project's to say."""
-
-    output_bytes_max: int = 16 << 20
-    memory_bytes_max: int | None = None
-    processes_max: int | None = 4_096
-    file_bytes_max: int | None = 8 << 30
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One command's result: green when `verdict` is PASS."""
-
-    verdict: CiVerdict
-    summary: str = ""
-    tests_run: int = 0
-    findings: tuple[Finding, ...] = ()
-    passed: frozenset[str] = frozenset()
-    """Ids of the tests that ran and were not red."""
-    more: int = 0
-    """Red tests that are not among the findings."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +73,10 @@ class LocalVerifier:
     def test(self, task: TestTask, cancel: Cancel) -> Tested:
         """The verdict on a candidate; our own trouble is INFRA, never the candidate's red."""
         try:
-            return self._test(task, cancel)
-        except PrepareCancelled:
+            repository = self.repository_of(task.run)
+            project = self._project(repository, task.run)
+            return _Trial(self, task, repository, project, cancel).tested()
+        except (PrepareCancelled, Cancelled):
             return Tested(CiVerdict.CANCELLED)
         except PlaceTaken as fault:
             return _red(Judged(CiVerdict.FAIL, fault.what))
@@ -114,37 +84,6 @@ class LocalVerifier:
             return Tested(CiVerdict.INFRA, error=str(fault))
         except OSError as fault:
             return Tested(CiVerdict.INFRA, error=str(refusal(fault, task.folder)))
-
-    def _test(self, task: TestTask, cancel: Cancel) -> Tested:
-        repository = self.repository_of(task.run)
-        project = self._project(repository, task.run)
-        commands = project.profile(task.profile)
-        spec = project.environment
-        digest = self.environments.key(repository, spec, task.commit)
-        key = self._green_key(task, commands, digest)
-        if (known := self.greens.green(key)) is not None:
-            return _cached(json.loads(known), task.watched)
-        with self.environments.held(digest) if spec else nullcontext():
-            own = digest != self.environments.key(repository, spec, task.run.base_commit)
-            try:
-                prepared = self.environments.build(
-                    repository, spec, task.run.base_commit, cancel, task.commit if own else ""
-                )
-            except PrepareFailed as fault:
-                if own:
-                    return _red(
-                        Judged(CiVerdict.FAIL, f"the candidate's environment: {fault.what}")
-                    )
-                raise
-            tested = self._commands(task, repository, commands, prepared, cancel)
-        if tested.verdict is CiVerdict.PASS:
-            value = {"tests_run": tested.tests_run, "weak": tested.weak, "commit": task.commit}
-            green = _watched(tested.passed, task.watched)
-            others = [test for test in tested.passed if test not in green]
-            value["passed"] = [*green, *others][:PASSED_KEPT_MAX]
-            self.greens.remember_green(key, json.dumps(value))
-            tested = replace(tested, passed=green)
-        return tested
 
     def _project(self, repository: Repository, run: RunSpec) -> Project:
         if self.project is not None:
@@ -158,109 +97,200 @@ class LocalVerifier:
             return parsed
         raise OperatorFault("\n".join(map(str, parsed)), f"mend {FILE_NAME} and commit it")
 
-    def _green_key(self, task: TestTask, commands: tuple[CiCommand, ...], digest: str) -> str:
-        fenced = "fenced" if self.workbench.sandbox.fenced else "unfenced"
-        parts = (task.tree, task.profile.value, profile_digest(commands), digest, fenced)
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _commands(
+@dataclass
+class _Said:
+    """What all commands said so far."""
+
+    tests_run: int = 0
+    seconds: float = 0.0
+    passed: set[str] = field(default_factory=set)
+    by_command: list[frozenset[str]] = field(default_factory=list)
+    ids: IdSet = field(default_factory=IdSet)
+    exonerated: list[Exoneration] = field(default_factory=list)
+
+    def add(self, command: CiCommand, judged: Judged, found: Blame) -> None:
+        """One command more, with what was found out about its red tests."""
+        self.tests_run += judged.tests_run
+        self.seconds += judged.seconds + found.seconds
+        self.passed |= judged.passed
+        self.by_command.append(judged.passed)
+        self.exonerated += found.exonerated
+        if command.report is Report.JUNIT:
+            self.ids = self.ids.with_result(judged.result)
+
+
+class _Trial:
+    """One candidate under test."""
+
+    def __init__(
         self,
+        verifier: LocalVerifier,
         task: TestTask,
         repository: Repository,
-        commands: tuple[CiCommand, ...],
-        prepared: Prepared,
+        project: Project,
         cancel: Cancel,
-    ) -> Tested:
+    ) -> None:
+        self.it = verifier
+        self.task = task
+        self.repository = repository
+        self.spec = project.environment
+        self.commands = project.profile(task.profile)
+        self.cancel = cancel
+        self.held = ExitStack()
+        """Environments of the parent, kept while they are used."""
+        self.parent = cache(self._parent)
+        self.diff = cache(self._diff)
+
+    def tested(self) -> Tested:
+        """The verdict, with what the parent's tests say beside it."""
+        with ExitStack() as self.held:
+            return self._tested()
+
+    def _tested(self) -> Tested:
+        task = self.task
+        judging = self._judging(task.tree, task.commit)
+        known, ids = self.it.greens.green(judging.key()), ids_of(self.it.greens, judging)
+        if known is not None and (ids is not None or not task.parent):
+            tested = _cached(json.loads(known), task.watched)
+            if not task.parent or ids is None:
+                return tested
+            # which command ran what is not kept: a new test is looked for in the first that has it
+            return self._beside(tested, judging, ids, [ids.passed] * len(self.commands))
+        with self._environment(judging.digest) as prepared:
+            if isinstance(prepared, Tested):
+                return prepared
+            return self._commands(judging, prepared)
+
+    @contextmanager
+    def _environment(self, digest: str) -> Iterator[Prepared | Tested]:
+        """The candidate's environment; a verdict when what it changed cannot be built."""
+        it, base = self.it.environments, self.task.run.base_commit
+        with it.held(digest) if self.spec else nullcontext():
+            own = digest != it.key(self.repository, self.spec, base)
+            changed_by = self.task.commit if own else ""
+            made: Prepared | Tested
+            try:
+                made = it.build(self.repository, self.spec, base, self.cancel, changed_by)
+            except PrepareFailed as fault:
+                if not own:
+                    raise
+                what = f"the candidate's environment: {fault.what}"
+                made = _red(Judged(CiVerdict.FAIL, what))
+            yield made
+
+    def _judging(self, tree: str, commit: str) -> Judging:
+        digest = self.it.environments.key(self.repository, self.spec, commit)
+        fenced = self.it.workbench.sandbox.fenced
+        return Judging(tree, self.task.profile, self.commands, digest, fenced)
+
+    def _side(self, commit: str, judging: Judging, prepared: Prepared) -> Side:
+        it, task = self.it, self.task
+        clones = Clones(
+            self.repository, it.workbench, it.limits, prepared, task.folder, task.log_folder,
+            self.cancel,
+        )  # fmt: skip
+        return Side(commit, clones, judging)
+
+    def _commands(self, judging: Judging, prepared: Prepared) -> Tested:
         """All commands in one clone, up to the first that is not green; `passed`: all green."""
-        clone = task.folder / "clone"
-        for leftover in (clone, task.folder / "reports", task.log_folder):
-            clear(leftover)  # of a try that a crash cut short
-        task.log_folder.mkdir(parents=True)
-        repository.clone(task.commit, clone)
-        objects = borrowed_objects(clone)
-        self.workbench.lend(clone)
-        tests_run, passed = 0, set[str]()
-        for number, command in enumerate(commands):
-            judged = self._command(task, clone, objects, number, command, prepared, cancel)
-            tests_run += judged.tests_run
-            passed |= judged.passed
-            if judged.verdict is not CiVerdict.PASS:
-                if judged.verdict is CiVerdict.CANCELLED:
-                    return Tested(CiVerdict.CANCELLED)
-                return _red(judged, tests_run)
-        weak = all(command.report is Report.EXIT_CODE for command in commands)
-        green = tuple(sorted(passed))
-        return Tested(CiVerdict.PASS, tests_run=tests_run, weak=weak, passed=green)
+        task, said = self.task, _Said()
+        clear(task.log_folder)  # of a try that a crash cut short
+        side = self._side(task.commit, judging, prepared)
+        place = side.clones.fresh(task.commit, "clone")
+        place.lend()
+        for number, command in enumerate(self.commands):
+            judged = place.run(command, str(number))
+            found = self._blamed(side, number, command, judged, said)
+            said.add(command, judged, found)
+            if found.judged.verdict is CiVerdict.CANCELLED:
+                raise Cancelled
+            if found.judged.verdict is not CiVerdict.PASS:
+                red = _red(found.judged, said.tests_run)
+                return replace(red, exonerated=tuple(said.exonerated))
+        place.discard()
+        return self._green(judging, said)
 
-    def _command(
-        self,
-        task: TestTask,
-        clone: Path,
-        objects: tuple[Path, ...],
-        number: int,
-        command: CiCommand,
-        prepared: Prepared,
-        cancel: Cancel,
-    ) -> Judged:
-        reports = task.folder / "reports" / str(number)
-        reports.mkdir(parents=True)
-        self.workbench.lend(reports)
-        report = reports / "report.xml"
-        argv = tuple(word.replace("{report}", str(report)) for word in command.argv)
-        limits = Limits(
-            command.seconds_max,
-            output_bytes_max=self.limits.output_bytes_max,
-            memory_bytes_max=self.limits.memory_bytes_max,
-            processes_max=self.limits.processes_max,
-            file_bytes_max=self.limits.file_bytes_max,
+    def _blamed(
+        self, side: Side, number: int, command: CiCommand, judged: Judged, said: _Said
+    ) -> Blame:
+        if not self.task.parent or judged.verdict is not CiVerdict.FAIL or not judged.reds:
+            return Blame(judged)
+        inquiry = Inquiry(
+            side,
+            self.parent,
+            frozenset(each.path.decode(errors="replace") for each in self.diff().changes),
+            frozenset(self.task.quarantined),
+            ids_of(self.it.greens, self._parent_judging(self.task.parent)),
+            self.it.greens,
+            self.task.seconds_left,
         )
-        job = Job(argv, clone, limits, {"CI": "1"}, prepared, objects, (reports,))
-        try:
-            finished = self.workbench.run(job, cancel)
-        except ProgramMissing:
-            if "/" in argv[0] and not argv[0].startswith("/"):
-                return Judged(CiVerdict.FAIL, f"{argv[0]} of the repository cannot be executed")
-            raise
-        write_log(task.log_folder / f"{number}.log", argv, finished)
-        return judge(command, finished, report)
+        return blamed(inquiry, number, command, judged, said.seconds + judged.seconds)
 
+    def _green(self, judging: Judging, said: _Said) -> Tested:
+        task = self.task
+        watched = _watched(said.passed, task.watched)
+        tested = Tested(
+            CiVerdict.PASS,
+            tests_run=said.tests_run,
+            weak=all(command.report is Report.EXIT_CODE for command in self.commands),
+            passed=watched,
+            exonerated=tuple(said.exonerated),
+        )
+        if not said.exonerated:  # a test of it is red, on this parent or now and then
+            self._remember(judging, tested, said.passed)
+        if not task.parent:
+            return tested
+        flaky = [each.test for each in said.exonerated if each.kind is Blamed.FLAKY]
+        ids = with_flakes(said.ids, flaky)
+        remember_ids(self.it.greens, judging, ids)
+        return self._beside(tested, judging, ids, said.by_command)
 
-def judge(command: CiCommand, finished: Finished, report: Path) -> Judged:
-    """The verdict on one command that has run."""
-    name = " ".join(command.argv)[:200]
-    if finished.ended is Ended.CANCELLED:
-        return Judged(CiVerdict.CANCELLED)
-    if finished.ended in (Ended.TIMED_OUT, Ended.IDLE):
-        what = f"{name}: not done after {command.seconds_max} s"
-        return Judged(CiVerdict.FAIL, f"{what}\n{_tail(finished)}")
-    if finished.ended is not Ended.EXITED:
-        return Judged(CiVerdict.INVALID, f"{name}: killed ({finished.ended})\n{_tail(finished)}")
-    if command.report is Report.EXIT_CODE:
-        verdict = CiVerdict.PASS if finished.ok else CiVerdict.FAIL
-        return Judged(verdict, "" if finished.ok else f"{_exit(name, finished)}\n{_tail(finished)}")
-    try:
-        counts = read_report(report)
-    except ReportRefused as fault:
-        summary = f"{_exit(name, finished)}; {fault}\n{_tail(finished)}"
-        return Judged(CiVerdict.INVALID, summary)
-    return _judge_counts(name, finished, counts)
+    def _remember(self, judging: Judging, tested: Tested, passed: Iterable[str]) -> None:
+        value = {"tests_run": tested.tests_run, "weak": tested.weak, "commit": self.task.commit}
+        others = [test for test in sorted(passed) if test not in tested.passed]
+        value["passed"] = [*tested.passed, *others][:PASSED_KEPT_MAX]
+        self.it.greens.remember_green(judging.key(), json.dumps(value))
 
+    # --- beside the parent ------------------------------------------------------------------------
 
-def _judge_counts(name: str, finished: Finished, counts: Counts) -> Judged:
-    if counts.failed:
-        summary = f"{name}: {counts.failed} of {max(counts.run, counts.failed)} tests failed"
-        if not counts.findings:
-            summary += f"\n{_tail(finished)}"
-        more = counts.failed - len(counts.findings) if counts.findings else 0
-        return Judged(CiVerdict.FAIL, summary, counts.run, counts.findings, more=more)
-    if not counts.run:
-        skipped = f" ({counts.skipped} skipped)" if counts.skipped else ""
-        summary = f"{_exit(name, finished)}; no test ran{skipped}\n{_tail(finished)}"
-        return Judged(CiVerdict.INVALID, summary)
-    if not finished.ok:
-        summary = f"{_exit(name, finished)}, though its report shows no failure\n{_tail(finished)}"
-        return Judged(CiVerdict.FAIL, summary, counts.run)
-    return Judged(CiVerdict.PASS, tests_run=counts.run, passed=counts.passed)
+    def _beside(
+        self, tested: Tested, judging: Judging, ids: IdSet, by_command: Sequence[frozenset[str]]
+    ) -> Tested:
+        nowhere = Prepared(judging.digest)  # the candidate itself does not run again
+        shown = Beside(
+            self.repository, self._side(self.task.commit, judging, nowhere), self._compared,
+            self.it.greens, self.commands, self.diff(), self.task.phase.new_tests,
+        ).shown(ids, by_command)  # fmt: skip
+        return replace(tested, findings=shown.findings, proved=shown.proved)
+
+    def _compared(self) -> Side:
+        """The parent; while it is itself being tested ahead of the branch, the branch's tip."""
+        task = self.task
+        if task.tip in ("", task.parent):
+            return self.parent()
+        if ids_of(self.it.greens, self._parent_judging(task.parent)) is not None:
+            return self.parent()
+        return self._built(task.tip)
+
+    def _parent(self) -> Side:
+        return self._built(self.task.parent)
+
+    def _parent_judging(self, commit: str) -> Judging:
+        return self._judging(self.repository.tree(commit), commit)
+
+    def _built(self, commit: str) -> Side:
+        judging, base = self._parent_judging(commit), self.task.run.base_commit
+        it = self.it.environments
+        own = judging.digest != it.key(self.repository, self.spec, base)
+        changed_by = commit if own else ""
+        if self.spec:
+            self.held.enter_context(it.held(judging.digest))
+        prepared = it.build(self.repository, self.spec, base, self.cancel, changed_by)
+        return self._side(commit, judging, prepared)
+
+    def _diff(self) -> TreeDiff:
+        return self.repository.diff(self.task.parent, self.task.tree)
 
 
 def _cached(value: Mapping[str, Any], watched: Sequence[str]) -> Tested:
@@ -278,17 +308,6 @@ def _cached(value: Mapping[str, Any], watched: Sequence[str]) -> Tested:
 def _watched(passed: Iterable[str], watched: Sequence[str]) -> tuple[str, ...]:
     green = frozenset(passed)
     return tuple(test for test in watched if test in green)
-
-
-def _exit(name: str, finished: Finished) -> str:
-    return f"{name}: exit code {finished.exit_code}"
-
-
-def _tail(finished: Finished) -> str:
-    """The end of what a command said, for the builder's next attempt."""
-    said = [part.decode(errors="replace") for part in (finished.stdout, finished.stderr)]
-    half = EVIDENCE_CHARACTERS_MAX // 2
-    return "\n".join(plain(part[-half:], half) for part in said if part.strip())
 
 
 def _red(judged: Judged, tests_run: int = 0) -> Tested:

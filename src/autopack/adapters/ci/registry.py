@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autopack.adapters.ci.environment import Environments
-from autopack.adapters.ci.local import GreenResults, LocalVerifier
+from autopack.adapters.ci.local import LocalVerifier
+from autopack.adapters.ci.records import GreenResults
 from autopack.adapters.plugins import VERIFIERS, load
 from autopack.app.ports import Repository, Verifier
 from autopack.core.project import Project

@@ -43,6 +43,7 @@ def record(entry: BacklogIssue) -> dict[str, Any]:
         "resolved_before": entry.resolved_before,
         "cleaned_in": entry.cleaned_in,
         "cleanup_failed_in": list(entry.cleanup_failed_in),
+        "quarantined_until": entry.quarantined_until,
         "upgraded": entry.upgraded,
         "evidence_refs": list(entry.evidence_refs),
         "description": entry.description,

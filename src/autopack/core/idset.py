@@ -1,0 +1,144 @@
+"""The tests of a commit by id, as CI ran them, and what a candidate's say against its parent's.
+
+Works for every runner that writes JUnit: a test that vanished or is skipped now is seen whatever
+made it so. Never reads a report.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from autopack.core.blame import Result
+from autopack.core.run import Finding, Severity
+
+IDS_MAX: Final = 50_000
+"""Tests of one commit that are remembered; of more nothing is compared."""
+FINDINGS_MAX: Final = 20
+"""Findings of one rule; the rest are counted."""
+VANISHED: Final = "test_vanished"
+SILENCED: Final = "test_silenced"
+UNPROVEN: Final = "test_proves_nothing"
+UNKNOWN: Final = "tests_not_compared"
+
+
+@dataclass(frozen=True)
+class IdSet:
+    """What one run of a whole profile says of each test."""
+
+    passed: frozenset[str] = frozenset()
+    skipped: frozenset[str] = frozenset()
+    red: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints by id; of flaky ones as well."""
+    flaky: frozenset[str] = frozenset()
+    whole: bool = True
+    """False: a command has no report that can be believed, or there are too many tests."""
+
+    @property
+    def ran(self) -> frozenset[str]:
+        return self.passed | self.red.keys()
+
+    @property
+    def every(self) -> frozenset[str]:
+        return self.ran | self.skipped
+
+    def with_result(self, result: Result) -> IdSet:
+        """With what one more command of the profile says; red counts before green and skipped."""
+        red = {**self.red, **result.red}
+        passed = (self.passed | result.passed) - red.keys()
+        skipped = (self.skipped | result.skipped) - passed - red.keys()
+        whole = self.whole and result.told and len(passed) + len(skipped) + len(red) <= IDS_MAX
+        return IdSet(passed, skipped, red, self.flaky, whole)
+
+    @property
+    def result(self) -> Result:
+        """As one execution of the whole command would have said it."""
+        return Result(self.passed, self.skipped, self.red, self.whole)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What became of the parent's tests, and which are new; each by id, in order."""
+
+    vanished: tuple[str, ...] = ()
+    silenced: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    """Not on the parent, in no other spelling, and green now."""
+    turned: tuple[str, ...] = ()
+    """Red on the parent, green now."""
+
+
+def compared(parent: IdSet, now: IdSet) -> Comparison:
+    """A test that moved to another file, or a case that got another parameter, has not vanished."""
+    gone, come = parent.ran - now.every, now.every - parent.every
+    moved, arrived = _moved(gone, come)
+    vanished = _lost_cases(gone - moved, come - arrived)
+    fresh = (come - arrived) & now.passed
+    respelt = set(map(_function, gone - moved))
+    return Comparison(
+        tuple(sorted(vanished)),
+        tuple(sorted(parent.ran & now.skipped)),
+        tuple(sorted(test for test in fresh if _function(test) not in respelt)),
+        tuple(sorted(parent.red.keys() & now.passed)),
+    )
+
+
+def _moved(gone: Iterable[str], come: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Pairs of one that went and one that came under the same name elsewhere."""
+    places: dict[str, list[str]] = {}
+    for test in sorted(come):
+        places.setdefault(_name(test), []).append(test)
+    moved, arrived = set(), set()
+    for test in sorted(gone):
+        if left := places.get(_name(test)):
+            moved.add(test)
+            arrived.add(left.pop(0))
+    return moved, arrived
+
+
+def _lost_cases(gone: Iterable[str], come: Iterable[str]) -> set[str]:
+    """Those that went, but for as many as came of the same function with other parameters."""
+    room = Counter(_function(test) for test in come if test != _function(test))
+    lost = set()
+    for test in sorted(gone):
+        function = _function(test)
+        if test != function and room[function]:
+            room[function] -= 1
+        else:
+            lost.add(test)
+    return lost
+
+
+def _name(test: str) -> str:
+    return test.rpartition("::")[2]
+
+
+def _function(test: str) -> str:
+    """A test without its parameters."""
+    return test.partition("[")[0]
+
+
+def findings(
+    found: Comparison, unproven: Collection[str] = (), *, asks: bool = False
+) -> tuple[Finding, ...]:
+    """What is to be said of a comparison; `unproven`: new tests that are green on the parent too.
+
+    `asks`: that new tests prove nothing is to be asked, not only told.
+    """
+    weak = Severity.ASK if asks else Severity.NOTE
+    return (
+        *_listed(VANISHED, found.vanished, "ran on the parent commit, is gone now", Severity.ASK),
+        *_listed(SILENCED, found.silenced, "ran on the parent commit, is skipped now",
+                 Severity.ASK),
+        *_listed(UNPROVEN, sorted(unproven), "is new, and green without the change", weak),
+    )  # fmt: skip
+
+
+def _listed(rule: str, tests: Collection[str], what: str, severity: Severity) -> Iterable[Finding]:
+    first = list(tests)[:FINDINGS_MAX]
+    for test in first:
+        yield Finding(rule, f"{test} {what}", severity=severity, test=test)
+    if more := len(tests) - len(first):
+        yield Finding(rule, f"and {more:,} more: {what}", severity=severity)

@@ -1,0 +1,215 @@
+"""Blame: what is run again, and whose a red test is; pure, over a model of how tests behave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autopack.core import blame
+from autopack.core.blame import (
+    RERUNS_MAX,
+    SUSPECTS_MAX,
+    Ask,
+    Blamed,
+    Case,
+    Red,
+    Result,
+    Said,
+    Suspect,
+    Where,
+)
+
+PRINT = "f" * 16
+
+
+def red(test: str = "t", **changes: object) -> Red:
+    return Red(test, "it is red", PRINT, **changes)  # type: ignore[arg-type]  # any field
+
+
+@dataclass
+class Test:
+    """How one test behaves: what its executions say, one after another, and on the parent."""
+
+    __test__ = False
+
+    alone: list[Said]
+    together: list[Said]
+    base: Said = Said.PASSED
+    base_print: str = PRINT
+
+    def said(self, ask: Ask, count: int) -> Said:
+        if ask.where is Where.BASE:
+            return self.base
+        words = self.alone if ask.tests else self.together
+        return words[min(count, len(words) - 1)]
+
+
+@dataclass
+class World:
+    """Runs what blame asks for, and counts it."""
+
+    tests: dict[str, Test]
+    asked: list[Ask] = field(default_factory=list)
+
+    def settle(self, case: Case) -> Case:
+        while (ask := blame.next_ask(case)) is not None:
+            assert len(self.asked) < 3 * RERUNS_MAX + 2, self.asked
+            before = [each for each in self.asked if each.where is ask.where]
+            count = sum(bool(each.tests) == bool(ask.tests) for each in before)
+            self.asked.append(ask)
+            case = blame.told(case, ask, self._result(ask, count))
+        return case
+
+    def _result(self, ask: Ask, count: int) -> Result:
+        said = {name: test.said(ask, count) for name, test in self.tests.items()
+                if not ask.tests or name in ask.tests}  # fmt: skip
+        prints = {name: self.tests[name].base_print for name in said}
+        reds = {
+            name: prints[name] if ask.where is Where.BASE else PRINT
+            for name, word in said.items() if word is Said.FAILED
+        }  # fmt: skip
+        return Result(
+            frozenset(n for n, word in said.items() if word is Said.PASSED),
+            frozenset(n for n, word in said.items() if word is Said.SKIPPED),
+            reds,
+        )
+
+
+def blamed(tests: dict[str, Test], **changes: object) -> tuple[dict[str, Blamed], list[Ask]]:
+    world = World(tests)
+    case = Case(tuple(Suspect(red(name)) for name in tests), **changes)  # type: ignore[arg-type]  # any field
+    settled = world.settle(case)
+    found = {each.red.test: kind for each, kind, why in blame.verdicts(settled) if why}
+    assert len(found) == len(tests)
+    return found, world.asked
+
+
+P, F, S, M = Said.PASSED, Said.FAILED, Said.SKIPPED, Said.MISSING
+ALONE, ALL = Ask(Where.CANDIDATE, ("t",)), Ask(Where.CANDIDATE)
+BASE, BASE_ALL = Ask(Where.BASE, ("t",)), Ask(Where.BASE)
+
+
+@pytest.mark.parametrize(
+    ("test", "kind", "asked"),
+    [
+        (Test([P], [P]), Blamed.FLAKY, [ALONE, ALL]),
+        (Test([F, P], [P]), Blamed.FLAKY, [ALONE, ALONE, ALL]),
+        (Test([P], [F, P]), Blamed.FLAKY, [ALONE, ALL, ALL]),
+        (Test([P], [F, F]), Blamed.OURS, [ALONE, ALL, ALL, BASE_ALL]),
+        (Test([P], [F, F], F), Blamed.PRE_EXISTING, [ALONE, ALL, ALL, BASE_ALL]),
+        (Test([F, F], [F]), Blamed.OURS, [ALONE, ALONE, BASE]),
+        (Test([F, F], [F], F), Blamed.PRE_EXISTING, [ALONE, ALONE, BASE]),
+        (Test([F, F], [F], F, "another"), Blamed.OURS, [ALONE, ALONE, BASE]),
+        (Test([F, F], [F], M), Blamed.OURS, [ALONE, ALONE, BASE]),
+        (Test([M], [P], F), Blamed.OURS, [ALONE]),
+        (Test([S], [P], F), Blamed.OURS, [ALONE]),
+        (Test([P], [M], F), Blamed.OURS, [ALONE, ALL]),
+    ],
+)
+def test_a_command_that_runs_tests_alone(test: Test, kind: Blamed, asked: list[Ask]) -> None:
+    assert blamed({"t": test}, selects=True) == ({"t": kind}, asked)
+
+
+@pytest.mark.parametrize(
+    ("test", "kind", "asked"),
+    [
+        (Test([], [P]), Blamed.FLAKY, [ALL]),
+        (Test([], [F, P]), Blamed.FLAKY, [ALL, ALL]),
+        (Test([], [F, F]), Blamed.OURS, [ALL, ALL, BASE_ALL]),
+        (Test([], [F, F], F), Blamed.PRE_EXISTING, [ALL, ALL, BASE_ALL]),
+        (Test([], [M], F), Blamed.OURS, [ALL]),
+    ],
+)
+def test_a_command_that_only_runs_whole(test: Test, kind: Blamed, asked: list[Ask]) -> None:
+    assert blamed({"t": test}) == ({"t": kind}, asked)
+
+
+def test_what_is_known_of_the_parent_is_not_run_again() -> None:
+    before = Result(red={"t": PRINT})
+    assert blamed({"t": Test([], [F, F])}, parent=before) == ({"t": Blamed.PRE_EXISTING}, [])
+    known = blamed({"t": Test([F, F], [F])}, parent=before, selects=True)
+    assert known == ({"t": Blamed.PRE_EXISTING}, [ALONE, ALONE])
+    green = Result(passed=frozenset({"t"}))
+    assert blamed({"t": Test([F, F], [F])}, parent=green, selects=True)[0] == {"t": Blamed.OURS}
+
+
+def test_strict_wants_a_flake_to_be_known() -> None:
+    flaky = Test([P], [P])
+    assert blamed({"t": flaky}, selects=True, strict=True) == (
+        {"t": Blamed.OURS}, [ALONE, ALL, BASE],
+    )  # fmt: skip
+    key = blame.key_of(Blamed.FLAKY, "t", PRINT)
+    known = blamed({"t": flaky}, selects=True, strict=True, known=frozenset({key}))
+    assert known == ({"t": Blamed.FLAKY}, [ALONE, ALL])
+    shown = blamed({"t": Test([P], [P], F)}, selects=True, strict=True)
+    assert shown[0] == {"t": Blamed.FLAKY}
+    other = blamed({"t": Test([P], [P], F, "another")}, selects=True, strict=True)
+    assert other[0] == {"t": Blamed.OURS}
+
+
+def test_one_that_is_ours_is_enough() -> None:
+    tests = {"flaky": Test([F, P], [P]), "lost": Test([M], [P])}
+    found, asked = blamed(tests, selects=True)
+    assert found == {"flaky": Blamed.OURS, "lost": Blamed.OURS}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("reds", "edited", "why"),
+    [
+        ((red("a"), red("", name="b")), {}, "has no name"),
+        ((red("a", uncollected=True),), {}, "a could not be collected"),
+        ((red("a", timed_out=True),), {}, "a ran out of time"),
+        ((red("a"),), {"a": "its file is changed"}, "a: its file is changed"),
+        ((), {}, "no test is named"),
+        (tuple(red(f"t{n}") for n in range(SUSPECTS_MAX + 1)), {}, "more than 200 tests"),
+    ],
+)
+def test_never_exonerated(reds: tuple[Red, ...], edited: dict[str, str], why: str) -> None:
+    assert why in blame.never(reds, edited)
+    assert not blame.never((red("a"),), {"b": "changed"})
+
+
+said = st.sampled_from(Said)
+some = st.builds(
+    Test,
+    st.lists(said, min_size=1, max_size=3),
+    st.lists(said, min_size=1, max_size=3),
+    said,
+    st.sampled_from([PRINT, "another"]),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd"), some, min_size=1),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([None, Result(red={"a": PRINT}, passed=frozenset("bcd"))]),
+)
+def test_it_ends_and_exonerates_only_with_proof(
+    tests: dict[str, Test], selects: bool, strict: bool, parent: Result | None
+) -> None:
+    world = World(tests)
+    case = Case(tuple(Suspect(red(n)) for n in tests), selects, strict, parent=parent)
+    settled = world.settle(case)
+    for each, kind, _ in blame.verdicts(settled):
+        before = each.on_base is F and each.base_fingerprint == PRINT
+        before |= bool(parent and each.on_base is None and parent.red.get(each.red.test) == PRINT)
+        assert not each.silent or kind is Blamed.OURS
+        if kind is Blamed.FLAKY:
+            assert P in each.together
+            assert before or not strict
+        if kind is Blamed.PRE_EXISTING:
+            assert before
+    kinds = {each.red.test: kind for each, kind, _ in blame.verdicts(settled)}
+    records = blame.exonerations(settled)
+    assert {r.test for r in records} == {t for t, kind in kinds.items() if kind is not Blamed.OURS}
+    assert all(record.attempts[0] == "fail" for record in records)
+
+
+def test_a_failure_has_one_key_and_a_flake_another() -> None:
+    keys = {blame.key_of(kind, "tests.a::b[1]", PRINT) for kind in Blamed}
+    assert keys == {f"flake-tests_a_b_1-{PRINT}", f"pre-existing-tests_a_b_1-{PRINT}"}
