@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autopack.core.errors import OperatorFault
+from autopack.core.errors import OperatorFault, OwnFault
 from autopack.settings import Loaded, load
 from autopack.settings.folders import at_home
 
@@ -31,14 +31,36 @@ def forge_of(
     `cancel` cuts its waiting short.
     """
     from autopack.adapters.git.wrapper import Store
-    from autopack.adapters.plugins import FORGES
-    from autopack.adapters.plugins import load as found
 
     def store() -> Store:
         repository = projects.repository(spec)
         return Store(repository.git, repository.folder)
 
-    context = context_of(loaded, Path(spec.repository), store, cancel)
+    return forge_at(loaded, Path(spec.repository), store, cancel)
+
+
+def check_tester(loaded: Loaded, repository: Path) -> str:
+    """See that the forge tests what is pushed to it, and would take it from us; who and where."""
+    from autopack.app.forge import Tester
+
+    def none() -> Store:
+        raise OwnFault("a forge that is only looked at pushes nothing")
+
+    forge = forge_at(loaded, repository, none)
+    if not isinstance(forge, Tester):
+        what = f"[forge] kind = {loaded.settings.forge.kind!r} tests nothing that is pushed to it"
+        raise OperatorFault(what, 'set kind = "github" there, or verifier = "local"')
+    return forge.check()
+
+
+def forge_at(
+    loaded: Loaded, repository: Path, store: Callable[[], Store], cancel: Cancel | None = None
+) -> Forge:
+    """The forge of the user's repository in a folder; `store` opens our own of the project."""
+    from autopack.adapters.plugins import FORGES
+    from autopack.adapters.plugins import load as found
+
+    context = context_of(loaded, repository, store, cancel)
     made: Forge = found(FORGES, loaded.settings.forge.kind, "forge.kind")(context)
     return made
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from autopack import forging
 from autopack.core.errors import OperatorFault
 from autopack.settings import Loaded
 
@@ -65,6 +66,16 @@ def check_agents(loaded: Loaded, builder: str, auditor: str, *, prepares: bool) 
     return [doubt for doubt in doubts if doubt]
 
 
+def check_verifier(loaded: Loaded, spec: RunSpec) -> None:
+    """See that who tests a run's candidates can; asks a forge, changes nothing."""
+    from autopack.adapters.plugins import VERIFIERS
+    from autopack.adapters.plugins import load as found
+
+    found(VERIFIERS, spec.verifier, "verifier")
+    if spec.verifier == "github":
+        forging.check_tester(loaded, Path(spec.repository))
+
+
 def environments_in_use(store: Store) -> set[str]:
     return {store.load(run_id).environment_digest for run_id in store.open_ids()}
 
@@ -100,21 +111,34 @@ def agents_of(
 def verifier_of(
     loaded: Loaded, store: SqlStore, projects: Projects, project: Project | None = None
 ) -> Verifier:
-    """CI outside of a run; `project` says how to test, instead of the base."""
-    from autopack.adapters.ci.registry import VerifierContext, load_verifier
+    """CI outside of a run, on this machine; `project` says how to test, instead of the base."""
+    from autopack.adapters.ci.registry import load_verifier
 
     workbench = workbench_of(loaded.settings.sandbox)
-    variables = given(loaded.environ, PREPARE_VARIABLES)
-    context = VerifierContext(
+    context = verifier_context(loaded, store, projects, workbench)
+    return load_verifier("local", replace(context, project=project))
+
+
+def verifier_context(
+    loaded: Loaded, store: SqlStore, projects: Projects, workbench: Workbench
+) -> VerifierContext:
+    """What a verifier works with."""
+    from autopack.adapters.ci.forge import ChecksLimits
+    from autopack.adapters.ci.registry import VerifierContext
+    from autopack.adapters.clock import SystemClock
+
+    said = loaded.settings.forge
+    return VerifierContext(
         projects.repository,
         store,
         workbench,
         loaded.folders.environments,
-        variables,
+        given(loaded.environ, PREPARE_VARIABLES),
         partial(environments_in_use, store),
-        project,
+        forge_of=partial(forging.forge_of, loaded, projects),
+        clock=SystemClock(),
+        checks=ChecksLimits(said.checks_seconds_max, said.checks_settle_seconds),
     )
-    return load_verifier("local", context)
 
 
 def checks_of(

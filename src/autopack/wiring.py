@@ -305,7 +305,12 @@ def _planned(
                       aging_of(spec.safety_profile, found.ruleset))  # fmt: skip
     fixed = frozenset(asked.fixed if asked else ())
     machine = Machine(
-        frozenset(here.settings.agents), spec.builder, spec.auditor, spec.sandbox, fixed
+        frozenset(here.settings.agents),
+        spec.builder,
+        spec.auditor,
+        spec.sandbox,
+        spec.verifier,
+        fixed,
     )
     repository = projects.repository(spec)
     ground = Ground(
@@ -336,7 +341,7 @@ def projects_of(loaded: Loaded, *, alone: bool) -> Projects:
 def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[RunSpec], World]:
     """Builds a run's world; its machine part is that of its own repository as it is then."""
     from autopack.adapters.ci.environment import Environments
-    from autopack.adapters.ci.registry import VerifierContext, load_verifier
+    from autopack.adapters.ci.registry import load_verifier
     from autopack.adapters.files.starts import FileStarts
     from autopack.app.apply import rules_of
     from autopack.app.turns import Slots
@@ -355,14 +360,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
     def world_of(spec: RunSpec) -> World:
         workbench = workbench_of(spec.sandbox)
         environments = Environments(folders.environments, workbench, variables)
-        context = VerifierContext(
-            projects.repository,
-            store,
-            workbench,
-            folders.environments,
-            variables,
-            partial(staffing.environments_in_use, store),
-        )
+        context = staffing.verifier_context(loaded, store, projects, workbench)
 
         def prepared(run_id: str) -> Prepared | None:
             digest = store.load(run_id).environment_digest
@@ -373,7 +371,7 @@ def _worlds(loaded: Loaded, store: SqlStore, projects: Projects) -> Callable[[Ru
             repository=projects.repository,
             rules=lambda spec, phase: rules_of(projects.repository(spec), spec, phase),
             agents=staffing.agents_of(here, spec.agents, workbench, prepared),
-            verifier=load_verifier("local", context),
+            verifier=load_verifier(spec.verifier, context),
             clock=clock(loaded),
             starts=FileStarts(),
             checks=staffing.checks_of(context, folders.clones, folders.run_logs),

@@ -102,6 +102,13 @@ def test_a_strict_profile_of_its_own() -> None:
     assert parsed.profile(CiProfile.STRICT)[0].argv == ("make", "all")
 
 
+def test_checks_of_a_forge_are_named_once_each() -> None:
+    assert project(minimal()).checks == ()
+    assert project(minimal('[ci]\nchecks = ["a (1)", "b", "b"]')).checks == ("a (1)", "b")
+    assert "ci.checks[0]" in problems(minimal('[ci]\nchecks = [" "]'))
+    assert "ci.checks" in problems(minimal('[ci]\nchecks = "a"'))
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("folder", "folder"), ("my folder", "my-folder"), ("…", "project")]
 )

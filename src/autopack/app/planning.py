@@ -39,6 +39,7 @@ class Machine:
     builder: str
     auditor: str
     sandbox: str
+    verifier: str = "local"
     fixed: frozenset[str] = frozenset()
     """Roles whose agent was named for this run: a ruleset names no other for a category."""
 

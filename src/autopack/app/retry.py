@@ -80,6 +80,7 @@ def successor(
         builder=machine.builder,
         auditor=machine.auditor,
         sandbox=machine.sandbox,
+        verifier=machine.verifier,
         phases=phases,
         rest_phases=rest,
         token_cap=token_cap,

@@ -318,6 +318,7 @@ def _bare(
         builder=machine.builder,
         auditor=machine.auditor,
         sandbox=machine.sandbox,
+        verifier=machine.verifier,
         safety_profile=safety_of(settings),
         run_scope=scope_of(settings, found.ruleset),
         gate_commands=bool(project.gate.commands),

@@ -147,7 +147,7 @@ def retry(
         _refuse_second(store, run_id)
         repository = Path(run.spec.repository)
         chosen = {"builder": run.spec.builder, "auditor": run.spec.auditor or None,
-                  "sandbox": run.spec.sandbox}  # fmt: skip
+                  "sandbox": run.spec.sandbox, "verifier": run.spec.verifier}  # fmt: skip
         given = {key: value for key, value in flags.items() if value is not None}
         loaded = load(repository, os.environ, {**chosen, **given})
         source = wiring.checkout(loaded, repository)
@@ -250,7 +250,10 @@ def machine(loaded: Loaded) -> Machine:
     agents, files = frozenset(settings.agents), (FILE_NAME, "default")
     fixed = (role for role in ("builder", "auditor")
              if not loaded.origins.get(role, "default").endswith(files))  # fmt: skip
-    return Machine(agents, settings.builder, settings.auditor, settings.sandbox, frozenset(fixed))
+    return Machine(
+        agents, settings.builder, settings.auditor, settings.sandbox, settings.verifier,
+        frozenset(fixed),
+    )  # fmt: skip
 
 
 def _wish(wish: Wish, loaded: Loaded) -> Wish:
@@ -270,6 +273,7 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
     staffing.check_sandbox(spec.sandbox)
     project = read_project(source, spec.base_ref, spec.base_commit)
     staffing.check_gate(project)
+    staffing.check_verifier(loaded, spec)
     prepares = project.environment is not None
     own = (
         (each.builder or spec.builder, each.auditor or spec.auditor)

@@ -121,6 +121,8 @@ class Project:
     policy: PolicySettings = field(default=PolicySettings())
     run: RunSettings = field(default=RunSettings())
     gate: GateSettings = field(default=GateSettings())
+    checks: tuple[str, ...] = ()
+    """Of a forge that tests, those that count; none named: all that it reports."""
 
     def profile(self, profile: CiProfile) -> tuple[CiCommand, ...]:
         """The commands of a profile, in order."""
@@ -139,14 +141,15 @@ def parse_project(text: str, name: str) -> Project | tuple[Problem, ...]:
     reader = Reader(text)
     reader.known(table, "", PROJECT_KEYS | MACHINE_KEYS)
     project_id = _project_id(reader, table, name)
-    ci = reader.table(table, "ci", frozenset({"normal", "strict"}))
+    ci = reader.table(table, "ci", frozenset({"normal", "strict", "checks"}))
     normal = _profile(reader, ci, "normal")
     strict = _profile(reader, ci, "strict") if "strict" in ci else normal
+    checks = reader.texts(ci, "ci.checks", lambda name: "" if name.strip() else "an empty name")
     environment = _environment(reader, table) if "environment" in table else None
     policy, run, looks = _policy(reader, table), _run(reader, table), _gate(reader, table)
     if reader.problems:
         return tuple(reader.problems)
-    return Project(project_id, normal, strict, environment, policy, run, looks)
+    return Project(project_id, normal, strict, environment, policy, run, looks, checks)
 
 
 def profile_digest(commands: tuple[CiCommand, ...]) -> str:

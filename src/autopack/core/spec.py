@@ -191,6 +191,8 @@ class RunSpec:
     category_rules: tuple[CategoryRule, ...] = ()
     """The rows of the categories that its phases have."""
 
+    verifier: str = "local"
+    """Who tests its candidates, by the name of an entry point."""
     title: str = ""
     """What the plan calls itself."""
     draft: Draft | None = None

@@ -16,6 +16,7 @@ BUILT_IN_AGENTS: Final = frozenset({"command", "replay", "scripted"})
 USER_ONLY: Final = frozenset(
     {
         *("database_url", "data_dir", "state_dir", "cache_dir", "notify", "forge"),
+        "verifier",
         *("disk_reserve_bytes", "data_bytes_max", "retention_days", "logs_retention_days"),
         *("quarantine_retention_days", "artefacts_retention_days"),
     }
@@ -96,6 +97,9 @@ class Settings(BaseSettings):
     )
     agents: dict[str, Agent] = Field({}, description="The agents of this machine, by name")
     notify: Targets = Field({}, description="Who is told of what happens to runs, by name")
+    verifier: str = Field(
+        "local", description="Entry point in the group autopack.verifiers: local or github"
+    )
     forge: Forge = Field(Forge(), description="Where pull requests go")
     runs_dir: str = Field(
         "", validation_alias=_seed_name("runs_dir", "AUTONOMOUS_RUNS_DIR"),

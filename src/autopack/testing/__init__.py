@@ -6,7 +6,7 @@ from autopack.testing.branches import MemoryBranches
 from autopack.testing.checks import FakeCheck
 from autopack.testing.clock import FakeClock
 from autopack.testing.disk import FakeDisk
-from autopack.testing.forge import MemoryForge
+from autopack.testing.forge import MemoryForge, MemoryTester
 from autopack.testing.history import MemoryHistory
 from autopack.testing.objects import Objects
 from autopack.testing.repository import MemoryRepository, UserRepository
@@ -27,6 +27,7 @@ __all__ = [
     "MemoryRepository",
     "MemoryStarts",
     "MemoryStore",
+    "MemoryTester",
     "MemoryTransaction",
     "Objects",
     "UserRepository",

@@ -7,12 +7,13 @@ after means that the answer was lost and the act was done.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from autopack.app.forge import (
     DESCRIPTION_CHARACTERS_MAX,
+    Check,
     ForgeRefused,
     PullRequest,
     PullRequestDraft,
@@ -148,6 +149,50 @@ class MemoryForge:
             yield
             if waiting := self.after.get(method):
                 raise waiting.pop(0)
+
+
+class MemoryTester(MemoryForge):
+    """One that tests what is pushed: `stages` of a commit, one with each look, the last stays.
+
+    `on_push` is called with the commit that came; `pushed` has every move of a branch.
+    """
+
+    def __init__(
+        self,
+        branches: dict[str, str] | None = None,
+        on_push: Callable[[str], list[tuple[Check, ...]]] = lambda _commit: [],
+    ) -> None:
+        super().__init__(branches)
+        self.stages: dict[str, list[tuple[Check, ...]]] = {}
+        self.pushed: list[tuple[str, str]] = []
+        self._on_push = on_push
+
+    def checks(self, commit: str) -> tuple[Check, ...]:
+        """What is said of the commit at this look."""
+        with self._call("checks"):
+            stages = self.stages.get(commit) or [()]
+            return stages.pop(0) if len(stages) > 1 else stages[0]
+
+    def push(self, branch: str, commit: str, expected: str, cancel: Cancel | None = None) -> str:
+        """Move a branch; its tests begin."""
+        before = self.branches.get(branch, "")
+        why = super().push(branch, commit, expected, cancel)
+        if not why and before != commit:
+            self.pushed.append((branch, commit))
+            self.stages.setdefault(commit, self._on_push(commit))
+        return why
+
+    def delete(self, branch: str, expected: str, cancel: Cancel | None = None) -> str:
+        """Delete a branch that stands where it was left."""
+        with self._call("delete"):
+            if cancel is not None and cancel.is_set():
+                return "told to end"
+            now = self.branches.get(branch, "")
+            if now not in ("", expected):
+                return f"{branch} is at {now} there"
+            if self.branches.pop(branch, ""):
+                self.pushed.append((branch, ""))
+            return ""
 
 
 def _check(title: str, body: str) -> None:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autopack.adapters.ci.environment import Environments
+from autopack.adapters.ci.forge import ChecksLimits, ForgeVerifier
 from autopack.adapters.ci.local import LocalVerifier
 from autopack.adapters.ci.records import GreenResults
 from autopack.adapters.plugins import VERIFIERS, load
-from autopack.app.ports import Repository, Verifier
+from autopack.app.apply import project_of_base
+from autopack.app.ports import Cancel, Clock, Repository, Verifier
+from autopack.core.errors import OperatorFault
 from autopack.core.project import Project
 from autopack.core.spec import (
     RunSpec,
@@ -27,7 +30,8 @@ class VerifierContext:
 
     `cache`: the folder of built environments. `prepare_env`: what building them may see of the
     supervisor's environment, such as a proxy's address. `in_use`: digests that open runs need.
-    `project`: says how to test, instead of each run's base.
+    `project`: says how to test, instead of each run's base. `forge_of`: where a run's branches are
+    tested, when not here; `clock` and `checks`: how long that may take.
     """
 
     repository_of: Callable[[RunSpec], Repository]
@@ -37,6 +41,9 @@ class VerifierContext:
     prepare_env: Mapping[str, str] = field(default_factory=dict)
     in_use: Callable[[], Collection[str]] = frozenset
     project: Project | None = None
+    forge_of: Callable[[RunSpec, Cancel], object] | None = None
+    clock: Clock | None = None
+    checks: ChecksLimits = field(default_factory=ChecksLimits)
 
 
 def load_verifier(kind: str, context: VerifierContext) -> Verifier:
@@ -53,4 +60,19 @@ def local(context: VerifierContext) -> LocalVerifier:
     return LocalVerifier(
         context.repository_of, context.greens, context.workbench, environments,
         project=context.project,
+    )  # fmt: skip
+
+
+def github(context: VerifierContext) -> ForgeVerifier:
+    """The factory of `github`."""
+    if context.forge_of is None or context.clock is None:
+        what = 'verifier = "github" judges candidates of runs only'
+        raise OperatorFault(what, 'use verifier = "local" for this')
+
+    def project_of(run: RunSpec) -> Project:
+        return context.project or project_of_base(context.repository_of(run), run)
+
+    return ForgeVerifier(
+        local(context), context.repository_of, project_of, context.forge_of, context.greens,
+        context.clock, context.checks,
     )  # fmt: skip
