@@ -25,6 +25,8 @@ BENCHES = {
     "clone": "Disposable clones",
     "backtest": "A history replayed",
     "flakes": "Whose a red test is",
+    "cheats": "Cheats named by the gate",
+    "histories": "What the gate asks of ordinary work",
     "makespan": "Phases in parallel",
     "cli_reads": "Commands that read",
     "memory": "What many runs cost to read",

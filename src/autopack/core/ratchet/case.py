@@ -41,8 +41,6 @@ class Case:
     skips: tuple[str, ...] = ()
     """Marks and calls that skip it or expect it to fail."""
     calls: frozenset[str] = frozenset()
-    words: frozenset[str] = frozenset()
-    """The names that it uses."""
     parameters: int = 1
     """Of a parametrised one: sets of values, where they are written out."""
     values: tuple[str, ...] = ()
@@ -191,7 +189,6 @@ def _case(
         vacuous=tuple(walk.vacuous),
         skips=(*marks, *walk.skips),
         calls=frozenset(walk.calls),
-        words=frozenset(_words(node)),
         parameters=_parameters(node.decorator_list),
         values=tuple(_values(node.decorator_list)),
         patched=tuple(_patched(node)),
@@ -253,14 +250,6 @@ def undocumented(body: list[ast.stmt]) -> list[ast.stmt]:
             return body[1:]
         case _:
             return body
-
-
-def _words(node: ast.AST) -> Iterator[str]:
-    for each in ast.walk(node):
-        if isinstance(each, ast.Name):
-            yield each.id
-        elif isinstance(each, ast.Attribute):
-            yield each.attr
 
 
 def _parameters(decorators: Iterable[ast.expr]) -> int:
