@@ -71,12 +71,13 @@ class FakeSource:
     commits: dict[str, str] = field(default_factory=lambda: {"main": "c" * 40})
     ancestors: frozenset[tuple[str, str]] = frozenset()
     files: tuple[str, ...] = ("autopack.toml",)
+    project: str = PROJECT
 
     def commit(self, ref: str) -> str:
         return self.commits.get(ref, "")
 
     def read(self, commit: str, path: str) -> str | None:
-        return PROJECT if path == "autopack.toml" else None
+        return self.project if path == "autopack.toml" else None
 
     def listed(self, commit: str) -> dict[str, int]:
         return dict.fromkeys(self.files, 1)
@@ -232,6 +233,17 @@ def test_onto_another_base_only_what_it_holds_has_landed() -> None:
     assert successor(ended(), holding, HERE, set(), onto="main").landed == ("F1.1",)
     with pytest.raises(OperatorFault, match="names no commit"):
         successor(ended(), source, HERE, set(), onto="nowhere")
+
+
+def test_whether_the_gate_runs_programs_is_told_of_the_base_that_the_run_has() -> None:
+    lint = replace(FakeSource(), project=PROJECT + '[gate]\ncommands = [{ run = "lint" }]\n')
+    assert (ready(Wish("p"), lint).spec.gate_commands, ready(Wish("p")).spec.gate_commands) == (
+        True,
+        False,
+    )
+    assert successor(ended(), lint, HERE, set(), onto="main").gate_commands
+    broken = replace(lint, project="gate = 1")
+    assert not successor(ended(), broken, HERE, set(), onto="main").gate_commands
 
 
 def test_a_retry_keeps_the_rest_of_its_series_and_the_builder_that_is_given_for_it() -> None:

@@ -21,6 +21,7 @@ from autopack.core.issue import PHASE_ISSUES_MAX, Issue, IssueSeverity
 from autopack.core.run import (
     FINAL_STEPS,
     Candidate,
+    CheckVerdict,
     Run,
     RunState,
     Stage,
@@ -54,6 +55,7 @@ def keeps_promises(before: Run, after: Run, surplus_max: int) -> None:
     _keeps_tiers(before, after)
     _keeps_commands(after)
     _keeps_snapshots(before, after)
+    _keeps_gate(after)
     _keeps_promotion(before, after)
     _keeps_queue(after)
     _keeps_issues(before, after)
@@ -179,6 +181,17 @@ def _keeps_snapshots(before: Run, run: Run) -> None:
         for earlier, later in pairwise([Candidate("", run.spec.base_commit, "", ""), *parents])
         if earlier is not None
     )
+
+
+def _keeps_gate(run: Run) -> None:
+    """What is tested, or landed, has no question left that no auditor waived."""
+    for phase in run.phases:
+        if phase.step in {Step.TESTING, Step.LANDING, Step.COMPLETE}:
+            left = {each.verdict for each in phase.checks}
+            assert not left & {CheckVerdict.FAIL, CheckVerdict.NEEDS_AUDITOR}, phase.phase_id
+        asked = {question for waiver in phase.waivers for question in waiver.questions}
+        assert bool(asked) == bool(phase.waivers)
+        assert not phase.waivers or phase.auditor_attempts_used
 
 
 def _keeps_promotion(before: Run, run: Run) -> None:

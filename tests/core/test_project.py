@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from autopack.core.project import (
     CiCommand,
     EnvironmentSpec,
+    GateSettings,
     Project,
     Report,
     environment_key,
@@ -249,3 +250,44 @@ def test_words_split_as_shlex_does(line: str) -> None:
 def test_nearest_gives_nothing_for_strangers() -> None:
     assert nearest("zzz", ["token_cap", "ci"]) == ""
     assert nearest("bulider", ["builder", "auditor"]) == "builder"
+
+
+GATE = '[ci.normal]\ncommands = [{ run = "true" }]\n[gate]\n'
+
+
+def test_the_gate_s_checks_and_commands_are_read() -> None:
+    project = parse_project(
+        GATE + 'checks = ["commands", "mine"]\n'
+        'commands = [{ run = "ruff check ." }, { run = ["mypy"], seconds_max = 9 }]\n',
+        "p",
+    )
+    assert isinstance(project, Project)
+    assert project.gate.checks == ("commands", "mine")
+    assert [(each.argv, each.seconds_max) for each in project.gate.commands] == [
+        (("ruff", "check", "."), 600),
+        (("mypy",), 9),
+    ]
+    bare = parse_project(GATE, "p")
+    assert isinstance(bare, Project)
+    assert bare.gate == GateSettings()
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ("cheks = []", "gate.cheks"),
+        ('checks = ["no name"]', "gate.checks[0]"),
+        ("checks = [1]", "gate.checks[0]"),
+        ("commands = [1]", "gate.commands[0]"),
+        ('commands = [{ run = "x", report = "junit" }]', "gate.commands[0].report"),
+        ('commands = [{ run = "x {report}" }]', "gate.commands[0].run"),
+        ('commands = [{ run = "" }]', "gate.commands[0].run"),
+        ('commands = [{ run = "x", seconds_max = 0 }]', "gate.commands[0].seconds_max"),
+        ('checks = []\ncommands = [{ run = "x" }]', "gate.checks"),
+        (f"checks = {[f'c{n}' for n in range(51)]}", "gate.checks"),
+    ],
+)
+def test_what_is_wrong_with_the_gate_is_told_by_its_key(given: str, key: str) -> None:
+    problems = parse_project(GATE + given + "\n", "p")
+    assert isinstance(problems, tuple)
+    assert [problem.key for problem in problems] == [key]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from autopack.core import machine
+from autopack.core import gate, machine
 from autopack.core.blame import Blamed, Exoneration
 from autopack.core.command import (
     Audit,
@@ -241,7 +241,7 @@ class World:
             case Wait():
                 return Unparked(command.phase_id, 1.0)
             case Check():
-                return CandidateChecked(command.phase_id, self._gate())
+                return self._checked(command)
             case CompilePlan():
                 return self._compiled(command)
             case Audit():
@@ -291,6 +291,17 @@ class World:
         if self.rng.random() < 0.1:
             return GateVerdict.NEEDS_AUDITOR
         return GateVerdict.PASS if self._well() else self.rng.choice([*GateVerdict])
+
+    def _checked(self, asked: Check) -> CandidateChecked:
+        """The gate's verdict, sometimes as logs of before its checks were told apart have it."""
+        verdict = self._gate()
+        if self.rng.random() < 0.5:
+            return CandidateChecked(asked.phase_id, verdict)
+        severity = {GateVerdict.FAIL: Severity.REFUSE, GateVerdict.NEEDS_AUDITOR: Severity.ASK}
+        said = f"question {self.rng.randint(1, 2)}"
+        findings = (Finding("rule", said, severity=severity.get(verdict, Severity.NOTE)),)
+        checks = (gate.result("protected", findings, ()),)
+        return CandidateChecked(asked.phase_id, gate.overall(checks), findings, checks)
 
     def candidate(self, name: str, parent: str) -> Candidate:
         self.made += 1

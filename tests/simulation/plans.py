@@ -75,6 +75,7 @@ def draw_spec(rng: random.Random, run_id: str, base_commit: str) -> RunSpec:
         auditor=rng.choice(["", "auditor"]),
         safety_profile=SafetyProfile.SAFETY_CRITICAL if critical else SafetyProfile.NORMAL,
         on_phase_failure=rng.choice([*OnPhaseFailure]),
+        gate_commands=rng.random() < 0.3,
         parallel_max=rng.randint(1, 3),
         token_cap=rng.choice([1300, 2500, 10**6]),
         tiers=tuple(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autopack.app import agents, ports
+from autopack.app.checks import POLICY, NamedCheck, Subject
 from autopack.app.draft import Drafted
 from autopack.app.perform import (
     Performer,
@@ -22,12 +23,10 @@ from autopack.app.world import (
     World,
 )
 from autopack.core.command import Pending, Wait
-from autopack.core.errors import Fault, OwnFault
+from autopack.core.errors import EnvironmentFault, Fault, OwnFault
 from autopack.core.event import Event
 from autopack.core.policy import Rules
-from autopack.core.run import (
-    Run,
-)
+from autopack.core.run import Finding, Run
 from autopack.core.spec import (
     PhaseSpec,
     RunSpec,
@@ -135,6 +134,7 @@ class Simulation:
             clock=self.clock,
             starts=self.process.port(self.starts, ["noted", "note"]),
             planned=self.process.port(self, ["planned"]).planned,
+            checks=self._checks,
             scratch=NOWHERE,
             quarantine=NOWHERE,
             logs=NOWHERE,
@@ -148,6 +148,17 @@ class Simulation:
             self.perform,
             self.process.port(self, ["render"]).render,
         )
+
+    def _checks(self, spec: RunSpec) -> tuple[NamedCheck, ...]:
+        """Policy, and programs that take their time where the run's gate has some."""
+        programs = (NamedCheck("commands", self._programs),) if spec.gate_commands else ()
+        return (*POLICY, *programs)
+
+    def _programs(self, _subject: Subject, cancel: ports.Cancel) -> tuple[Finding, ...]:
+        self.meanwhile()
+        if cancel.is_set():
+            raise EnvironmentFault("the gate's commands were told to end early")
+        return ()
 
     def render(self, _run: Run) -> bool:
         """Artefacts are written; only a crash there matters."""

@@ -18,6 +18,8 @@ from autopack.core import backlog
 from autopack.core.budget import never_fit
 from autopack.core.draft import Draft
 from autopack.core.errors import OperatorFault
+from autopack.core.project import Project, parse_project
+from autopack.core.reader import FILE_NAME
 from autopack.core.run import PhaseState, Run
 from autopack.core.series import reserved
 from autopack.core.spec import PhaseSpec, RunSpec
@@ -89,9 +91,16 @@ def successor(
         draft=_asked(run.spec, machine.fixed),
         landed=tuple(p.phase_id for p in run.spec.phases if p.phase_id in landed),
         survey=surveyed(source, base[1]) if onto else run.spec.survey,
+        gate_commands=_gate_commands(source, base[1], run.spec),
     )
     facts = remembered(made.project_id, made.repository)
     return backlog.remembered_in(made, backlog.backlog(facts, made.aging))
+
+
+def _gate_commands(source: Source, commit: str, spec: RunSpec) -> bool:
+    """Whether the gate of the new base runs programs; as before where its file cannot be read."""
+    project = parse_project(source.read(commit, FILE_NAME) or "", spec.project_id)
+    return bool(project.gate.commands) if isinstance(project, Project) else spec.gate_commands
 
 
 def _asked(spec: RunSpec, fixed: frozenset[str]) -> Draft | None:
