@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from autopack.app.ports import Refused, Repository
+from autopack.app.ports import Outlook, Refused, Repository
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault, OwnFault
 from autopack.core.patch import ABSENT, FILE
 from autopack.testing import MemoryRepository, Objects, UserRepository
 from tests.repos import bare, commit_all, git, user_repository, write
 
 BRANCH = "autonomous/r1"
+SUMMARY = ".autonomous_runs/r1/run_summary.md"
 TAG = "autonomous/r1/tier-T1/phase-P1"
 FILES = {"README.md": "a project\n", "src/app.py": "one\ntwo\nthree\n", ".gitignore": "*.log\n"}
 EDIT = b"""\
@@ -480,3 +481,52 @@ class TestDeliver:
     def test_a_target_that_cannot_be_reached_is_told(self, world: World, tmp_path: Path) -> None:
         made = world.landed()
         assert world.repository.deliver(str(tmp_path / "absent"), "r1", made, "")
+
+    def test_one_that_is_ahead_by_its_own_summaries_is_delivered(self, world: World) -> None:
+        """The answer of a promotion was lost, and somebody asks for the delivery before it."""
+        made = world.landed()
+        repository = world.repository
+        assert repository.deliver(world.address, "r1", made, "") == ""
+        tree = repository.with_files(made, {SUMMARY: b"done\n"})
+        assert isinstance(tree, str)
+        sealed = repository.commit(tree, made, "summaries", 9, "refs/autopack/_promotion/r1/x")
+        tag = "autonomous/r1/promotion"
+        assert repository.land(BRANCH, sealed, made, tag, "promoted", 9) == sealed
+        assert repository.deliver(world.address, "r1", sealed, made) == ""
+        assert repository.deliver(world.address, "r1", made, made, asked=True) == ""
+        assert world.user_refs()[f"refs/heads/{BRANCH}"] == sealed
+        assert world.user_refs()[f"refs/tags/{tag}"] == sealed
+
+
+class TestPromotion:
+    def test_files_are_put_on_top_and_nothing_else_changes(self, world: World) -> None:
+        made = world.landed()
+        files = {SUMMARY: b"one\n", ".autonomous_runs/r1/issues/i.json": b"{}\r\n"}
+        tree = world.repository.with_files(made, files)
+        assert isinstance(tree, str)
+        assert tree == world.repository.with_files(made, files), "the same bytes, the same tree"
+        changes = world.repository.diff(made, tree).changes
+        assert sorted(change.path.decode() for change in changes) == sorted(files)
+        ref = "refs/autopack/_promotion/r1/x"
+        commit = world.repository.commit(tree, made, "summaries", 9, ref)
+        assert world.repository.read(commit, ".autonomous_runs/r1/issues/i.json") == b"{}\r\n"
+
+    @pytest.mark.parametrize("name", [".autonomous_runs", ".autonomous_runs/r1/run_summary.md/x"])
+    def test_what_is_in_their_way_is_told_and_stays(self, world: World, name: str) -> None:
+        base = world.user_commit("main", {**FILES, name: "mine\n"})
+        world.repository.prepare(world.address, "main", base, "autonomous/r2")
+        refused = world.repository.with_files(base, {SUMMARY: b"one\n"})
+        assert isinstance(refused, Refused)
+        assert refused.findings[0].path == name
+
+    def test_how_a_base_that_moved_would_take_the_work(self, world: World) -> None:
+        made, repository = world.landed(), world.repository
+
+        def outlook(commit: str) -> Outlook:
+            return repository.outlook(world.address, "main", commit, made)
+
+        assert outlook(world.base) is Outlook.UNMOVED
+        assert outlook(world.user_commit("main", {**FILES, "b": "b\n"})) is Outlook.CLEAN
+        theirs = {**FILES, "src/app.py": "one\nzwei\nthree\n"}
+        assert outlook(world.user_commit("main", theirs)) is Outlook.CONFLICTS
+        assert outlook("1" * 40) is Outlook.UNKNOWN

@@ -6,8 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from autopack.app.ports import Store
-from autopack.core import machine
-from autopack.core.command import Build, CompilePlan, Land, PrepareBase, Test, Wait
+from autopack.core import machine, promotion
+from autopack.core.command import (
+    AwaitRoom,
+    Build,
+    CompilePlan,
+    Land,
+    PrepareBase,
+    Promote,
+    Test,
+    Wait,
+)
 from autopack.core.draft import FILE
 from autopack.core.event import (
     AttemptEnded,
@@ -26,13 +35,11 @@ from autopack.testing import MemoryRepository, UserRepository
 from tests.core.accounts import Accounts
 from tests.core.promises import keeps_promises
 from tests.simulation.agents import SHARED, SURPLUS_MAX, Ledger, patch_path, work_path
+from tests.simulation.broken import Broken, need
+from tests.simulation.promotions import Promotions
 
-DRAFTS: Final = (PrepareBase, Build, Wait, CompilePlan)
+DRAFTS: Final = (PrepareBase, AwaitRoom, Build, Wait, CompilePlan)
 """All that a run without a plan may ask for."""
-
-
-class Broken(BaseException):  # no handler of the subject may answer it
-    """A promise of ours does not hold."""
 
 
 def _takes_plan(before: Run, event: Event) -> bool:
@@ -44,12 +51,6 @@ def _works(phase: Phase) -> list[str]:
     """Where what lands of a phase may be: its builder's work, or a patch of its auditor."""
     audits = range(1, phase.auditor_attempts_used + 1)
     return [work_path(phase.phase_id), *(patch_path(phase.phase_id, each) for each in audits)]
-
-
-def need(holds: object, message: str) -> None:
-    """Broken unless it holds."""
-    if not holds:
-        raise Broken(message)
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Watch:
     """Run and commit of every candidate that CI passed."""
     specs: list[RunSpec] = field(default_factory=list)
     """Of all runs, also of those that went on after a part of their series."""
+    promotions: Promotions | None = None
     refs: dict[str, str] = field(default_factory=dict)
     tags: dict[str, object] = field(default_factory=dict)
 
@@ -208,6 +210,8 @@ class Watch:
             self._branch(run)
             self._followers(run)
         self._never_changes()
+        if self.promotions:
+            self.promotions.step()
         for ref, to in self.foreign.items():
             need(self.user.refs.get(ref) == to, f"somebody else's {ref} was touched")
 
@@ -226,12 +230,19 @@ class Watch:
         ref = f"refs/heads/{run.spec.branch}"
         there = self.repository.refs.get(ref, run.tip)
         landing = [p.command.candidate.commit for p in run.pending if isinstance(p.command, Land)]
-        known = {run.tip, *landing, *self._untold(run)}
+        sealed = self._sealed(run)
+        known = {run.tip, *landing, *self._untold(run), *sealed}
         need(there in known, f"{ref} stands where no event put it")
         theirs = self.user.refs.get(ref)
         if isinstance(theirs, str) and ref not in self.foreign:
-            delivered = self.repository.objects.is_ancestor(theirs, run.tip)
+            delivered = self.repository.objects.is_ancestor(theirs, run.tip) or theirs in sealed
             need(delivered, f"{ref} was delivered ahead of the run")
+
+    def _sealed(self, run: Run) -> set[str]:
+        """Summaries on the branch, of a promotion that is under way or could not tell of them."""
+        asked = any(isinstance(p.command, Promote) for p in run.pending)
+        told = asked or run.promotion.tried
+        return self.promotions.sealed(run) if self.promotions and told else set()
 
     def _untold(self, run: Run) -> set[str]:
         """Landings that may have happened although every try of them was told as failed.
@@ -256,7 +267,7 @@ class Watch:
         need(len(log) == run.version, f"{run_id} is at {run.version}, its log at {len(log)}")
         need(machine.replay(log) == run, f"{run_id}: its events make another run")
         branch = self.repository.refs.get(f"refs/heads/{run.spec.branch}", run.tip)
-        known = {run.tip, *self._untold(run)}
+        known = {run.tip, *self._untold(run), *self._sealed(run)}
         need(branch in known, f"{run_id} ended at another commit than its branch")
         need(run.failure or not run.spec.drafting, f"{run_id} succeeds and has no plan")
         self._landings(run)
@@ -266,6 +277,7 @@ class Watch:
         need(len(landed) == len(set(landed)), f"{run.run_id} landed a phase twice")
         prefix = f"refs/tags/autonomous/{run.run_id}/"
         tags = {ref: tag for ref, tag in self.repository.tags.items() if ref.startswith(prefix)}
+        tags.pop(f"refs/tags/{promotion.tag(run.run_id)}", None)
         more = [tag for tag in tags.values() if tag.commit in self._untold(run)]
         told = len(tags) - len(more)
         need(told == len(landed), f"{run.run_id}: {len(landed)} landings, {told} tags")
@@ -293,4 +305,5 @@ class Watch:
         mine = {f"refs/tags/{snapshot.tag}" for snapshot in run.snapshots}
         wanted = {ref: tag for ref, tag in self.repository.tags.items() if ref in mine}
         for ref, to in {f"refs/heads/{run.spec.branch}": run.tip, **wanted}.items():
-            need(self.user.refs.get(ref) == to, f"{ref} did not arrive")
+            there = self.user.refs.get(ref)
+            need(there == to or there in self._sealed(run), f"{ref} did not arrive")

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
+from autopack.app.forge import PullRequest, PullState
 from autopack.app.ports import Transaction
 from autopack.core import machine
 from autopack.core.event import Happened, RunCreated
 from autopack.core.run import Run
 from autopack.core.spec import RunSpec
-from autopack.testing import MemoryRepository, MemoryStore, MemoryTransaction
+from autopack.testing import MemoryForge, MemoryRepository, MemoryStore, MemoryTransaction
 from autopack.testing.objects import MemoryCommit, MemoryTag
 from tests.simulation.agents import SURPLUS_MAX
 from tests.simulation.world import Doubles
@@ -173,7 +174,15 @@ def thawed(run: Run) -> Run:
     return replace(run, spec=replace(run.spec, parallel_max=run.spec.parallel_max + 1))
 
 
+class BlindToEnded(MemoryForge):
+    """Finds open pull requests only, so that what a person closed is opened again."""
+
+    def find(self, head: str, marker: str) -> tuple[PullRequest, ...]:
+        return tuple(p for p in super().find(head, marker) if p.state is PullState.OPEN)
+
+
 PLANTED: dict[str, Doubles] = {
+    "promoted-again": Doubles(forge=BlindToEnded),
     "event-lost": Doubles(store=EventLost),
     "write-lost": Doubles(store=WriteLost),
     "part-lost": Doubles(store=lambda _rng: PartLost()),
@@ -198,6 +207,7 @@ PLANTED: dict[str, Doubles] = {
     "spec-thawed": Doubles(moves=thawed),
 }
 SAID: dict[str, str] = {
+    "promoted-again": "two pull requests",
     "part-lost": " goes on in ",
     "part-twice": " goes on in ",
     "overspent": "phase cap: ",

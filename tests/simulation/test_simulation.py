@@ -78,7 +78,8 @@ def test_the_seeds_meet_what_can_go_wrong(capsys: pytest.CaptureFixture[str]) ->
         "crash before", "crash after", "crash between", "refusal of", "lost answer of", "stop",
         "somebody asks: cancel", "somebody asks: deliver", "somebody interferes", "PARKED",
         "PlanDrafted", "PlanRejected", "ReapplyConflicted", "CandidateReapplied", "DeliveryRefused", "Outcome.REFUSED",
-        "Recommendation.REVISE", "stall: two attempts in a row", "high risk: tests",
+        "Recommendation.REVISE", "Promoted(", "PromotionRefused(",
+        "PromotionsFull(", "RoomAwaited(", "stall: two attempts in a row", "high risk: tests",
         "no attempt is left after", "major issues: ", "CiVerdict.INFRA", "wall clock jumps", "answered already",
     ):  # fmt: skip
         assert what in told, f"{QUICK_SEEDS} seeds never met: {what}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autopack.app import agents, ports
@@ -22,7 +22,7 @@ from autopack.app.supervise import Cancellation, Supervisor, create_run
 from autopack.app.world import (
     World,
 )
-from autopack.core.command import Pending, Wait
+from autopack.core.command import AwaitRoom, Pending, Wait
 from autopack.core.errors import EnvironmentFault, Fault, OwnFault
 from autopack.core.event import Event
 from autopack.core.policy import Rules
@@ -33,6 +33,7 @@ from autopack.core.spec import (
 )
 from autopack.testing import (
     FakeClock,
+    MemoryForge,
     MemoryRepository,
     MemoryStarts,
     MemoryStore,
@@ -41,11 +42,13 @@ from autopack.testing import (
 )
 from tests.core.accounts import Accounts
 from tests.simulation.agents import PROTECTED, SHARED, SURPLUS_MAX, Agents, Ledger
+from tests.simulation.broken import Broken, need
 from tests.simulation.engine import SimulatedEngine, State
 from tests.simulation.faults import Crash, Process, Rates
-from tests.simulation.invariants import Broken, Watch, need
+from tests.simulation.invariants import Watch
 from tests.simulation.layers import Slow, Watched
-from tests.simulation.plans import draw_run
+from tests.simulation.plans import Drawn, draw_run
+from tests.simulation.promotions import Promotions
 
 FAULTY_STEPS_MAX = 150
 CALM_STEPS_MAX = 3000
@@ -57,7 +60,7 @@ STORE = (
 )  # fmt: skip
 REPOSITORY = (
     "prepare", "read", "paths", "blobs", "clone", "discard", "capture", "apply", "keep_patch", "commit",
-    "resolve", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "left", "set_aside",
+    "outlook", "resolve", "with_files", "tree", "facts", "diff", "reapply", "land", "deliver", "refs_of", "left", "set_aside",
 )  # fmt: skip
 NOWHERE = Path("/nowhere")
 
@@ -70,6 +73,7 @@ class Doubles:
     repository: Callable[[dict[str, UserRepository]], MemoryRepository] = lambda users: (
         MemoryRepository(users, checkouts=False)
     )
+    forge: Callable[[dict[str, str]], MemoryForge] = MemoryForge
     reads: Callable[[RunSpec], RunSpec] = lambda spec: spec
     """The spec as the machine has it; what was drawn is what holds."""
     moves: Callable[[Run], Run] = lambda run: run
@@ -106,6 +110,10 @@ class Simulation:
             draw_run(self.rng, run_id, base)
             for run_id in ("r1", "r2")[: 2 if self.rng.random() < 0.2 else 1]
         ]
+        review = random.Random(f"{seed} promotions")
+        self.promotions = Promotions(review, self.repository, doubles.forge({"main": base}))
+        self.watch.promotions = self.promotions
+        drawn = [self._promoting(each) for each in drawn]
         self.specs = [each.spec for each in drawn]
         self.plans = {each.spec.run_id: each.plan for each in drawn}
         self.ledger.drafts_well = {each.spec.run_id: each.drafts_well for each in drawn}
@@ -117,6 +125,14 @@ class Simulation:
         self.stopping = False
         self.start()
 
+    def _promoting(self, drawn: Drawn) -> Drawn:
+        """A run with what is drawn for its promotion; so has the plan that its draft comes to."""
+        spec = self.promotions.drawn(drawn.spec)
+        plan = drawn.plan and replace(
+            drawn.plan, promote=spec.promote, promotions_open_max=spec.promotions_open_max
+        )
+        return replace(drawn, spec=spec, plan=plan)
+
     # --- the supervisor's lives -----------------------------------------------------------------
 
     def start(self) -> None:
@@ -126,6 +142,7 @@ class Simulation:
         self.process = Process(self.rng, self.rates, self.say)
         self.process.faulty = self.faulty
         repository = self.process.port(Slow(self.repository, self.meanwhile), REPOSITORY)
+        forge = self.promotions.port(self.process.port)
         world = World(
             repository=lambda _spec: repository,
             rules=_rules,
@@ -139,6 +156,8 @@ class Simulation:
             quarantine=NOWHERE,
             logs=NOWHERE,
             backoff_seconds=0.0,
+            forge=lambda _spec, _cancel: forge,
+            papers=self.promotions.papers,
         )
         self.performer = Performer(world)
         self.supervisor = Supervisor(
@@ -154,7 +173,7 @@ class Simulation:
         programs = (NamedCheck("commands", self._programs),) if spec.gate_commands else ()
         return (*POLICY, *programs)
 
-    def _programs(self, _subject: Subject, cancel: ports.Cancel) -> tuple[Finding, ...]:
+    def _programs(self, subject: Subject, cancel: ports.Cancel) -> tuple[Finding, ...]:  # noqa: ARG002
         self.meanwhile()
         if cancel.is_set():
             raise EnvironmentFault("the gate's commands were told to end early")
@@ -176,7 +195,16 @@ class Simulation:
         """The real performer; it never waits for a clock that nobody moves."""
         if isinstance(pending.command, Wait):
             self._wait(pending.command, cancel)
+        if isinstance(pending.command, AwaitRoom):
+            self._await_room()
         return self.performer(run, pending, cancel)
+
+    def _await_room(self) -> None:
+        """Somebody reviews, or time passes until the run gives up."""
+        self.meanwhile()
+        if self.rng.random() < 0.7:
+            self.promotions.review()
+        self.clock.advance(700 * 60)
 
     def _wait(self, wait: Wait, cancel: Cancellation) -> None:
         for _ in range(self.rng.randint(0, 4)):
@@ -218,9 +246,15 @@ class Simulation:
                 self.store.ask(spec.run_id, "deliver", "somebody")
         self._until_ended(0)
         for spec in self.specs:
+            if spec.run_id not in self.collided:
+                self.promotions.review(but=spec.branch)
+                self.store.ask(spec.run_id, "promote", "somebody")
+                self._until_ended(0)
+        for spec in self.specs:
             self.watch.end(spec.run_id)
             if spec.run_id not in self.collided:
                 self.watch.delivered(spec.run_id)
+                self.promotions.end(self.store.load(spec.run_id))
 
     def calm(self) -> None:
         """From now on nothing goes wrong."""
@@ -308,7 +342,7 @@ class Simulation:
         self.supervisor._interrupt_all()
 
     def _request(self) -> None:
-        kind = self.rng.choice(["cancel", "deliver", "deliver"])
+        kind = self.rng.choice(["cancel", "deliver", "deliver", "promote"])
         run_id = self.rng.choice(self.specs).run_id
         self.say(f"somebody asks: {kind} {run_id}")
         self.store.ask(run_id, kind, "somebody")
@@ -316,7 +350,7 @@ class Simulation:
     def _interfere(self) -> None:
         """Somebody writes into the user's repository, perhaps over what we delivered."""
         run_id = self.rng.choice(self.specs).run_id
-        kind = self.rng.randrange(6)
+        kind = self.rng.randrange(8)
         self.say(f"somebody interferes with {run_id}: {kind}")
         if kind < 3:
             ref = "refs/heads/main" if kind else f"refs/heads/topic-{self.steps}"
@@ -324,6 +358,10 @@ class Simulation:
             self.watch.foreign[ref] = self.user.refs[ref]
         elif kind < 5:
             self.user.refusal = self.rng.choice(["", "the branch is checked out"])
+        elif kind == 6:
+            self.promotions.review()
+        elif kind == 7:
+            self.promotions.interfere(f"autonomous/{run_id}")
         else:
             ref = f"refs/heads/autonomous/{run_id}"
             self.user.commit({b"theirs": b"%d" % self.steps}, ref)

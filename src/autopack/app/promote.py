@@ -54,6 +54,7 @@ def promote(
     if not isinstance(command, Promote) or world.forge is None or world.papers is None:
         return PromotionRefused("no forge is configured")
     act = _Promotion(world, run, command, command.dated or asked.issued_at, cancel)
+    act.look()
     for left in reversed(range(TRIES_MAX)):
         try:
             return act.made(last=not left)
@@ -84,6 +85,11 @@ class _Promotion:
     cancel: Cancel
     stands: str = ""
     delivered: str = ""
+
+    def look(self) -> None:
+        """Whether a try before this one has put the summaries on the branch: a refusal says so."""
+        repository, run_id = self.world.repository(self.run.spec), self.run.run_id
+        self.stands = repository.resolve(f"refs/tags/{promotion.tag(run_id)}") or ""
 
     def made(self, *, last: bool) -> Promoted:
         """All steps, from the first: each finds what was done before."""

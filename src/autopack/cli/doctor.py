@@ -90,6 +90,7 @@ def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
     if wrong is None:
         yield from _all_agents(loaded, folder)
     yield _check("repository", lambda: _repository(loaded, folder))
+    yield _check("forge", lambda: _forge(loaded, folder))
     project = _project(loaded, folder)
     if project is not None and store.status != "fail":
         yield _check("ruleset", lambda: _ruleset(loaded, *project))
@@ -144,6 +145,17 @@ def _sandbox(loaded: Loaded) -> Result:
         return Result("sandbox", "warn", what, 'install bubblewrap and set sandbox = "bubblewrap"')
     closed_network(probe())
     return Result("sandbox", "ok", "bubblewrap works; no way out of it was found")
+
+
+def _forge(loaded: Loaded, folder: Path) -> Result:
+    """Where pull requests go, and whether it would take them; one of files is not touched."""
+    from autopack import forging
+
+    kind = loaded.settings.forge.kind
+    if kind == "local":
+        where = loaded.settings.runs_dir or ".autonomous_runs"
+        return Result("forge", "ok", f"local: pull requests are files in {where}/pull_requests")
+    return Result("forge", "ok", f"{kind}: {forging.looked_at(loaded, folder).check()}")
 
 
 def _store(loaded: Loaded) -> Result:

@@ -102,7 +102,8 @@ def _why(tier: Tier) -> str:
 
 
 def _counted(each: Excess) -> str:
-    return f"{each.count} {each.severity} issues, {each.tolerated} are tolerated"
+    noun = "issue" if each.count == 1 else "issues"
+    return f"{each.count} {each.severity} {noun} ({each.tolerated} tolerated)"
 
 
 def _delivery(run: Run) -> Iterator[str]:

@@ -18,6 +18,7 @@ from autopack.app.ports import Blob, Cancel, Clone, CommitFacts, Outlook, Refuse
 from autopack.core.errors import EnvironmentFault, OperatorFault, OwnFault
 from autopack.core.names import folded, printable
 from autopack.core.patch import ABSENT, FILE, Change, TreeDiff
+from autopack.core.promotion import tag as promotion_tag
 from autopack.core.run import Finding
 from autopack.testing.objects import MemoryCommit, MemoryTag, Objects, Tree
 from autopack.testing.promotion import outlook, with_files
@@ -290,6 +291,9 @@ class MemoryRepository:
             if ours and self.objects.is_ancestor(tag.commit, tip):
                 wanted[ref] = tag
         now = str(user.refs.get(branch, ""))
+        sealed = self.tags.get(f"refs/tags/{promotion_tag(run_id)}")
+        if sealed and now == sealed.commit != tip:
+            return ""
         if asked and expected and (not now or self.objects.is_ancestor(now, tip)):
             expected = now
         if reason := self._taken(user, wanted, branch, expected):

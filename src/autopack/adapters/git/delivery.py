@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from autopack.adapters.git.landing import OURS, is_ancestor
+from autopack.adapters.git.landing import OURS, is_ancestor, resolve
 from autopack.adapters.git.source import TRANSFER, local_path
 from autopack.adapters.git.wrapper import (
     Store,
@@ -21,6 +21,7 @@ from autopack.adapters.git.wrapper import (
     records,
     sure,
 )
+from autopack.core.promotion import tag as promotion_tag
 from autopack.process.limits import Extra
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def deliver(
     if isinstance(before, str):
         return before
     now = before.get(branch, "")
+    if now and now != tip and now == resolve(store, f"refs/tags/{promotion_tag(run_id)}"):
+        return ""  # a promotion whose answer was lost: ahead of the tip by our own summaries
     if now in snapshots:  # a push whose answer was lost brought it there
         expected = now
     elif asked and expected and (not now or _behind(store, now, tip)):
