@@ -173,7 +173,7 @@ class Simulation:
         programs = (NamedCheck("commands", self._programs),) if spec.gate_commands else ()
         return (*POLICY, *programs)
 
-    def _programs(self, subject: Subject, cancel: ports.Cancel) -> tuple[Finding, ...]:  # noqa: ARG002
+    def _programs(self, subject: Subject, cancel: ports.Cancel) -> tuple[Finding, ...]:
         self.meanwhile()
         if cancel.is_set():
             raise EnvironmentFault("the gate's commands were told to end early")
