@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autopack.app.backtest import History
     from autopack.app.checks import NamedCheck
     from autopack.app.ports import Store, Verifier
+    from autopack.app.preflight import HeldGreens
     from autopack.core.project import Project
     from autopack.core.spec import RunSpec
     from autopack.process.workbench import Prepared, Workbench
@@ -109,14 +110,21 @@ def agents_of(
 
 
 def verifier_of(
-    loaded: Loaded, store: SqlStore, projects: Projects, project: Project | None = None
+    loaded: Loaded,
+    store: SqlStore,
+    projects: Projects,
+    project: Project | None = None,
+    greens: HeldGreens | None = None,
 ) -> Verifier:
-    """CI outside of a run, on this machine; `project` says how to test, instead of the base."""
+    """CI outside of a run, on this machine; `project` says how to test, instead of the base.
+
+    `greens`: who remembers what is green, instead of the store.
+    """
     from autopack.adapters.ci.registry import load_verifier
 
     workbench = workbench_of(loaded.settings.sandbox)
     context = verifier_context(loaded, store, projects, workbench)
-    return load_verifier("local", replace(context, project=project))
+    return load_verifier("local", replace(context, project=project, greens=greens or store))
 
 
 def verifier_context(
@@ -152,7 +160,7 @@ def checks_of(
     known: dict[str, Sequence[NamedCheck]] = {}
 
     def verifier(project: Project) -> Verifier:
-        return load_verifier("local", replace(context, project=project))
+        return load_verifier("local", replace(context, project=project, greens=greens or store))
 
     def checks(spec: RunSpec) -> Sequence[NamedCheck]:
         if spec.base_commit not in known:

@@ -87,7 +87,7 @@ def backtest(
     """
     asked = Asked(last, config, way, ci, seconds, json)
     told = Told()
-    with _told_to_end(told):
+    with told_to_end(told, "ending after the commit under way"):
         report = _replayed(repo, asked, told)
     return _end(report, asked)
 
@@ -232,15 +232,15 @@ class Told:
 
 
 @contextmanager
-def _told_to_end(told: Told) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end it after the commit under way; once more ends it at once."""
+def told_to_end(told: Told, how: str) -> Iterator[None]:
+    """Ctrl-C and SIGTERM tell it to end; once more ends it at once. `how`: what it says then."""
     numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
 
     def end(number: int, _frame: object) -> None:
         told.set()
         if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[Kending after the commit under way; once more ends it now\n")
+            sys.stderr.write(f"\r\x1b[K{how}; once more ends it now\n")
         signal.signal(number, before[number])
 
     for number in before:

@@ -11,7 +11,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +47,8 @@ class Kind:
     inputs: tuple[str, ...] = ()
     cache: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    lint: tuple[str, ...] = ()
+    """Commands that look at the code without running it, where the project names some."""
 
 
 def detect(top: Path, tracked: Sequence[str]) -> Kind:
@@ -54,7 +56,7 @@ def detect(top: Path, tracked: Sequence[str]) -> Kind:
     files = set(tracked)
     for look in (_python, _node, _go, _cargo, _make):
         if found := look(top, files):
-            return found
+            return replace(found, lint=_lint(found.language, top, files))
     return Kind("unknown", "no pyproject.toml, package.json, go.mod, Cargo.toml or Makefile")
 
 
@@ -170,6 +172,24 @@ def _make(top: Path, files: set[str]) -> Kind | None:
         return None
     target = "test" if "test" in targets else "check"
     return Kind("make", name, (Command(f"make {target}"),))
+
+
+def _lint(language: str, top: Path, files: set[str]) -> tuple[str, ...]:
+    """What the project has its code looked at by; languages' own tools where it names none."""
+    if language == "python":
+        ruff = "ruff" in _toml(top / "pyproject.toml").get("tool", {})
+        return ("pipx run ruff check .",) if ruff or {"ruff.toml", ".ruff.toml"} & files else ()
+    if language == "node":
+        try:
+            package = json.loads(_text(top / "package.json") or "{}")
+        except (ValueError, RecursionError):
+            return ()
+        scripts = package.get("scripts") if isinstance(package, dict) else None
+        return ("npm run lint",) if isinstance(scripts, dict) and scripts.get("lint") else ()
+    if language == "make":
+        found = re.search(r"^lint\s*:(?!=)", _text(top / "Makefile"), re.MULTILINE)
+        return ("make lint",) if found else ()
+    return {"go": ("go vet ./...",), "rust": ("cargo fmt --check",)}.get(language, ())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ DONE: Final = 0
 FAILED: Final = AgentFault.exit_code
 USAGE: Final = OperatorFault.exit_code
 ENVIRONMENT: Final = EnvironmentFault.exit_code
+INVALID: Final = 4
+"""Nothing was judged: neither green nor red."""
 OWN: Final = OwnFault.exit_code
 INTERRUPTED: Final = 130
 """As a shell tells of a program that Ctrl-C ended."""
@@ -27,6 +29,7 @@ MEANINGS: Final[dict[int, tuple[str, tuple[str, ...]]]] = {
         "the environment refused: sandbox, disk, git, database, a missing tool",
         ("environment",),
     ),
+    INVALID: ("nothing could be judged: no test ran, or its report is missing", ()),
     OWN: ("a defect of Autopack; the message names a file with the traceback", ("own",)),
     INTERRUPTED: ("interrupted; a run that was watched goes on", ("interrupted",)),
 }
@@ -46,6 +49,12 @@ COMMANDS: Final[dict[str, dict[int, str]]] = {
     "backtest": {
         FAILED: "a commit would be refused",
         INTERRUPTED: "interrupted; what was found until then is told",
+    },
+    "preflight": {
+        DONE: "green; in `normal` also what was red and then green on the same commit",
+        FAILED: "red, or flaky where `strict` judges",
+        USAGE: "no such commit, changes that are not committed, no profile, a value out of range",
+        INTERRUPTED: "interrupted; nothing was judged",
     },
     "notify test": {FAILED: "somebody was not reached, or refused the notice"},
     "salvage": {USAGE: "no such run or phase, or the folder to write is there already"},

@@ -7,7 +7,9 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from autopack.cli.options import Json, Repo
 from autopack.core.ids import id_problem
@@ -18,8 +20,18 @@ if TYPE_CHECKING:
     from autopack.cli.detect import Command, InstalledAgent, Kind
 
 
-def init(*, repo: Repo = None, json: Json = False) -> None:
-    """Look at the repository, write autopack.toml, say what comes next. Overwrites nothing."""
+def init(
+    *,
+    workflows: Annotated[
+        bool, Parameter(negative="", help="Also write .github/workflows/ci.yml, of the same tests")
+    ] = False,
+    repo: Repo = None,
+    json: Json = False,
+) -> None:
+    """Look at the repository, write autopack.toml, say what comes next. Overwrites nothing.
+
+    With --workflows an autopack.toml that is there is left alone, and only the other is written.
+    """
     from autopack import wiring
     from autopack.cli import detect, render
     from autopack.core.errors import OperatorFault
@@ -32,15 +44,25 @@ def init(*, repo: Repo = None, json: Json = False) -> None:
     loaded = load(folder, os.environ)
     source = wiring.checkout(loaded, folder)
     target = source.top / FILE_NAME
-    if target.exists() or target.is_symlink():
+    there = target.exists() or target.is_symlink()
+    if there and not workflows:
         raise OperatorFault(f"{target} exists and is left alone", "edit it, or move it away first")
+    flow = _free_workflow(source.top) if workflows else None
     kind = detect.detect(source.top, source.files())
     agents = detect.installed_agents(loaded.environ.get("PATH", os.defpath))
-    with target.open("x", encoding="utf-8") as file:
-        file.write(text(source.top.name, kind, agents, loaded.environ))
+    if not there:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text(source.top.name, kind, agents, loaded.environ))
     branch = source.facts.default_branch or source.facts.head_branch or "main"
+    if flow is not None:
+        from autopack.cli.workflows import ci_workflow
+
+        flow.parent.mkdir(parents=True, exist_ok=True)
+        with flow.open("x", encoding="utf-8") as file:
+            file.write(ci_workflow(kind, branch))
     found = {
         "file": str(target),
+        **({"workflow": str(flow)} if flow is not None else {}),
         "language": kind.language,
         "seen": kind.why,
         "tests": [command.run for command in kind.normal],
@@ -56,6 +78,20 @@ def init(*, repo: Repo = None, json: Json = False) -> None:
     shown = [(key, _shown(value)) for key, value in found.items()]
     render.out(*render.table(("", ""), shown)[1:])
     render.note(*(f"note: {each}" for each in kind.notes), *(f"next: {each}" for each in steps))
+
+
+def _free_workflow(top: Path) -> Path:
+    """Where the workflow goes; OperatorFault when it is there, or its folder leads elsewhere."""
+    from autopack.cli.workflows import PATH
+    from autopack.core.errors import OperatorFault
+
+    flow = top / PATH
+    if flow.exists() or flow.is_symlink():
+        raise OperatorFault(f"{flow} exists and is left alone", "move it away first")
+    if any((top / part).is_symlink() for part in (".github", ".github/workflows")):
+        what = f"{flow.parent} leads out of the repository or elsewhere in it"
+        raise OperatorFault(what, "make it a folder")
+    return flow
 
 
 def _shown(value: object) -> str:

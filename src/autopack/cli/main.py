@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "init": ("autopack.cli.init:init", "Write an autopack.toml that fits this repository."),
     "doctor": ("autopack.cli.doctor:doctor", "See what is missing here, and how to mend it."),
     "backtest": ("autopack.cli.backtest:backtest", "Judge a repository's own last commits."),
+    "preflight": ("autopack.cli.preflight:preflight", "CI of one commit, as a run would judge it."),
     "clean": ("autopack.cli.clean:clean", "Delete what ended runs left and nobody can miss."),
     "salvage": ("autopack.cli.salvage:salvage", "The work of a run that did not land."),
     "issues": ("autopack.cli.issues:app", "What is known to be wrong, over all runs."),

@@ -1,0 +1,91 @@
+"""Preflight: a CI profile on one commit, up to so many attempts, without a run.
+
+Green is remembered only when no attempt was red: a flaky outcome is never cached. Records nothing
+else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from autopack.app.ports import Cancel, TestTask, Verifier
+from autopack.core import preflight
+from autopack.core.preflight import Try
+
+
+class Greens(Protocol):
+    """The part of the store that remembers green results."""
+
+    def green(self, key: str) -> str | None: ...
+
+    def remember_green(self, key: str, result: str) -> None: ...
+
+
+@dataclass
+class HeldGreens:
+    """Green results that are remembered at the end, or not at all."""
+
+    store: Greens
+    held: dict[str, str] = field(default_factory=dict)
+
+    def green(self, key: str) -> str | None:
+        return self.store.green(key)
+
+    def remember_green(self, key: str, result: str) -> None:
+        self.held[key] = result
+
+    def release(self) -> None:
+        """Remember what was held."""
+        for key, result in self.held.items():
+            self.store.remember_green(key, result)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often, and how many seconds between two attempts."""
+
+    attempts_max: int = preflight.ATTEMPTS_DEFAULT
+    backoff_seconds: float = preflight.BACKOFF_SECONDS_DEFAULT
+
+
+def judge(
+    verifier: Verifier,
+    task: TestTask,
+    limits: Limits,
+    greens: HeldGreens,
+    cancel: Cancel,
+    told: Callable[[Try], None],
+) -> tuple[Try, ...]:
+    """The attempts, each told when it has ended; at least one."""
+    tries: list[Try] = []
+    while not tries or preflight.again(tries, limits.attempts_max):
+        if tries:
+            cancel.wait(limits.backoff_seconds)
+        tries.append(_try(verifier, task, len(tries) + 1, cancel))
+        told(tries[-1])
+    if not preflight.flaky(tries):
+        greens.release()
+    return tuple(tries)
+
+
+def _try(verifier: Verifier, task: TestTask, number: int, cancel: Cancel) -> Try:
+    logs = task.log_folder / f"attempt-{number}"
+    mine = replace(task, folder=task.folder / f"attempt-{number}", log_folder=logs)
+    tested = verifier.test(mine, cancel)
+    return Try(
+        number, tested.verdict, tested.evidence, tested.tests_run, tested.weak, tested.cached,
+        tested.error, _kept(logs),
+    )  # fmt: skip
+
+
+def _kept(logs: Path) -> str:
+    """Where the attempt's logs are; nowhere when nothing ran."""
+    return str(logs) if logs.exists() else ""
+
+
+def log_folders(tries: Sequence[Try]) -> tuple[str, ...]:
+    """Where all logs are."""
+    return tuple(each.log_folder for each in tries if each.log_folder)
