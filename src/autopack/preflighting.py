@@ -27,7 +27,7 @@ from autopack.core.errors import OperatorFault
 from autopack.core.preflight import Outcome, Try, outcome
 from autopack.core.project import Project, parse_project
 from autopack.core.reader import FILE_NAME
-from autopack.core.spec import CiProfile, RunSpec
+from autopack.core.spec import CiProfile
 from autopack.process.folders import clear
 from autopack.settings import Loaded
 
@@ -63,7 +63,8 @@ def preflight_of(
     base, defining = find_base(source, wish.base) if wish.base else (revision, commit)
     project = read_project(source, base, defining)
     top = str(source.top)
-    spec = trial(project.project_id, top, base, defining if wish.base else _before(source, commit))
+    before = source.commit(f"{commit}^1")  # of a root, none
+    spec = trial(project.project_id, top, base, defining if wish.base else before or commit)
     folders = loaded.folders
     folders.make()
     folders.check_room()
@@ -72,38 +73,25 @@ def preflight_of(
         stack.enter_context(shared(folders.repository(spec.project_id, spec.repository)))
         projects = wiring.projects_of(loaded, alone=False)
         ours = projects.repository(spec)
-        for needed in (commit, defining, spec.base_commit):
+        for needed in filter(None, (commit, defining, before)):
             sources.fetch(Store(ours.git, ours.folder), top, revision, needed)
-        tested = commit
+        tested, parent = commit, before
         if wish.worktree:
             tested = stack.enter_context(captured(ours, source.facts, commit))
+            parent = commit
             project = project if wish.base else _own(ours, tested, source)
         logs = folders.logs / "preflight" / ours.folder.parent.name / wish.profile.value
         stack.enter_context(_alone_with(logs))
         scratch = stack.enter_context(trial_folder(folders.trials, "preflight-"))
         greens = HeldGreens(store)
         verifier = staffing.verifier_of(loaded, store, projects, project, greens)
-        task = _task(spec, ours, tested, wish.profile, scratch, logs)
+        task = TestTask(
+            spec, spec.phases[0], tested, ours.tree(tested), wish.profile, scratch, logs,
+            parent=parent,
+        )  # fmt: skip
         tries = preflight.judge(verifier, task, wish.limits, greens, cancel, told)
     where = "its own autopack.toml" if not wish.base else f"{FILE_NAME} of {base} ({defining[:12]})"
     return Judged(commit, wish.worktree, where, wish.profile, outcome(tries, wish.profile), tries)
-
-
-def _task(
-    spec: RunSpec,
-    repository: BareRepository,
-    commit: str,
-    profile: CiProfile,
-    scratch: Path,
-    logs: Path,
-) -> TestTask:
-    tree = repository.tree(commit)
-    return TestTask(spec, spec.phases[0], commit, tree, profile, scratch, logs)
-
-
-def _before(source: Checkout, commit: str) -> str:
-    """The commit that red is compared with: the first parent, of a root itself."""
-    return source.commit(f"{commit}^1") or commit
 
 
 def _own(repository: BareRepository, commit: str, source: Checkout) -> Project:

@@ -63,7 +63,9 @@ def judged(tmp_path: Path, *says: CiVerdict) -> tuple[tuple[Try, ...], Ci, Memor
     greens = HeldGreens(memory)
     ci = Ci([*says], greens)
     spec = trial("p", "/repository", "main", "c" * 40)
-    task = TestTask(spec, spec.phases[0], "c" * 40, "t", CiProfile.NORMAL, tmp_path, tmp_path / "l")
+    task = TestTask(
+        spec, spec.phases[0], "c" * 40, "t", CiProfile.NORMAL, tmp_path, tmp_path / "l", parent="b"
+    )
     told: list[Try] = []
     tries = judge(ci, task, Limits(3, 7), greens, waits, told.append)
     assert tuple(told) == tries
@@ -76,9 +78,10 @@ def test_green_at_once_is_remembered_and_waits_for_nobody(tmp_path: Path) -> Non
 
 
 def test_flaky_is_never_remembered(tmp_path: Path) -> None:
-    tries, _, memory, waits = judged(tmp_path, CiVerdict.FAIL, CiVerdict.PASS)
+    tries, ci, memory, waits = judged(tmp_path, CiVerdict.FAIL, CiVerdict.PASS)
     assert [each.verdict for each in tries] == [CiVerdict.FAIL, CiVerdict.PASS]
     assert (memory.kept, waits.seconds) == ({}, [7])
+    assert [asked.parent for asked in ci.asked] == ["", "b"], "only red is blamed on the parent"
 
 
 def test_a_broken_machine_is_tried_as_often_as_allowed_each_in_its_own_folder(

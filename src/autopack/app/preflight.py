@@ -32,7 +32,7 @@ class HeldGreens:
     held: dict[str, str] = field(default_factory=dict)
 
     def green(self, key: str) -> str | None:
-        return self.store.green(key)
+        return self.held.get(key) or self.store.green(key)
 
     def remember_green(self, key: str, result: str) -> None:
         self.held[key] = result
@@ -59,14 +59,19 @@ def judge(
     cancel: Cancel,
     told: Callable[[Try], None],
 ) -> tuple[Try, ...]:
-    """The attempts, each told when it has ended; at least one."""
+    """The attempts, each told when it has ended; at least one.
+
+    Red tests are blamed from the second on: run alone, and on the task's parent.
+    """
     tries: list[Try] = []
     while not tries or preflight.again(tries, limits.attempts_max):
         if tries:
             cancel.wait(limits.backoff_seconds)
-        tries.append(_try(verifier, task, len(tries) + 1, cancel))
+        blames = bool(tries) or limits.attempts_max == 1  # a parent costs time, so green pays none
+        asked = task if blames else replace(task, parent="")
+        tries.append(_try(verifier, asked, len(tries) + 1, cancel))
         told(tries[-1])
-    if not preflight.flaky(tries):
+    if not preflight.flaky(tries) and not tries[-1].exonerated:
         greens.release()
     return tuple(tries)
 
@@ -77,7 +82,7 @@ def _try(verifier: Verifier, task: TestTask, number: int, cancel: Cancel) -> Try
     tested = verifier.test(mine, cancel)
     return Try(
         number, tested.verdict, tested.evidence, tested.tests_run, tested.weak, tested.cached,
-        tested.error, _kept(logs),
+        tested.error, _kept(logs), tested.exonerated,
     )  # fmt: skip
 
 

@@ -171,6 +171,10 @@ def lines(judged: Judged) -> list[str]:
     if flakes:
         numbers = ", ".join(str(each.number) for each in flakes)
         shown.append(f"flaky: red in attempt {numbers}, then green on the same commit")
+    shown += [
+        f"not its doing: {each.test} ({each.kind.value}): {each.reason}"
+        for each in last.exonerated[:FINDINGS_SHOWN]
+    ]
     if reds and reds[-1].evidence:
         evidence = reds[-1].evidence
         shown += evidence.summary.splitlines()

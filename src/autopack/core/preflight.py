@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from autopack.core.audit import fingerprint
+from autopack.core.blame import Exoneration
 from autopack.core.event import CiVerdict
 from autopack.core.run import Evidence
 from autopack.core.spec import CiProfile
@@ -45,6 +46,8 @@ class Try:
     cached: bool = False
     error: str = ""
     log_folder: str = ""
+    exonerated: tuple[Exoneration, ...] = ()
+    """Red tests that are not the commit's doing: flaky, or red before it."""
 
 
 def again(tries: Sequence[Try], attempts_max: int) -> bool:
