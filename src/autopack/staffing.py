@@ -160,7 +160,7 @@ def checks_of(
     known: dict[str, Sequence[NamedCheck]] = {}
 
     def verifier(project: Project) -> Verifier:
-        return load_verifier("local", replace(context, project=project, greens=greens or store))
+        return load_verifier("local", replace(context, project=project))
 
     def checks(spec: RunSpec) -> Sequence[NamedCheck]:
         if spec.base_commit not in known:
