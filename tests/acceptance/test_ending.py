@@ -43,4 +43,10 @@ def test_the_branch_of_a_series_whose_last_part_only_failed_to_clean_up(lab: Lab
     assert "- branch: none: nothing landed; what landed before is on autonomous/r\n" in text
     first = lab.cli("run", "view", "r").out
     assert "next: git log --oneline HEAD..autonomous/r\n" in first
+    promoted = lab.cli("promote", "r-2")
+    assert promoted.code == 0, promoted.out + promoted.err
+    assert "pull request 1 (open)" in promoted.out
+    assert git(lab.project, "rev-parse", "autonomous/r-2^") == lab.load("r").tip
+    told = lab.cli("run", "view", "r-2", "--json").data["run"]
+    assert (told["branch"], told["delivered"]) == ("autonomous/r-2", told["tip"])
     lab.check_sound()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.test_flakes import made
 from tests.lab import Lab, phase, until
 from tests.repos import git, write
 
@@ -24,6 +25,13 @@ def auto(lab: Lab) -> Lab:
     return lab.make()
 
 
+@pytest.fixture
+def tested(lab: Lab) -> Lab:
+    """The same with tests that are green, red until the feature is there, and flaky."""
+    lab.variables["AUTOPACK_RUN_PROMOTE"] = "auto"
+    return made(lab, one="green", two="needs", three="flaky")
+
+
 def pulls(lab: Lab) -> list[Path]:
     return sorted((lab.project / ".autonomous_runs" / "pull_requests").glob("*.md"))
 
@@ -33,34 +41,44 @@ def changed(lab: Lab) -> list[str]:
     return git(lab.project, "diff", "--name-only", "autonomous/r^", "autonomous/r").splitlines()
 
 
-def test_a_good_run_becomes_one_pull_request_with_its_evidence(auto: Lab) -> None:
-    done = auto.run(phase("F1", "do: write src/one.txt one", HOSTILE), TWO)
+def test_a_good_run_becomes_one_pull_request_with_its_evidence(tested: Lab) -> None:
+    done = tested.run(phase("F1", "do: write src/feature it", HOSTILE), TWO)
     assert done.code == 0, done.err
     assert "pull request 1 (open): file://" in done.out
-    (pull,) = pulls(auto)
+    (pull,) = pulls(tested)
     text = pull.read_text()
-    run = auto.load()
+    run = tested.load()
     proven = [snapshot.commit for snapshot in run.snapshots]
-    for said in ("## Phases", proven[0][:12], proven[1][:12], "normal: 1 test green", "pass"):
+    for said in ("## Phases", proven[0][:12], proven[1][:12], "normal: 3 tests green", "pass"):
         assert said in text
+    assert f"`F1` ({proven[0][:12]}), 1 test red without it, green with it: `tests.a::two`" in text
+    assert f"`F2` ({proven[1][:12]}): no test is known to be red without it" in text
+    (key,) = [found.issue_key for found in run.every_phase[0].issues]
+    excused = text.partition("## Red tests that are not the change's doing")[2]
+    assert f"`tests.a::three`: `red, then green on the same commit`; issue `{key}`" in excused
+    view = tested.cli("run", "view", "r").out
+    assert "1 test red without it, green with it\n" in view
+    assert f"not blamed for tests.a::three: {key}" in view
+    (shown, _) = tested.cli("run", "view", "r", "--json").data["run"]["proofs"]
+    assert (shown["proved"], shown["exonerated"][0]["issue_key"]) == (["tests.a::two"], key)
     assert "main has not moved" in text
-    assert git(auto.project, "rev-parse", "autonomous/r^") == proven[-1]
-    assert all(name.startswith(".autonomous_runs/r/") for name in changed(auto))
-    assert ".autonomous_runs/r/evidence.md" in changed(auto)
-    assert ".autonomous_runs/r/issues/run_issue_index.json" in changed(auto)
-    summary = git(auto.project, "show", "autonomous/r:.autonomous_runs/r/run_summary.md")
+    assert git(tested.project, "rev-parse", "autonomous/r^") == proven[-1]
+    assert all(name.startswith(".autonomous_runs/r/") for name in changed(tested))
+    assert ".autonomous_runs/r/evidence.md" in changed(tested)
+    assert ".autonomous_runs/r/issues/run_issue_index.json" in changed(tested)
+    summary = git(tested.project, "show", "autonomous/r:.autonomous_runs/r/run_summary.md")
     assert "promotion_eligible_to_main: yes" in summary
     statuses = json.loads((pull.parent / "statuses.json").read_text())
     assert {commit: set(said) for commit, said in statuses.items()} == {
         commit: {"autopack/gate", "autopack/ci"} for commit in proven
     }
-    again = auto.cli("promote", "r", "--json")
+    again = tested.cli("promote", "r", "--json")
     assert again.code == 0, again.err
     assert again.data["run"]["promotion"]["number"] == 1
-    assert pulls(auto) == [pull]
-    assert git(auto.project, "status", "--porcelain") == ""
-    auto.check_untouched()
-    auto.check_sound()
+    assert pulls(tested) == [pull]
+    assert git(tested.project, "status", "--porcelain") == ""
+    tested.check_untouched()
+    tested.check_sound()
 
 
 def test_what_a_person_merged_is_done_and_the_branch_stays_theirs(auto: Lab) -> None:

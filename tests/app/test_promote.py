@@ -171,6 +171,35 @@ def test_a_run_becomes_one_pull_request(bench: Bench) -> None:
     assert said.tip == bench.forge.branches[BRANCH]
 
 
+def _last_part() -> Bench:
+    """The last part of a series lands nothing on what the first one landed."""
+    bench = Bench()
+    spec = replace(bench.run.spec, run_id="r-2", base_commit=bench.commit, base_ref=BRANCH,
+                   predecessor="r", series="r", part=2, promote_onto="main")  # fmt: skip
+    skipped = (Phase(spec.phases[0], Step.SKIPPED),)
+    bench.run = replace(bench.run, spec=spec, phases=skipped, snapshots=(), delivered="")
+    bench.repository.prepare("/repository", BRANCH, bench.commit, spec.branch)
+    return bench
+
+
+def test_a_last_part_that_lands_nothing_is_one_pull_request_of_its_own() -> None:
+    """On the commit that the parts before it proved, wherever it dies."""
+    whole = _last_part()
+    whole.promote()
+    for at in range(len(whole.calls) + 1):
+        bench = _last_part()
+        if at:
+            with pytest.raises(Crash):
+                bench.promote(at)
+        said = bench.promote(dated=1_000)
+        assert isinstance(said, Promoted)
+        (pull,) = bench.forge.pulls.values()
+        assert (pull.head, pull.head_sha) == ("autonomous/r-2", said.tip)
+        assert bench.repository.objects.commits[said.tip].parent == bench.commit
+        assert bench.user.refs["refs/heads/autonomous/r-2"] == said.tip
+        assert bench.user.refs[f"refs/heads/{BRANCH}"] == bench.commit
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_crash_at_every_step_leaves_one_commit_and_one_pull_request(after: bool) -> None:
     whole = Bench()

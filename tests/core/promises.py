@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from autopack.core import promotion
 from autopack.core.command import (
     Audit,
     Build,
@@ -207,11 +208,11 @@ def _keeps_promotion(before: Run, run: Run) -> None:
     if not asked or asked[0] in before.pending:
         return
     assert run.failure is None
-    assert run.snapshots
+    assert promotion.work_branch(run)
     assert not run.spec.rest_phases
     assert not run.spec.held_back
     assert all(tier.cleanliness is Cleanliness.CLEAN for tier in tiers(run))
-    assert run.delivered == run.tip
+    assert run.delivered == run.tip or not run.snapshots
     if before.stage is not Stage.DONE:
         assert run.spec.promote is PromoteMode.AUTO
         assert not old.tried

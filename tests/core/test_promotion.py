@@ -43,13 +43,13 @@ def good(**changes: object) -> Run:
         snapshots=(Snapshot("P1", "c1", "tag"),),
         delivered="c1",
     )
-    return replace(run, **changes)  # type: ignore[arg-type]
+    return replace(run, **changes)  # type: ignore[arg-type]  # a test's own words
 
 
 def after(run: Run, event: Event, command: object = None, at: int = 50) -> Run:
     """The run after an event that answers the command, when one is given."""
     if command is not None:
-        pending = Pending(8, command, issued_at=40)  # type: ignore[arg-type]
+        pending = Pending(8, command, issued_at=40)  # type: ignore[arg-type]  # as above
         run = replace(run, commands_issued=8, pending=(*run.pending, pending))
     answer = machine.advance(run, Happened(event, at, 8 if command is not None else 0))
     assert isinstance(answer, machine.Advanced), answer
@@ -144,6 +144,25 @@ def test_the_last_part_of_a_series_promotes_for_all_and_answers_for_all() -> Non
     )
 
 
+@pytest.mark.parametrize("landed", [True, False])
+def test_a_last_part_that_lands_nothing_promotes_what_landed_before_it(landed: bool) -> None:
+    first = replace(good(), spec=_series())
+    if not landed:
+        first = replace(first, snapshots=(), tip="base", delivered="")
+    last = series.next_part(first)
+    assert last is not None
+    cleanup = Phase(last.phases[0], Step.SKIPPED)
+    run = good(spec=last, phases=(cleanup,), snapshots=(), tip=last.base_commit, delivered="")
+    assert promotion.work_branch(run) == ("autonomous/r" if landed else "")
+    assert promotion.reasons(run) == (() if landed else ("nothing landed in it",))
+    asked = after(run, PromotionRequested("me"))
+    assert [p.command for p in asked.pending] == ([Promote("c1")] if landed else [])
+    if landed:
+        done = after(run, Promoted(3, "there", "c2"), Promote("c1"))
+        assert (done.tip, done.delivered, done.promotion.commit) == ("c2", "c2", "c2")
+        assert promotion.eligible(done)
+
+
 @settings(max_examples=60, deadline=None)
 @given(spec=specs(), seed=st.integers(0, 10**6))
 def test_any_run_has_an_answer_and_eligible_means_all_is_well(spec: RunSpec, seed: int) -> None:
@@ -153,8 +172,8 @@ def test_any_run_has_an_answer_and_eligible_means_all_is_well(spec: RunSpec, see
         assert len(told) == len(set(told))
         if promotion.eligible(run):
             assert run.state.value == "DONE_SUCCESS"
-            assert run.delivered == run.tip
-            assert run.snapshots
+            assert run.delivered == run.tip or not run.snapshots
+            assert promotion.work_branch(run)
         if promotion.due(run):
             assert run.stage is Stage.CLOSING
 

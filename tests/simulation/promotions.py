@@ -45,7 +45,7 @@ class Promotions:
             promotions_open_max=self.rng.choice([0, 0, 1]),
         )
 
-    def port(self, wrapped: Callable[[object, tuple[str, ...]], Any]) -> Any:  # noqa: ANN401
+    def port(self, wrapped: Callable[[object, tuple[str, ...]], Any]) -> Any:  # noqa: ANN401  it stands in for any port
         """The forge as a life of the supervisor sees it."""
         port = wrapped(self.forge, CALLS)
         port.name = self.forge.name

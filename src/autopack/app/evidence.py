@@ -5,11 +5,10 @@ Never judges and never escapes the texts of others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from autopack.app.ports import Recorded
 from autopack.app.sentences import count
+from autopack.core.blame import Exoneration
 from autopack.core.event import (
     AttemptEnded,
     AuditEnded,
@@ -20,7 +19,8 @@ from autopack.core.event import (
     GateVerdict,
     SnapshotLanded,
 )
-from autopack.core.run import CheckResult, Finding, Phase, Run, Severity
+from autopack.core.idset import PROVED_MAX
+from autopack.core.run import CheckResult, CheckVerdict, Finding, Phase, Run, Severity
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,26 @@ class LandedProof:
     tests_run: int = 0
     weak: bool = False
     """CI judged by exit code alone."""
+    proved: tuple[str, ...] = ()
+    """Ids of tests that were red without the change and are green with it, at most PROVED_MAX."""
+    exonerated: tuple[Exoneration, ...] = ()
+    """Red tests that were not the change's doing."""
+    beside: tuple[Finding, ...] = ()
+    """What its tests say beside those of its parent; what asked is among the checks as well."""
 
     @property
     def ci(self) -> str:
         """What CI said, in a few words."""
         told = count(self.tests_run, "test") if self.tests_run or not self.weak else "not counted"
         return f"{self.ci_profile}: {told} green{', by exit code alone' if self.weak else ''}"
+
+    @property
+    def proof(self) -> str:
+        """How many tests the change turned green, in a few words."""
+        if not self.proved:
+            return "no test is known to be red without it"
+        least = "at least " if len(self.proved) >= PROVED_MAX else ""
+        return f"{least}{count(len(self.proved), 'test')} red without it, green with it"
 
 
 @dataclass
@@ -70,21 +84,29 @@ class _Trail:
     green: CandidateTested | None = None
 
 
-def landed_proofs(run: Run, log: Iterable[Recorded]) -> tuple[LandedProof, ...]:
-    """What speaks for each snapshot, in the order of landing."""
-    trails: dict[str, _Trail] = {}
-    proofs: list[LandedProof] = []
-    for recorded in log:
-        event = recorded.happened.event
+class Proofs:
+    """What speaks for each snapshot of a run; its events are given in their order."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._trails: dict[str, _Trail] = {}
+        self._landed: list[LandedProof] = []
+
+    def follow(self, event: Event) -> None:
+        """The next event."""
         phase_id = getattr(event, "phase_id", "")
-        trail = trails.setdefault(phase_id, _Trail())
+        trail = self._trails.setdefault(phase_id, _Trail())
         if isinstance(event, SnapshotLanded):
-            proofs.append(_proof(run.phase(phase_id), event, trail))
+            self._landed.append(_proof(self._run.phase(phase_id), event, trail))
         elif isinstance(event, AttemptEnded):
-            trails[phase_id] = _Trail()
+            self._trails[phase_id] = _Trail()
         else:
             _follow(trail, event)
-    return tuple(proofs)
+
+    @property
+    def landed(self) -> tuple[LandedProof, ...]:
+        """By snapshot, in the order of landing."""
+        return tuple(self._landed)
 
 
 def _follow(trail: _Trail, event: Event) -> None:
@@ -111,22 +133,31 @@ def _proof(phase: Phase, event: SnapshotLanded, trail: _Trail) -> LandedProof:
         phase.attempts_used,
         phase.tokens_spent,
         phase.ci_runs_used,
-        gate=_gate(trail),
+        gate=_gate(trail, phase.checks),
         checks=phase.checks,
         asked=trail.asked,
         audits=tuple(AuditProof(each.recommendation.value, each.notes) for each in trail.audits),
         ci_profile=phase.spec.ci_profile.value,
     )
-    if trail.green is None:
+    green = trail.green
+    if green is None:
         return proof
-    return replace(proof, tests_run=trail.green.tests_run, weak=trail.green.weak)
+    return replace(
+        proof,
+        tests_run=green.tests_run,
+        weak=green.weak,
+        proved=green.proved,
+        exonerated=green.exonerated,
+        beside=green.findings,
+    )
 
 
-def _gate(trail: _Trail) -> str:
+def _gate(trail: _Trail, checks: tuple[CheckResult, ...]) -> str:
     """The gate's verdict as it let it in: what it asked for, an auditor waived."""
     if trail.gate is None:
         return "not told"
     verdict = trail.gate.verdict
-    if verdict is GateVerdict.NEEDS_AUDITOR or (trail.asked and trail.audits):
+    waived = any(check.verdict is CheckVerdict.WAIVED for check in checks)
+    if waived or verdict is GateVerdict.NEEDS_AUDITOR or (trail.asked and trail.audits):
         return "waived by the auditor"
     return verdict.value.replace("_", " ")

@@ -52,15 +52,3 @@ def cleanup_failures(run: Run) -> tuple[CleanupFailure, ...]:
 def plan_only(run: Run) -> bool:
     """Whether it was started for its plan, which is there."""
     return run.draft is not None and run.spec.draft is not None and run.spec.draft.plan_only
-
-
-def work_branch(run: Run) -> str:
-    """The branch that holds what landed, here or in the runs that it continues; empty: none does.
-
-    One that it was based on by somebody's wish holds nothing of its own plan.
-    """
-    spec = run.spec
-    if run.snapshots:
-        return spec.branch
-    goes_on = spec.predecessor and (spec.landed or spec.part > 1)
-    return spec.base_ref if goes_on and spec.base_ref.startswith("autonomous/") else ""

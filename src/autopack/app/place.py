@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from autopack.app.outcome import work_branch
 from autopack.app.sentences import count
 from autopack.core import series
+from autopack.core.promotion import work_branch
 from autopack.core.run import Run
 
 

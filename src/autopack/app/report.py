@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autopack.app.budget_view import BudgetView, budgets
+from autopack.app.evidence import LandedProof, Proofs
 from autopack.app.findings import (
     CheckView,
     EvidenceView,
@@ -19,7 +20,7 @@ from autopack.app.findings import (
     finding_view,
 )
 from autopack.app.issues_view import PhaseIssuesView, RunIssuesView, phase_issues, run_issues
-from autopack.app.outcome import CleanupFailure, cleanup_failures, plan_only, work_branch
+from autopack.app.outcome import CleanupFailure, cleanup_failures, plan_only
 from autopack.app.place import SeriesView, series_view
 from autopack.app.ports import Recorded, Store
 from autopack.app.promotion_view import PromotionView, promotion_view
@@ -33,6 +34,7 @@ from autopack.app.sentences import (
 from autopack.app.sentences import landed as landed_sentence
 from autopack.app.story import Teller
 from autopack.core.ids import candidate_ref
+from autopack.core.promotion import work_branch
 from autopack.core.run import Phase, Run
 from autopack.core.tier import Tier, tiers
 
@@ -179,6 +181,8 @@ class RunView:
     issues: RunIssuesView
     entries: tuple[EntryView, ...]
     """What happened to the run itself; its phases have their own."""
+    proofs: tuple[LandedProof, ...] = ()
+    """What speaks for each landed commit, as far as the events tell."""
 
     @property
     def phases(self) -> tuple[PhaseView, ...]:
@@ -226,8 +230,9 @@ def run_view(
     `next_run`: the next part of its series, if one has begun; `latest`: the last that has.
     """
     spec, first, last = run.spec, 0, 0
-    log, teller = _Log({}, {}), Teller()
+    log, teller, proofs = _Log({}, {}), Teller(), Proofs(run)
     for recorded in events:
+        proofs.follow(recorded.happened.event)
         first, last = first or recorded.happened.at, recorded.happened.at
         phase_id, entry = _entry(recorded, teller)
         log.entries.setdefault(phase_id, []).append(entry)
@@ -272,6 +277,7 @@ def run_view(
         failure=_run_failure(run),
         issues=run_issues(run),
         entries=tuple(log.entries.get("", ())),
+        proofs=proofs.landed,
     )
 
 

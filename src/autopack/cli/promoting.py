@@ -33,7 +33,7 @@ def promotion_lines(run: RunView, *, whole: bool = False) -> Iterator[str]:
 def _expected(run: RunView) -> bool:
     """Who reads of its end may wait for a pull request."""
     last = run.series is None or not run.series.rest
-    return run.failure is None and bool(run.snapshots) and last
+    return run.failure is None and bool(run.work_branch) and last
 
 
 def _line(text: str) -> str:

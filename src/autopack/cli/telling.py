@@ -10,6 +10,7 @@ from autopack.app.sentences import count
 from autopack.cli import render
 from autopack.cli.following import next_step
 from autopack.cli.promoting import promotion_lines
+from autopack.cli.proving import proof_lines
 from autopack.core.issue import IssueSeverity
 from autopack.core.tier import Cleanliness
 
@@ -74,6 +75,7 @@ def lines(
         shown += _phases(run, tier.phases, cell_chars_max)
     for phase in run.phases:
         shown += _story(run, phase, cell_chars_max)
+    shown += proof_lines(run)
     shown += _waived(run)
     shown += _drafted(run)
     shown += _noted(run)

@@ -41,7 +41,7 @@ def undo(
         asked = store is not None and any(each.run_id == run for each in store.requests())
     check_over(found, asked=asked)
     branches = housekeeping.branches(loaded, found.spec)
-    if branches is None or not found.snapshots:
+    if branches is None or not (found.snapshots or found.promotion.commit):
         raise OperatorFault(f"run {run} landed nothing", f"`autopack salvage {run}` lists its work")
     spec = found.spec
     left, goal = choose(found, branches.stands(spec.repository, spec.branch), to, phase)

@@ -9,6 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autopack.app.evidence import LandedProof
     from autopack.app.outcome import Places
     from autopack.app.ports import Recorded
     from autopack.app.report import PhaseView, RunView, TierView
@@ -37,7 +38,7 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
     return row(run) | {
         "base_ref": run.base_ref,
         "base_commit": run.base_commit,
-        "branch": "" if run.ended and not run.snapshots else run.branch,
+        "branch": "" if run.ended and not (run.snapshots or run.delivered) else run.branch,
         "tip": "" if run.plan_only else run.tip,
         "work_branch": run.work_branch,
         "delivered": run.delivered,
@@ -61,9 +62,26 @@ def detail(run: RunView, places: Places | None = None) -> dict[str, Any]:
         "resolved_issues": list(run.issues.resolved),
         "cleanup_failures": [dataclasses.asdict(each) for each in run.cleanup_failures],
         "snapshots": [dataclasses.asdict(snapshot) for snapshot in run.snapshots],
+        "proofs": [_proof(proof) for proof in run.proofs],
         "draft": _phase(run.draft) if run.draft else None,
         "tiers": [_tier(tier) for tier in run.tiers],
         "places": _places(places) if places else None,
+    }
+
+
+def _proof(proof: LandedProof) -> dict[str, Any]:
+    """What CI's tests say for a landed commit."""
+    exonerated = [
+        {"test": red.test, "kind": red.kind.value, "reason": red.reason, "issue_key": red.issue_key}
+        for red in proof.exonerated
+    ]
+    return {
+        "phase_id": proof.phase_id,
+        "commit": proof.commit,
+        "tests_run": proof.tests_run,
+        "weak": proof.weak,
+        "proved": list(proof.proved),
+        "exonerated": exonerated,
     }
 
 

@@ -16,6 +16,8 @@ from autopack.core.run import Finding, Severity
 
 IDS_MAX: Final = 50_000
 """Tests of one commit that are remembered; of more nothing is compared."""
+PROVED_MAX: Final = 100
+"""Tests of one candidate that are told to be red without it."""
 FINDINGS_MAX: Final = 20
 """Findings of one rule; the rest are counted."""
 VANISHED: Final = "test_vanished"

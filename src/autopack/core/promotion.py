@@ -45,6 +45,18 @@ def due(run: Run) -> bool:
     return eligible(as_ended(run))
 
 
+def work_branch(run: Run) -> str:
+    """The branch that holds what landed, here or in the runs that it continues; empty: none does.
+
+    One that it was based on by somebody's wish holds nothing of its own plan.
+    """
+    spec = run.spec
+    if run.snapshots:
+        return spec.branch
+    goes_on = spec.predecessor and (spec.landed or spec.part > 1)
+    return spec.base_ref if goes_on and spec.base_ref.startswith("autonomous/") else ""
+
+
 def as_ended(run: Run) -> Run:
     """The run as it is when nothing of it is asked any more."""
     return replace(run, stage=Stage.DONE, pending=())
@@ -71,7 +83,7 @@ def _ending(run: Run) -> Iterator[str]:
         yield f"it is {run.state.value}"
     if run.draft is not None and spec.draft is not None and spec.draft.plan_only:
         yield "it was started for its plan only"
-    elif not run.snapshots:
+    elif not work_branch(run):
         yield "nothing landed in it"
     if spec.rest_phases:
         yield f"it is part {spec.part} of series {spec.series}: the last part promotes for all"

@@ -24,15 +24,13 @@ from autopack.core.blame import Red
 from autopack.core.edits import is_test_file
 from autopack.core.errors import refusal
 from autopack.core.event import CiVerdict
-from autopack.core.idset import UNKNOWN, Comparison, IdSet
+from autopack.core.idset import PROVED_MAX, UNKNOWN, Comparison, IdSet
 from autopack.core.patch import EXECUTABLE, FILE, TreeDiff
 from autopack.core.project import CiCommand, Report
 from autopack.core.run import Finding, Severity
 from autopack.core.selection import selected
 from autopack.core.spec import NewTests
 
-PROVED_MAX: Final = 100
-"""Ids of tests that went from red to green which a verdict keeps."""
 LAID_FILES_MAX: Final = 500
 LAID_BYTES_MAX: Final = 4 << 20
 """Of one test file that is laid over the parent."""

@@ -16,7 +16,8 @@ from autopack.app.evidence import LandedProof
 from autopack.app.issues_view import debt
 from autopack.app.report import RunView
 from autopack.app.sentences import count
-from autopack.core.run import CheckVerdict
+from autopack.core.idset import PROVED_MAX
+from autopack.core.run import CheckVerdict, Severity
 from autopack.core.words import visible
 
 PAGE_CHARACTERS_MAX: Final = 60_000
@@ -29,6 +30,8 @@ NOTES_CHARACTERS_MAX: Final = 1_000
 ISSUES_TOLD: Final = 100
 FINDINGS_TOLD: Final = 20
 """For each commit."""
+TESTS_TOLD: Final = 20
+"""For each commit: of those that it turned green, and of red ones that it is not blamed for."""
 CUT: Final = "\n\n… cut here: the run's own files tell the rest.\n"
 _REFERENCE: Final = re.compile(r"(?<=#)(?=\d)|(?<=[Gg][Hh]-)(?=\d)")
 _TITLE: Final = re.compile(r"[^\w .,()'+-]+")
@@ -60,7 +63,10 @@ def evidence_page(page: Page, characters_max: int = PAGE_CHARACTERS_MAX) -> str:
         *_head(page),
         *_commits(page.landed),
         *_checks(page.landed),
+        *_proved(page.landed),
         *_weak(page.landed),
+        *_exonerated(page.landed),
+        *_beside(page.landed),
         *_waivers(page.landed),
         *_audits(page.landed),
         *_issues(page.run),
@@ -91,7 +97,7 @@ def _head(page: Page) -> Iterator[str]:
     run = page.run
     tokens, duration = run.budget("tokens"), run.budget("duration")
     tests = sum(each.tests_run for each in page.landed[-1:])
-    weak = sum(each.weak for each in page.landed)
+    weak = sum(each.weak or not each.proved for each in page.landed)
     yield page.marker
     yield f"# Run {code(run.run_id)}"
     yield ""
@@ -99,6 +105,8 @@ def _head(page: Page) -> Iterator[str]:
     yield ""
     yield f"- base: {code(run.base_ref)} at {run.base_commit}"
     yield f"- proven tip: {page.landed[-1].commit if page.landed else run.tip}"
+    if not page.landed and run.work_branch:
+        yield f"- nothing landed in this run: its work is that of {code(run.work_branch)}"
     if run.series:
         yield f"- {code(run.series.place)}, continues {code(run.predecessor)}"
     elif run.predecessor:
@@ -148,13 +156,75 @@ def _checks(landed: Sequence[LandedProof]) -> Iterator[str]:
     yield from _list("The gate, check by check", found)
 
 
+def _proved(landed: Sequence[LandedProof]) -> Iterator[str]:
+    """What was red on the parent, by commit; the event itself holds so many at most."""
+    found: list[str] = []
+    for each in landed:
+        if not each.proved:
+            continue
+        told = [code(test) for test in each.proved[:TESTS_TOLD]]
+        if (more := len(each.proved) - TESTS_TOLD) > 0:
+            told.append(f"{'at least ' if len(each.proved) >= PROVED_MAX else ''}{more} more")
+        found.append(f"- {_named(each)}, {each.proof}: {', '.join(told)}")
+    yield from _list("Tests from red to green", found)
+
+
 def _weak(landed: Sequence[LandedProof]) -> Iterator[str]:
     found = [
-        f"- {code(each.phase_id)} ({each.commit[:12]}): a CI command tells by its exit code alone"
+        f"- {_named(each)}: {why}"
         for each in landed
-        if each.weak
+        for weak, why in (
+            (each.weak, "a CI command tells by its exit code alone"),
+            (not each.proved, each.proof),
+        )
+        if weak
     ]
     yield from _list("Weak evidence", found)
+
+
+def _exonerated(landed: Sequence[LandedProof]) -> Iterator[str]:
+    found = [
+        line
+        for each in landed
+        for line in _first(
+            [
+                f"- {_named(each)}: {code(red.test)}: {code(red.reason)}; issue"
+                f" {code(red.issue_key)}"
+                for red in each.exonerated
+            ],
+            TESTS_TOLD,
+            each,
+        )
+    ]
+    yield from _list("Red tests that are not the change's doing", found)
+
+
+def _beside(landed: Sequence[LandedProof]) -> Iterator[str]:
+    """What asked an auditor stands among the waivers, with the reason."""
+    found = [
+        line
+        for each in landed
+        for line in _first(
+            [
+                f"- {_named(each)}: {code(finding.rule)}: {code(finding.message)}"
+                for finding in each.beside
+                if finding.severity is not Severity.ASK
+            ],
+            FINDINGS_TOLD,
+            each,
+        )
+    ]
+    yield from _list("Its tests beside the parent's", found)
+
+
+def _first(lines: Sequence[str], most: int, proof: LandedProof) -> Iterator[str]:
+    yield from lines[:most]
+    if len(lines) > most:
+        yield f"- {_named(proof)}: {len(lines) - most} more"
+
+
+def _named(proof: LandedProof) -> str:
+    return f"{code(proof.phase_id)} ({proof.commit[:12]})"
 
 
 def _waivers(landed: Sequence[LandedProof]) -> Iterator[str]:

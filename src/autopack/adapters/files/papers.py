@@ -13,7 +13,7 @@ from autopack.adapters.files.evidence_page import (
     title,
 )
 from autopack.adapters.files.summaries import run_files
-from autopack.app.evidence import LandedProof, landed_proofs
+from autopack.app.evidence import LandedProof
 from autopack.app.forge import DESCRIPTION_CHARACTERS_MAX, StatusState
 from autopack.app.papers import Papers, Status
 from autopack.app.ports import Recorded
@@ -46,7 +46,7 @@ def page_of(run: Run, events: list[Recorded], notes: tuple[str, ...] = ()) -> Pa
     """What the evidence page of a run is made of."""
     spec = run.spec
     view = run_view(promotion.as_ended(run), events)
-    return Page(view, spec.title, promotion.marker(spec), landed_proofs(run, events), notes)
+    return Page(view, spec.title, promotion.marker(spec), view.proofs, notes)
 
 
 def _statuses(proof: LandedProof) -> tuple[Status, ...]:

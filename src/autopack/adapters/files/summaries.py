@@ -136,7 +136,7 @@ def _branch(run: RunView) -> Iterator[tuple[str, str]]:
     """Where the work is, or will be; a run that ended without any has no branch."""
     if run.plan_only:
         yield ("branch", "none: plan only")
-    elif run.ended and not run.snapshots:
+    elif run.ended and not (run.snapshots or run.delivered):
         before = f"; what landed before is on {run.work_branch}" if run.work_branch else ""
         yield ("branch", f"none: nothing landed{before}")
     else:
