@@ -1,7 +1,8 @@
 """`autopack demo`: the main job on a small broken package, with recorded agents and real machinery.
 
 Makes a folder of its own with a git repository, a store and everything else in it; touches nothing
-outside. The agents are patches recorded in `autopack.demo`; the rest is what `autopack run` does.
+outside. The agents are patches and verdicts recorded in `autopack.demo`, and one of its tests is
+flaky in each demo alike; the rest is what `autopack run` does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
+from urllib.parse import unquote, urlsplit
 
 from cyclopts import Parameter
 
@@ -22,19 +24,20 @@ from autopack import staffing, wiring
 from autopack.app.start import Wish
 from autopack.cli import launch, render
 from autopack.cli.given import Given
+from autopack.core.blame import Blamed
 from autopack.core.errors import OperatorFault
 from autopack.core.event import (
+    AuditEnded,
     CandidateChecked,
     CandidateReapplied,
     CandidateTested,
     CiVerdict,
+    Event,
     GateVerdict,
+    Recommendation,
 )
 from autopack.core.run import Run
 from autopack.settings import load
-
-if TYPE_CHECKING:
-    from autopack.app.ports import Recorded
 
 RUN_ID: Final = "demo"
 PARALLEL_MAX: Final = 2
@@ -69,7 +72,8 @@ def demo(
     with wiring.reading(loaded) as store:
         if store is None:
             return result
-        run, events = store.load(RUN_ID), store.events(RUN_ID)
+        run = store.load(RUN_ID)
+        events = [recorded.happened.event for recorded in store.events(RUN_ID)]
     render.out("", *summary(run, events, clock.monotonic() - began))
     shown = "autopack" if shutil.which("autopack") else str(Path(sys.argv[0]).absolute())
     settle = f". {shlex.quote(str(place / 'environment'))}"
@@ -88,11 +92,12 @@ def _place(folder: Path | None) -> Path:
 
 
 def _settle(place: Path) -> None:
-    """Lay out repository, patches and plan; keep store, state and cache inside the folder."""
+    """Lay out repository, recordings and plan; keep store, state and cache inside the folder."""
     data = resources.files("autopack.demo")
     with resources.as_file(data) as source:
         shutil.copytree(source / "repository", place / "toolbox", ignore=_compiled)
-        shutil.copytree(source / "patches", place / "patches")
+        for recorded in ("patches", "verdicts"):
+            shutil.copytree(source / recorded, place / recorded)
         shutil.copyfile(source / "plan.md", place / "plan.md")
     kept = {
         f"AUTOPACK_{kind.upper()}_DIR": str(place / kind) for kind in ("data", "state", "cache")
@@ -127,37 +132,41 @@ def _make_repository(repository: Path) -> None:
             raise OperatorFault(f"git {arguments[0]} failed in {repository}: {said}")
 
 
-def summary(run: Run, events: Sequence[Recorded], seconds: float) -> list[str]:
-    """Five lines about what happened, read from the run's events."""
+def summary(run: Run, events: Sequence[Event], seconds: float) -> list[str]:
+    """Nine lines about what happened, read from the run and its events."""
     landed = len(run.snapshots)
     tested = f"{run.ci_runs_used} CI runs, {landed} snapshot tags"
-    tests = sum(
-        happened.tests_run
-        for happened in (recorded.happened.event for recorded in events)
-        if isinstance(happened, CandidateTested)
-    )
+    tests = sum(each.tests_run for each in events if isinstance(each, CandidateTested))
     where = "not delivered" if run.undelivered else "delivered"
     return [
         f"{run.state.value}: {landed} of {len(run.phases)} phases landed in {seconds:.1f} s",
-        f"refused by policy: {'; '.join(_refused(events)) or 'nothing'}",
-        f"red, then mended:  {'; '.join(_red(events)) or 'nothing'}",
-        f"side by side:      {'; '.join(_moved(events)) or 'nothing had to be made again'}",
+        f"refused by policy: {_told(_refused(events))}",
+        f"red, then mended:  {_told(_red(events))}",
+        f"auditor said no:   {_told(_revised(events))}",
+        f"flaky, no charge:  {_told(_flaky(run, events))}",
+        f"issue, once each:  {_told(_issues(run))}",
+        f"side by side:      {_told(_moved(events))}",
         f"evidence:          {tests} tests in {tested}, {run.spec.branch} {where}, main untouched",
+        f"pull request:      {_pull(run)}",
     ]
 
 
-def _refused(events: Sequence[Recorded]) -> Iterator[str]:
-    for recorded in events:
-        match recorded.happened.event:
+def _told(found: Iterator[str]) -> str:
+    return "; ".join(found) or "nothing"
+
+
+def _refused(events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        match event:
             case CandidateChecked(phase_id, GateVerdict.FAIL, findings):
                 yield f"{phase_id}: {findings[0].path} ({findings[0].rule}), tried again"
             case _:
                 continue
 
 
-def _red(events: Sequence[Recorded]) -> Iterator[str]:
-    for recorded in events:
-        match recorded.happened.event:
+def _red(events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        match event:
             case CandidateTested(phase_id, CiVerdict.FAIL, evidence):
                 named = evidence.findings[0].message if evidence and evidence.findings else "red"
                 yield f"{phase_id}: {named.splitlines()[0][:80]}"
@@ -165,8 +174,43 @@ def _red(events: Sequence[Recorded]) -> Iterator[str]:
                 continue
 
 
-def _moved(events: Sequence[Recorded]) -> Iterator[str]:
-    for recorded in events:
-        if isinstance(recorded.happened.event, CandidateReapplied):
-            phase_id = recorded.happened.event.phase_id
-            yield f"{phase_id} was made again on the phase ahead of it, and tested there"
+def _revised(events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        match event:
+            case AuditEnded(phase_id, Recommendation.REVISE):
+                yield f"{phase_id}: {event.notes.splitlines()[0][:80]}"
+            case _:
+                continue
+
+
+def _flaky(run: Run, events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        if isinstance(event, CandidateTested):
+            for each in event.exonerated:
+                if each.kind is Blamed.FLAKY:
+                    attempts = run.phase(event.phase_id).attempts_used
+                    name = each.test.rpartition("::")[2]
+                    yield f"{event.phase_id}: {name} ({each.reason}), landed by attempt {attempts}"
+
+
+def _issues(run: Run) -> Iterator[str]:
+    """Every distinct issue of the run, with how often it was seen."""
+    seen: dict[str, int] = {}
+    for issue in (issue for phase in run.phases for issue in phase.issues):
+        seen[issue.issue_key] = seen.get(issue.issue_key, 0) + issue.occurrence_count
+    for key, times in sorted(seen.items(), key=lambda pair: -pair[1]):
+        yield f"{key} (seen {times} times)" if times > 1 else key
+
+
+def _moved(events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        if isinstance(event, CandidateReapplied):
+            yield f"{event.phase_id} was made again on the phase ahead of it, and tested there"
+
+
+def _pull(run: Run) -> str:
+    """The file that is the pull request, with its evidence page; or why there is none."""
+    made = run.promotion
+    if not made.number:
+        return f"none: {made.refusal}" if made.refusal else "none"
+    return unquote(urlsplit(made.url).path)

@@ -1,1 +1,1 @@
-"""The demo's project, plan and recorded patches: data, read by `autopack demo` and by tests."""
+"""The demo's project, plan and recorded answers: data, read by `autopack demo` and by tests."""
