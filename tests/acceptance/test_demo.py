@@ -148,8 +148,8 @@ def test_it_becomes_one_local_pull_request_with_its_evidence(demo: Demo) -> None
     assert 'head: "autonomous/demo"' in page
     for said in (
         "`F1.2`, attempt 2: revise: `keep test_median_of_sorted",
-        "- `F1.1`: `tests.test_stats.Stats::test_mean_of_nothing`",
-        ": flaky test `tests.test_readme.Readme::test_examples_are_fast`: `red, then green",
+        "red without it, green with it: `tests.test_stats.Stats::test_mean_of_nothing`",
+        ": `tests.test_readme.Readme::test_examples_are_fast`: `red, then green on the same commit`",
         f"| `{DEBT}` | minor | 3 |",
     ):
         assert said in page, said

@@ -14,7 +14,7 @@ from autopack.adapters.files.evidence_page import (
     Page,
     evidence_page,
 )
-from autopack.app.evidence import LandedProof
+from autopack.app.evidence import AuditProof, LandedProof
 from autopack.app.report import run_view
 from autopack.core.blame import Blamed, Exoneration
 from autopack.core.idset import PROVED_MAX
@@ -90,6 +90,15 @@ def test_findings_of_tests_are_told_once_with_the_waiver_where_they_asked() -> N
     ]
     assert section(text, "What the gate asked, and an auditor waived") == [
         "- `P1`: `test_vanished`: `t::gone is gone`; the auditor: `of no use`"
+    ]
+
+
+def test_auditors_speak_of_every_attempt() -> None:
+    rejected, approved = AuditProof("revise", "keep it", 1), AuditProof("approve", "", 2)
+    text = page(replace(PROOF, audits_before=(rejected,), audits=(approved,)))
+    assert section(text, "Auditor") == [
+        "- `P1`, attempt 1: revise: `keep it`",
+        "- `P1`, attempt 2: approve: no notes",
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autopack.app.evidence import LandedProof, Proofs
+from autopack.app.evidence import AuditProof, LandedProof, Proofs
 from autopack.core.blame import Blamed, Exoneration
 from autopack.core.event import (
     AttemptEnded,
@@ -42,6 +42,8 @@ def test_the_tests_that_a_commit_turned_green_and_those_it_is_not_blamed_for() -
     assert (said.tests_run, said.proved, said.exonerated) == (3, ("t::new",), (FLAKE,))
     assert said.proof == "1 test red without it, green with it"
     assert not said.weak
+    assert said.ci == "normal: 3 tests, 1 exonerated"
+    assert proof(GREEN).ci == "normal: 3 tests green"
 
 
 def test_only_the_last_green_of_the_attempt_that_landed_speaks() -> None:
@@ -59,6 +61,19 @@ def test_no_test_that_was_red_without_it_is_said_and_so_is_a_limit() -> None:
     assert proof(replace(GREEN, proved=())).proof == "no test is known to be red without it"
     many = tuple(map(str, range(PROVED_MAX)))
     assert proof(replace(GREEN, proved=many)).proof.startswith(f"at least {PROVED_MAX} tests red")
+
+
+def test_an_audit_of_an_earlier_attempt_is_kept_apart_from_those_of_what_landed() -> None:
+    said = proof(
+        AttemptEnded("P1", 1, Outcome.SUBMITTED),
+        CandidateChecked("P1", GateVerdict.NEEDS_AUDITOR),
+        AuditEnded("P1", Recommendation.REVISE, notes="keep the test"),
+        AttemptEnded("P1", 2, Outcome.SUBMITTED),
+        CandidateChecked("P1", GateVerdict.PASS),
+        GREEN,
+    )
+    assert (said.gate, said.audits) == ("pass", ())
+    assert said.audits_before == (AuditProof("revise", "keep the test", 1),)
 
 
 def test_what_vanished_and_an_auditor_waived_is_no_plain_pass() -> None:

@@ -25,10 +25,11 @@ from autopack.core.run import CheckResult, CheckVerdict, Finding, Phase, Run, Se
 
 @dataclass(frozen=True)
 class AuditProof:
-    """What an auditor said of it, in its words."""
+    """What an auditor said of it, in its words; `attempt`: of which of the phase's attempts."""
 
     recommendation: str
     notes: str
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class LandedProof:
     asked: tuple[Finding, ...] = ()
     """What the gate wanted an auditor for, who let it in."""
     audits: tuple[AuditProof, ...] = ()
+    audits_before: tuple[AuditProof, ...] = ()
+    """Of the attempts before the one that landed."""
     ci_profile: str = ""
     tests_run: int = 0
     weak: bool = False
@@ -63,6 +66,8 @@ class LandedProof:
     def ci(self) -> str:
         """What CI said, in a few words."""
         told = count(self.tests_run, "test") if self.tests_run or not self.weak else "not counted"
+        if self.exonerated:
+            return f"{self.ci_profile}: {told}, {len(self.exonerated)} exonerated"
         return f"{self.ci_profile}: {told} green{', by exit code alone' if self.weak else ''}"
 
     @property
@@ -76,8 +81,10 @@ class LandedProof:
 
 @dataclass
 class _Trail:
-    """What was said of a phase's candidate since its last attempt ended."""
+    """What was said of a phase's candidate since its last attempt ended, which is `attempt`."""
 
+    attempt: int = 0
+    before: tuple[AuditProof, ...] = ()
     gate: CandidateChecked | None = None
     asked: tuple[Finding, ...] = ()
     audits: list[AuditEnded] = field(default_factory=list)
@@ -99,7 +106,8 @@ class Proofs:
         if isinstance(event, SnapshotLanded):
             self._landed.append(_proof(self._run.phase(phase_id), event, trail))
         elif isinstance(event, AttemptEnded):
-            self._trails[phase_id] = _Trail()
+            before = (*trail.before, *_audits(trail))
+            self._trails[phase_id] = _Trail(event.attempt, before)
         else:
             _follow(trail, event)
 
@@ -107,6 +115,12 @@ class Proofs:
     def landed(self) -> tuple[LandedProof, ...]:
         """By snapshot, in the order of landing."""
         return tuple(self._landed)
+
+
+def _audits(trail: _Trail) -> tuple[AuditProof, ...]:
+    return tuple(
+        AuditProof(each.recommendation.value, each.notes, trail.attempt) for each in trail.audits
+    )
 
 
 def _follow(trail: _Trail, event: Event) -> None:
@@ -136,7 +150,8 @@ def _proof(phase: Phase, event: SnapshotLanded, trail: _Trail) -> LandedProof:
         gate=_gate(trail, phase.checks),
         checks=phase.checks,
         asked=trail.asked,
-        audits=tuple(AuditProof(each.recommendation.value, each.notes) for each in trail.audits),
+        audits=_audits(trail),
+        audits_before=trail.before,
         ci_profile=phase.spec.ci_profile.value,
     )
     green = trail.green

@@ -245,10 +245,10 @@ def _waivers(landed: Sequence[LandedProof]) -> Iterator[str]:
 
 def _audits(landed: Sequence[LandedProof]) -> Iterator[str]:
     found = [
-        f"- {code(each.phase_id)}: {audit.recommendation}: "
+        f"- {code(each.phase_id)}, attempt {audit.attempt}: {audit.recommendation}: "
         f"{code(audit.notes, NOTES_CHARACTERS_MAX) or 'no notes'}"
         for each in landed
-        for audit in each.audits
+        for audit in (*each.audits_before, *each.audits)
     ]
     yield from _list("Auditor", found)
 
