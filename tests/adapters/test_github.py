@@ -355,7 +355,9 @@ def test_a_pull_request_with_any_part_replaced_is_whole_or_none(key: str, value:
 
 
 @pytest.mark.parametrize(
-    "value", [{}, [], None, "text", [{"number": 1}], {**PULL, "number": 0}], ids=str
+    "value",
+    [{}, [], None, "text", [{"number": 1}], {**PULL, "number": 0}],
+    ids=["object", "list", "null", "text", "in_a_list", "number_0"],
 )
 def test_an_answer_that_makes_no_sense_is_none(value: object) -> None:
     with pytest.raises(ForgeAway):
