@@ -146,6 +146,8 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.rights = {WRITER: "push", READER: "pull"}
         self.faults: list[Fault] = []
+        self.struck: Callable[[], object] = lambda: None
+        """Told when a request meets a fault, before that takes its course."""
         self.requests: list[tuple[str, str]] = []
         self.answers: list[tuple[str, object]] = []
         """Each answer with the name of GitHub's schema for it."""

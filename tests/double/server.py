@@ -50,7 +50,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.hub.requests.append((self.command, self.path))
         self.hub.credentials.add(self.headers.get("Authorization", ""))
-        fault = self.hub.fault(self.command, self.path)
+        if fault := self.hub.fault(self.command, self.path):
+            self.hub.struck()
         if self.hub.elsewhere:
             self._send(302, b"{}", {"Location": self.hub.elsewhere + self.path})
             return
