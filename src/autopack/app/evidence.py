@@ -66,9 +66,9 @@ class LandedProof:
     def ci(self) -> str:
         """What CI said, in a few words."""
         told = count(self.tests_run, "test") if self.tests_run or not self.weak else "not counted"
-        if self.exonerated:
-            return f"{self.ci_profile}: {told}, {len(self.exonerated)} exonerated"
-        return f"{self.ci_profile}: {told} green{', by exit code alone' if self.weak else ''}"
+        excused = f", {len(self.exonerated)} of them exonerated" if self.exonerated else ""
+        weak = ", by exit code alone" if self.weak else ""
+        return f"{self.ci_profile}: {told} green{excused}{weak}"
 
     @property
     def proof(self) -> str:
