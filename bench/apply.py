@@ -15,8 +15,10 @@ from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.wrapper import Git
 from autopack.app.ports import Refused
 from autopack.core import policy
+from autopack.core.event import GateVerdict
 from bench import samples
 from bench.measure import interleaved, ms, progress, ratio, table, times
+from tests.judging import judged
 
 GOAL = 1.5
 ROUNDS = {"small": 25, "mid": 11, "large": 5}
@@ -60,8 +62,8 @@ class Ways:
 
     def _govern(self, applied: str | Refused) -> None:
         tree = self._commit(applied)
-        findings = policy.judge(self.store.diff(self.parent, tree), RULES)
-        assert not findings, findings
+        found = judged(self.store.diff(self.parent, tree), RULES, self.store)
+        assert found.verdict is GateVerdict.PASS, found
 
     def floor_patch(self) -> None:
         """The five plumbing calls on a temporary index."""

@@ -29,6 +29,21 @@ if (
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+COLLECTED = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What was found, before any marker leaves some of it out."""
+    config.stash[COLLECTED] = [item.nodeid for item in items]
+
+
+@pytest.fixture(scope="session")
+def collected(request: pytest.FixtureRequest) -> list[str]:
+    """The ids of all tests that this session found."""
+    return request.config.stash[COLLECTED]
+
+
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Server:
     """One server for all tests of this session, whichever worker they run in."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 FUNCTION_LINES_MAX = 70  # design/style rule 10: a function fits a screen
@@ -366,17 +363,12 @@ def test_python_test_files_are_found_by_pytest() -> None:
     assert not hidden, f"pytest does not collect these: {hidden}"
 
 
-@pytest.mark.timeout(120)
-def test_test_ids_are_stable() -> None:
+def test_test_ids_are_stable(collected: list[str]) -> None:
     """Workers and reruns compare tests by id: no addresses, no temporary paths, no essays."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "tests"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert listed.returncode == 0, listed.stdout[-3000:] + listed.stderr[-1000:]
-    ids = [line for line in listed.stdout.splitlines() if "::" in line]
-    assert len(ids) > 20
-    twice = [name for name, count in Counter(ids).items() if count > 1]
-    odd = [name for name in ids if re.search(r"0x[0-9a-f]{6,}|/tmp/", name) or len(name) > 250]
+    assert collected
+    twice = [name for name, count in Counter(collected).items() if count > 1]
+    odd = [
+        name for name in collected if re.search(r"0x[0-9a-f]{6,}|/tmp/", name) or len(name) > 250
+    ]
     assert not twice
     assert not odd, f"give these parameters ids: {odd}"

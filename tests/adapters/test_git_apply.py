@@ -12,7 +12,8 @@ from autopack.adapters.git.repository import BareRepository
 from autopack.app.ports import Refused
 from autopack.core.names import folded
 from autopack.core.patch import EXECUTABLE, FILE, GITLINK, SYMLINK
-from autopack.core.policy import Rules, judge
+from autopack.core.policy import Rules
+from tests.judging import judged
 from tests.repos import bare, commit_all, git, refs, user_repository, write
 
 
@@ -37,7 +38,7 @@ def rules_of(repository: BareRepository, base: str, patch: bytes) -> set[str]:
     tree = repository.apply(base, patch)
     if isinstance(tree, Refused):
         return {finding.rule for finding in tree.findings}
-    return {finding.rule for finding in judge(repository.diff(base, tree), Rules(("**",)))}
+    return {found.rule for found in judged(repository.diff(base, tree), Rules(("**",))).findings}
 
 
 LINK = new("a/link", "/etc/passwd", "120000").replace(

@@ -15,13 +15,12 @@ from autopack.core.plan_draft import PhaseDraft, PlanDraft, TierDraft
 from autopack.core.policy import (
     FILES_MAX,
     Rules,
-    judge,
     named_paths,
     rules_for,
-    verdict,
 )
 from autopack.core.project import PolicySettings, Project, parse_project
 from autopack.core.run import Severity
+from tests.judging import judged
 
 ALL = Rules(scope=("**",))
 PHASE = PhaseDraft("F1", "f", category="tests", complexity="low", scope=("**",), task="it")
@@ -44,7 +43,7 @@ def diff(*changes: Change, clashes: tuple[tuple[bytes, bytes], ...] = ()) -> Tre
 
 
 def told(*changes: Change, rules: Rules = ALL) -> set[tuple[str, Severity]]:
-    return {(f.rule, f.severity) for f in judge(diff(*changes), rules)}
+    return {(f.rule, f.severity) for f in judged(diff(*changes), rules).findings}
 
 
 @pytest.mark.parametrize(
@@ -124,14 +123,17 @@ def test_honest_work_passes(change: Change) -> None:
 
 def test_scope_are_gitignore_patterns_and_the_hint_names_them() -> None:
     rules = Rules(scope=("/src/", "!/src/secret/", "*.md"))
-    findings = judge(
+    found = judged(
         diff(changed("src/a.py"), changed("b/README.md"), changed("src/secret/k"), changed("x.py")),
         rules,
     )
-    assert [(f.rule, f.path) for f in findings] == [("scope", "src/secret/k"), ("scope", "x.py")]
-    assert "/src/" in findings[0].message
-    assert "`scope`" in findings[0].message
-    assert verdict(findings) is GateVerdict.FAIL
+    assert [(f.rule, f.path) for f in found.findings] == [
+        ("scope", "src/secret/k"),
+        ("scope", "x.py"),
+    ]
+    assert "/src/" in found.findings[0].message
+    assert "`scope`" in found.findings[0].message
+    assert found.verdict is GateVerdict.FAIL
 
 
 def test_an_empty_change_is_refused() -> None:
@@ -139,9 +141,9 @@ def test_an_empty_change_is_refused() -> None:
 
 
 def test_a_protected_path_asks_even_when_scope_names_it() -> None:
-    findings = judge(diff(changed("autopack.toml")), Rules(scope=("/autopack.toml",)))
-    assert [f.rule for f in findings] == ["protected-path"]
-    assert verdict(findings) is GateVerdict.NEEDS_AUDITOR
+    found = judged(diff(changed("autopack.toml")), Rules(scope=("/autopack.toml",)))
+    assert [f.rule for f in found.findings] == ["protected-path"]
+    assert found.verdict is GateVerdict.NEEDS_AUDITOR
 
 
 def test_the_project_may_protect_more() -> None:
@@ -177,10 +179,8 @@ commands = [{ run = "sh strict.sh" }]
 
 def test_deliverables_must_be_touched_and_stay() -> None:
     rules = Rules(scope=("**",), deliver=("a.py", "docs/", "b.py", "c.py"))
-    findings = judge(
-        diff(changed("a.py"), added("docs/x.md"), Change(b"b.py", FILE, ABSENT)), rules
-    )
-    assert [(f.rule, f.path) for f in findings] == [
+    found = judged(diff(changed("a.py"), added("docs/x.md"), Change(b"b.py", FILE, ABSENT)), rules)
+    assert [(f.rule, f.path) for f in found.findings] == [
         ("deliverable-missing", "b.py"),
         ("deliverable-unchanged", "c.py"),
     ]
@@ -198,8 +198,8 @@ def test_caps_on_files_and_lines() -> None:
 
 def test_over_a_size_limit_the_gate_asks_to_split() -> None:
     rules = Rules(scope=("**",), files_max=1, changed_lines_max=1)
-    findings = judge(diff(added("a", lines=2), added("b", lines=2)), rules)
-    assert [f.message for f in findings] == [
+    found = judged(diff(added("a", lines=2), added("b", lines=2)), rules)
+    assert [f.message for f in found.findings] == [
         "2 files changed; at most 1: do less in this phase, or split it into several",
         "4 lines changed; at most 1: do less in this phase, or split it into several",
     ]
@@ -217,25 +217,25 @@ def test_a_file_that_becomes_a_folder_asks() -> None:
 
 
 def test_clashes_are_refused() -> None:
-    findings = judge(diff(added("A.py"), clashes=((b"A.py", b"a.py"),)), ALL)
-    assert [(f.rule, f.path) for f in findings] == [("name-clash", "A.py")]
+    found = judged(diff(added("A.py"), clashes=((b"A.py", b"a.py"),)), ALL)
+    assert [(f.rule, f.path) for f in found.findings] == [("name-clash", "A.py")]
 
 
 def test_a_flood_of_findings_is_cut_but_counted_and_still_fails() -> None:
     rules = Rules(scope=("/src/",), files_max=0)
-    findings = judge(diff(*[added(f"x{n}") for n in range(500)]), rules)
-    assert len(findings) == FINDINGS_MAX + 1
-    assert "480 more" in findings[-1].message
-    assert verdict(findings) is GateVerdict.FAIL
+    found = judged(diff(*[added(f"x{n}") for n in range(500)]), rules)
+    assert len(found.findings) == FINDINGS_MAX + 1
+    assert "480 more" in found.findings[-1].message
+    assert found.verdict is GateVerdict.FAIL
 
 
 def test_verdicts() -> None:
-    assert verdict(judge(diff(changed("a")), ALL)) is GateVerdict.PASS
-    assert verdict(judge(diff(added("a.sh", EXECUTABLE)), ALL)) is GateVerdict.NEEDS_AUDITOR
+    assert judged(diff(changed("a")), ALL).verdict is GateVerdict.PASS
+    assert judged(diff(added("a.sh", EXECUTABLE)), ALL).verdict is GateVerdict.NEEDS_AUDITOR
 
 
 def test_findings_are_printable_whatever_the_name() -> None:
-    for finding in judge(diff(added(b"\xff\x1b[2J\n.git"), added("\u202e")), ALL):
+    for finding in judged(diff(added(b"\xff\x1b[2J\n.git"), added("\u202e")), ALL).findings:
         assert finding.path.isprintable()
         json.dumps(finding.path).encode("utf-8")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from hypothesis import strategies as st
 
-from autopack.core import gate, machine
+from autopack.core import gate, machine, queue
 from autopack.core.blame import Blamed, Exoneration
 from autopack.core.command import (
     Audit,
@@ -67,6 +68,7 @@ from autopack.core.run import (
     Finding,
     Run,
     Severity,
+    Stage,
 )
 from autopack.core.spec import (
     CiProfile,
@@ -410,18 +412,38 @@ def undrafted(plan: RunSpec, attempts: int, cap: int, *, plan_only: bool = False
     )  # fmt: skip
 
 
-def walk(spec: RunSpec, seed: int, *, storm: bool = False, plan: RunSpec | None = None) -> Walk:
+class Storm(StrEnum):
+    """Where commands fail often."""
+
+    NONE = "none"
+    UNDER_WAY = "under way"
+    """Nothing unasked comes between, so that much is on the way."""
+    BEHIND = "behind"
+    """Those that wait behind work that moved: they answer late, what is ahead fails its tests."""
+    AT_THE_END = "at the end"
+    """Once the run stops, closes or has ended; soon, for a person may stop it."""
+
+
+LATE = frozenset({Stage.STOPPING, Stage.CLOSING, Stage.DONE})
+
+
+def walk(
+    spec: RunSpec, seed: int, *, storm: Storm = Storm.NONE, plan: RunSpec | None = None
+) -> Walk:
     """Walk a run to its end; AssertionError when it passes `events_max`.
 
-    `storm`: commands fail often, and much is on the way when they do. `plan`: what the run's draft
-    comes to, when it has one.
+    `plan`: what the run's draft comes to, when it has one.
     """
     most = events_max(spec) + (events_max(plan) if plan else 0)
     rng = random.Random(seed)
     world = World(rng, rng.choice([0.3, 0.7, 0.9, 0.97]), rng.choice([0.0, 0.03, 0.2]))
     unasked = rng.choice([0.0, 0.02, 0.1, 0.3])
-    if storm:
-        world, unasked = World(rng, 0.7, 0.25), 0.0
+    if storm is Storm.UNDER_WAY:
+        world, unasked = World(rng, rng.choice([0.3, 0.7]), 0.25), 0.0
+    elif storm is Storm.BEHIND:
+        world, unasked = World(rng, 0.7), 0.0
+    elif storm is Storm.AT_THE_END:
+        world, unasked = World(rng, rng.choice([0.7, 0.97])), 0.1
     world.doubting = rng.choice([0.0, 0.0, 0.3])
     world.plan = plan and replace(plan, draft=spec.draft)
     result = Walk(machine.create(spec).run, [Happened(RunCreated(spec), 0)])
@@ -442,6 +464,12 @@ def walk(spec: RunSpec, seed: int, *, storm: bool = False, plan: RunSpec | None 
             _take(result, Happened(event, 0, 0, 1.0), None)
         else:
             asked = rng.choice(result.run.pending)
+            if storm is Storm.AT_THE_END and result.run.stage in LATE:
+                world.calm, world.failing = 0.5, 0.4
+            elif storm is Storm.BEHIND:
+                first = [p for p in result.run.pending if not queue.is_moot(result.run, p.command)]
+                asked = rng.choice(first) if first and rng.random() < 0.8 else asked
+                world.failing = 0.01 if asked in first else 0.5
             _take(result, Happened(world.answer(asked), 0, asked.number, 1.0), asked)
     return result
 

@@ -21,9 +21,10 @@ from autopack.adapters.git.wrapper import Git
 from autopack.app.ports import Clone, Refused
 from autopack.core.event import GateVerdict
 from autopack.core.ids import snapshot_tag
-from autopack.core.policy import Rules, judge, verdict
+from autopack.core.policy import Rules
 from autopack.core.run import Finding
 from autopack.process.runner import run as run_git
+from tests.judging import judged
 from tests.repos import ENVIRONMENT, LIMITS, git, refs, user_repository
 
 MEMORY = Path("/dev/shm")
@@ -110,8 +111,9 @@ class Ground:
         if isinstance(tree, Refused):
             assert tree.findings
             return Met(REFUSE, tree.findings)
-        findings = judge(self.repository.diff(self.base, tree), Rules((scope,)))
-        return Met(VERDICTS[verdict(findings)], findings, tree)
+        diff = self.repository.diff(self.base, tree)
+        found = judged(diff, Rules((scope,)), self.repository)
+        return Met(VERDICTS[found.verdict], found.findings, tree)
 
     def applied(self, patch: bytes) -> Met:
         """A patch's verdict, and nothing else came of it."""

@@ -120,7 +120,7 @@ def _told(finding: Finding) -> Finding:
     return Finding(
         plain(finding.rule, NAME_CHARACTERS_MAX),
         plain(finding.message, MESSAGE_CHARACTERS_MAX),
-        plain(finding.path, NAME_CHARACTERS_MAX),
+        plain("/" + finding.path + "/", NAME_CHARACTERS_MAX)[1:-1],  # spaces at its ends count
         int(finding.line),
         Severity(finding.severity),
         plain(finding.test, NAME_CHARACTERS_MAX),

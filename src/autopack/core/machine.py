@@ -135,21 +135,19 @@ def advance(run: Run, happened: Happened) -> Advanced | Refusal:
     if pending:
         moved = replace(moved, pending=tuple(p for p in moved.pending if p is not pending))
     moved = rule.move(moved, event, pending)
-    moved = replace(moved, tier_caps_hit=budget.tier_caps_hit(moved))
+    if (hit := budget.tier_caps_hit(moved)) != moved.tier_caps_hit:
+        moved = replace(moved, tier_caps_hit=hit)
     moved = intake.settled(run, schedule(intake.take(moved, event, phase_id)))
-    moved = replace(moved, version=run.version + 1)
-    moved = _stamp(moved, run.commands_issued, happened.at)
+    pending_now = _stamped(moved, run.commands_issued, happened.at)
+    moved = replace(moved, version=run.version + 1, pending=pending_now)
     issued = tuple(p for p in moved.pending if p.number > run.commands_issued)
     return Advanced(moved, issued)
 
 
-def _stamp(run: Run, known: int, at: int) -> Run:
+def _stamped(run: Run, known: int, at: int) -> tuple[Pending, ...]:
     """Commands issued by an event carry its date, so that performing them again dates the same."""
-    return replace(
-        run,
-        pending=tuple(
-            replace(p, issued_at=at) if p.number > known and not p.retry else p for p in run.pending
-        ),
+    return tuple(
+        replace(p, issued_at=at) if p.number > known and not p.retry else p for p in run.pending
     )
 
 

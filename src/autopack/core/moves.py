@@ -56,9 +56,10 @@ def stop(run: Run, failure: Failure) -> Run:
 
 def start_attempt(run: Run, phase: Phase) -> Run:
     """Send the builder to work on the branch as it stands now."""
-    phase = replace(phase, step=Step.BUILDING, candidate=None, approved=False, doubt=None)
-    phase = replace(phase, origin=None, judged=False, green=False)
-    phase = replace(phase, checks=(), origin_checks=(), waivers=())
+    phase = replace(
+        phase, step=Step.BUILDING, candidate=None, approved=False, doubt=None,
+        origin=None, judged=False, green=False, checks=(), origin_checks=(), waivers=(),
+    )  # fmt: skip
     attempt = phase.attempts_used + 1
     build = Build(phase.phase_id, attempt, run.tip, phase.tokens_left, phase.evidence)
     return issue(put(run, phase), build)

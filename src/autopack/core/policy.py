@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from pathspec import GitIgnoreSpec
 
-from autopack.core.event import GateVerdict
-from autopack.core.gate import bounded
 from autopack.core.names import folder_names, look_alike, name_problem, printable
 from autopack.core.patch import ABSENT, EXECUTABLE, FILE, GITLINK, SYMLINK
 from autopack.core.project import path_problem
@@ -84,21 +82,6 @@ def rules_for(phase: PhaseSpec, settings: PolicySettings, judging: Iterable[str]
         ),
         file_bytes_max=settings.file_bytes_max or FILE_BYTES_MAX,
     )
-
-
-def judge(diff: TreeDiff, rules: Rules) -> tuple[Finding, ...]:
-    """All that policy alone says of a change; FINDINGS_MAX of each rule at most."""
-    findings = (*structure(diff, rules), *scope(diff, rules), *protected(diff, rules),
-                *deliverables(diff, rules))  # fmt: skip
-    return tuple(bounded(findings))
-
-
-def verdict(findings: Iterable[Finding]) -> GateVerdict:
-    """What the findings come to: one refusal fails, one question needs an auditor."""
-    severities = {finding.severity for finding in findings}
-    if Severity.REFUSE in severities:
-        return GateVerdict.FAIL
-    return GateVerdict.NEEDS_AUDITOR if Severity.ASK in severities else GateVerdict.PASS
 
 
 def structure(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
