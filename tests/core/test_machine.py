@@ -273,11 +273,11 @@ RARE = {
 DECLARED = {
     (rule.stage, rule.step, rule.event, target) for rule in table.TABLE for target in rule.targets
 }
-WALKS_MAX = 8000
+WALKS_MAX = 10_000
 
 
 def test_every_declared_target_is_reached_and_no_other() -> None:
-    """Walks, the same on every machine, until all is reached: it takes a quarter of WALKS_MAX."""
+    """Walks, the same on every machine, until all is reached: it takes a fifth of WALKS_MAX."""
     rare = {(Stage.WORKING, *transition) for transition in RARE}
     assert rare <= DECLARED
     missing = DECLARED - rare
@@ -343,7 +343,7 @@ def _some_spec(rng: random.Random, *, crowd: bool) -> RunSpec:
         )
     plain = run_spec(*phases)
     tolerance = rng.choice([None, 0])
-    return replace(
+    spec = replace(
         plain,
         tiers=tuple(replace(tier, minor_issues_max=tolerance) for tier in plain.tiers),
         auditor=rng.choice(["", "auditor"]),
@@ -356,8 +356,11 @@ def _some_spec(rng: random.Random, *, crowd: bool) -> RunSpec:
         reapplies_max=rng.choice([0, 1, 25]),
         parks_max=rng.randint(0, 2),
         promote=rng.choice([*PromoteMode]),
-        landed=tuple(phase.phase_id for phase in phases) if rng.random() < 0.05 else (),
     )
+    if rng.random() >= 0.05:
+        return spec
+    landed = tuple(phase.phase_id for phase in phases)
+    return replace(spec, predecessor="r0", base_ref="autonomous/r0", landed=landed)
 
 
 # --- promises that every walk keeps -------------------------------------------------------------
@@ -365,7 +368,7 @@ def _some_spec(rng: random.Random, *, crowd: bool) -> RunSpec:
 walks = st.builds(walk, specs(), st.integers(0, 2**32))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(walks)
 def test_promises(walked: Walk) -> None:
     """All of them on the same walks: to make a walk costs more than to look at it."""

@@ -59,8 +59,9 @@ def _rows() -> Iterable[Rule]:
         "the base is in our repository, the branch stands on it", progress.base_prepared,
     )  # fmt: skip
     yield Rule(
-        Stage.QUEUEING, None, EnvironmentPrepared, (Stage.WORKING, Stage.DONE),
-        "CI's environment is built; the first phases start", progress.environment_prepared,
+        Stage.QUEUEING, None, EnvironmentPrepared, (Stage.WORKING, Stage.CLOSING, Stage.DONE),
+        "CI's environment is built; the first phases start, or all landed before",
+        progress.environment_prepared,
     )  # fmt: skip
     for stage in (Stage.BOOTSTRAP, Stage.CREATED, Stage.QUEUEING):
         yield Rule(
