@@ -53,7 +53,7 @@ def test_a_good_run_becomes_one_pull_request_with_its_evidence(tested: Lab) -> N
         "## Phases",
         proven[0][:12],
         proven[1][:12],
-        "normal: 3 tests, 1 exonerated",
+        "normal: 3 tests green",
         "pass",
     ):
         assert said in text
