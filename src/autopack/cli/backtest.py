@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -87,7 +87,7 @@ def backtest(
     """
     asked = Asked(last, config, way, ci, seconds, json)
     told = Told()
-    with _told_to_end(told):
+    with told_to_end(told):
         report = _replayed(repo, asked, told)
     return _end(report, asked)
 
@@ -232,15 +232,17 @@ class Told:
 
 
 @contextmanager
-def _told_to_end(told: Told) -> Iterator[None]:
+def told_to_end(told: Told) -> Iterator[None]:
     """Ctrl-C and SIGTERM end it after the commit under way; once more ends it at once."""
     numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in numbers}
 
     def end(number: int, _frame: object) -> None:
         told.set()
-        if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[Kending after the commit under way; once more ends it now\n")
+        if sys.stderr.isatty():  # past its buffer: who is interrupted may be writing into it
+            said = b"\r\x1b[Kending after the commit under way; once more ends it now\r\n"
+            with suppress(OSError):
+                os.write(sys.stderr.fileno(), said)
         signal.signal(number, before[number])
 
     for number in before:
