@@ -12,7 +12,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input -qq
 LINTED := $(wildcard src tests bench docs/generate.py)
-PYTEST := $(PY) -m pytest -n 2
+PYTEST := $(PY) -m pytest -n 3
 
 # A stamp is named after what it was made from, so a changed lock file installs and an unchanged
 # one costs nothing; the folder is part of it, because scripts in .venv hold its absolute path.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -249,6 +250,20 @@ def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> 
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not after {seconds:g} s"
         time.sleep(0.02)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, and wait until the process is over: what it had open is closed, its locks are free.
+
+    Its children may be told of its death, and its arguments be gone, before that.
+    """
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        over, _, _ = select.select([process], [], [], SECONDS_MAX)
+        assert over, f"{pid} lives on"
+    finally:
+        os.close(process)
 
 
 def processes(folder: Path) -> list[int]:

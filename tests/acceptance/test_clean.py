@@ -101,6 +101,7 @@ def test_a_repository_that_is_gone_keeps_its_work(lab: Lab) -> None:
     assert f"{lab.project} is no folder" in done.out
 
 
+@pytest.mark.slow
 def test_a_clone_in_quarantine_goes_when_all_of_it_is_kept(lab: Lab) -> None:
     folder = set_aside(ended(lab))
     early = lab.cli("clean", "--json").data["entries"]
@@ -171,6 +172,7 @@ def test_a_supervisor_with_nothing_left_to_do_cleans_up_once_a_day(lab: Lab) -> 
     assert set(lab.kept("again")) == {"F2/1"}, "it was cleaned up today already"
 
 
+@pytest.mark.slow
 def test_beside_a_run_only_what_is_over_goes(lab: Lab) -> None:
     ended(lab).variables.update(NOW)
     mark = new_mark()

@@ -127,6 +127,7 @@ def test_what_failed_had_written_is_kept(lab: Lab) -> None:
     assert git(lab.bare, "show", f"{lab.kept()['F1/1']}:src/half.txt") == "half"
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_ended_with_its_children_at_the_wall_limit(lab: Lab) -> None:
     mark = new_mark()  # the limit leaves time to start and to write on a machine that is busy
     lab.make(worker=lab.command("{prompt_file}") + "\nwall_seconds_max = 4")

@@ -83,6 +83,7 @@ def test_a_drafted_plan_is_split_as_any_other(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_only_the_plan_is_one_file_for_all_its_runs(lab: Lab) -> None:
     lab.make(project='[run]\nrun_scope = "single_tier"')
     tiers = [
@@ -125,6 +126,7 @@ def test_a_draft_larger_than_one_run_is_refused_and_drafted_again(
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_what_the_owner_should_know_of_a_drafted_plan_is_told(lab: Lab) -> None:
     """The builder audits its own work in a phase that needs an audit."""
     audited = phase("P1", "do: write src/a.txt one", category="security_auth_change")
@@ -139,6 +141,7 @@ def test_what_the_owner_should_know_of_a_drafted_plan_is_told(lab: Lab) -> None:
     assert note in " ".join(listed.split()), listed
 
 
+@pytest.mark.slow
 def test_the_whole_cap_is_there_for_the_run_of_a_plan_that_is_only_drafted(lab: Lab) -> None:
     """What drafting took is held against a run that drafts and goes on, and the cap it is told."""
     lines = "do: tokens 70", says(plan(phase("P1", "do: write src/a.txt one")))
@@ -160,6 +163,7 @@ def test_a_builder_given_for_a_retry_wins_over_the_ruleset(lab: Lab) -> None:
     assert made.draft.fixed == ("builder",)
 
 
+@pytest.mark.slow
 def test_never_a_plan_ends_the_run_with_an_incident_and_is_tried_again(lab: Lab) -> None:
     assert draft(lab, says(BAD)) == 1
     run = lab.load()
@@ -182,6 +186,7 @@ def test_the_tokens_of_drafting_have_a_cap_of_their_own(lab: Lab) -> None:
     assert len(lab.of_kind("attempt_ended")) == 1
 
 
+@pytest.mark.slow
 def test_only_the_plan_and_then_a_run_of_it(lab: Lab) -> None:
     assert draft(lab, says(GOOD), options=("--plan-only",)) == 0
     assert lab.load().state.value == "DONE_SUCCESS"

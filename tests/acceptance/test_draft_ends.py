@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.acceptance.test_draft import GOOD, says
 from tests.lab import Lab, until
 
 
+@pytest.mark.slow
 def test_a_draft_under_way_is_cancelled_and_made_again(lab: Lab) -> None:
     lab.make()
     goal = "\n".join(["do: hang 60", says(GOOD)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.acceptance.test_draft import BAD, FILE, GOOD, draft, says
 from tests.lab import Lab, phase
 
@@ -14,6 +16,7 @@ def test_a_draft_that_became_the_plan_is_no_salvage(lab: Lab) -> None:
     assert "unknown phase 'P9'" in work["why"]
 
 
+@pytest.mark.slow
 def test_what_drafting_took_is_told_and_is_no_landed_work(lab: Lab) -> None:
     lines = ("do 1: tokens 40", says(BAD, " 1"), "do 2: tokens 70", says(GOOD, " 2"))
     assert draft(lab, *lines, options=("--plan-only",)) == 0

@@ -147,6 +147,7 @@ def test_a_user_s_repository_that_is_full(disk: Disk, lab: Lab) -> None:
 
 
 @small_disk(megabytes=32)
+@pytest.mark.slow
 def test_an_attempt_that_finds_no_reserve_makes_room_first(disk: Disk, lab: Lab) -> None:
     """An ended run's logs go after their days, or at once when it is needed; then it starts."""
     lab.variables["AUTOPACK_DISK_RESERVE_BYTES"] = str(6 << 20)

@@ -123,6 +123,7 @@ def reproduced(lab: Lab, text: str, code: int) -> list[str]:
 # --- what tokens, attempts and audits come to ------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_runs_tokens(lab: Lab) -> None:
     done = made(lab).run(GOOD, RED, options=("--token-cap", "300100"))
     text = complete(lab, Limit.RUN_TOKENS, BUDGET, done)
@@ -152,6 +153,7 @@ def test_the_attempts_of_a_builder(lab: Lab) -> None:
     assert at.stdout.decode().strip() == commit
 
 
+@pytest.mark.slow
 def test_the_attempts_of_an_auditor(lab: Lab) -> None:
     text = complete(lab, Limit.AUDITOR_ATTEMPTS, HUMAN, made(lab).run(GOOD, RISKY))
     assert named(text) == ["audits of P2"]
@@ -182,6 +184,7 @@ def told(lab: Lab, last: str, phase_id: str, **changes: Any) -> Done:
 PARKED = 'outcome = "parked"\nparked_until = 99999999999\ntokens = 5\n'
 
 
+@pytest.mark.slow
 def test_the_runs_minutes(lab: Lab) -> None:
     made(lab).record(HANGS, duration_seconds_max=1)
     done = lab.cli("run", "watch", "r")
@@ -198,12 +201,14 @@ def test_the_minutes_that_a_run_is_parked(lab: Lab) -> None:
     reproduced(lab, text, 0)
 
 
+@pytest.mark.slow
 def test_the_times_that_a_phase_is_parked(lab: Lab) -> None:
     done = told(lab, PARKED, "P2", parks_max=0)
     assert named(complete(lab, Limit.PARKS, BUDGET, done)) == ["parks of P2"]
 
 
 @pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.slow
 def test_the_retries_of_a_machine_that_fails(lab: Lab, retries: int) -> None:
     done = told(lab, "outcme = 1\n", "P3", infra_retries_max=retries)
     text = complete(lab, Limit.INFRA_RETRIES, ENVIRONMENT, done)
@@ -231,6 +236,7 @@ def unclean(run: Run) -> list[str]:
     ],
     ids=["tokens", "CI runs"],
 )
+@pytest.mark.slow
 def test_the_caps_of_a_tier_end_what_is_safety_critical(
     lab: Lab, rules: dict[str, Any], phases: tuple[str, ...], limit: Limit, row: str
 ) -> None:
@@ -255,6 +261,7 @@ def test_otherwise_the_run_goes_on_and_the_tier_is_not_clean(
     assert "cleanliness: not" in (folder_of(lab) / "tiers" / "tier_01_part_1.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_tier_that_passed_its_cap_with_its_last_phase_ends_a_critical_run(lab: Lab) -> None:
     """Nothing of it waits any more: only when it is judged its cap is seen to be passed."""
     done = made(lab, CRITICAL, TOKENS).run((phase("P1", "do: write src/a.txt a", "do: tokens 2500"),

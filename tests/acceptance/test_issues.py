@@ -120,6 +120,7 @@ def test_an_auditors_issue_is_the_auditors(lab: Lab) -> None:
     assert "- debt: excess issues (tier T1: 1 major of 0)\n" in summary.read_text()
 
 
+@pytest.mark.slow
 def test_a_test_that_stays_red_is_an_issue_and_resolves_when_it_is_green(lab: Lab) -> None:
     lab.make()
     done = lab.run(phase("F1", "do: write state/mode red", "do 2: write src/x.txt x"))
@@ -156,6 +157,7 @@ def test_red_tests_beyond_those_that_are_named_are_told(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_a_retry_knows_what_its_predecessor_left(lab: Lab) -> None:
     lab.make(files={"state/mode": "red\n"})
     assert lab.run(phase("F1", WRITE)).code == 1
@@ -168,6 +170,7 @@ def test_a_retry_knows_what_its_predecessor_left(lab: Lab) -> None:
     assert backlog(lab)[key]["resolved_by"] == "r-r1"
 
 
+@pytest.mark.slow
 def test_evidence_that_names_nothing_is_refused_and_its_help_shows_how(lab: Lab) -> None:
     lab.make()
     assert lab.run(phase("F1", WRITE)).code == 0
@@ -190,6 +193,7 @@ def test_evidence_that_names_nothing_is_refused_and_its_help_shows_how(lab: Lab)
     assert "test:<id>, path:<file>[:<line>] or text" in shown
 
 
+@pytest.mark.slow
 def test_a_cached_green_result_resolves_too(lab: Lab) -> None:
     lab.make()
     assert lab.run(phase("F1", WRITE)).code == 0

@@ -40,6 +40,7 @@ def test_a_run_from_plan_to_branch(lab: Lab) -> None:
     assert not list((lab.root / "data").glob("*.db*"))
 
 
+@pytest.mark.slow
 def test_cancelled_and_tried_again(lab: Lab) -> None:
     mark = new_mark()
     lab.make()
@@ -80,6 +81,7 @@ def test_no_password_is_shown_or_given_to_programs(
     assert not [text for text in written if "hush" in text]
 
 
+@pytest.mark.slow
 def test_one_supervisor_on_all_machines(lab: Lab, tmp_path: Path, database: str) -> None:
     mark = new_mark()
     lab.make().record(phase("F1", "do: write src/one.txt one", f"do: hang {mark}"))
@@ -114,6 +116,7 @@ def test_who_loses_the_lock_stops_and_takes_it_anew(lab: Lab, postgres: Server) 
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_in_the_middle(tmp_path: Path, mortal_postgres: Server) -> None:
     mortal_postgres.execute("CREATE DATABASE runs")
     lab, mark = Lab(tmp_path, DATABASE_URL=mortal_postgres.url("runs")), new_mark()

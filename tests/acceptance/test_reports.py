@@ -37,6 +37,7 @@ PHASE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_reports_of_a_run_that_failed_in_part(lab: Lab) -> None:
     lab.make()
     plan = lab.plan(GOOD, (LATE, BAD))

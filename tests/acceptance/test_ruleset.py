@@ -199,6 +199,7 @@ READING = [("issues", "list"), ("issues", "show", "doubt"), ("report", "backlog"
 
 
 @pytest.mark.parametrize("good_before", [False, True])
+@pytest.mark.slow
 def test_who_reads_is_told_of_a_wrong_ruleset_and_goes_on(lab: Lab, good_before: bool) -> None:
     """Nothing of it on standard output: neither in JSON nor in tables."""
     if good_before:

@@ -56,6 +56,7 @@ def test_a_branch_of_somebody_else_is_in_the_way(lab: Lab) -> None:
     assert refs(lab.project)[BRANCH] == lab.base
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_checked_out_is_delivered_when_it_is_free_again(lab: Lab) -> None:
     mark = new_mark()
     hangs = phase("F2", "do: write src/two.txt two", f"do: hang {mark}", needs="F1")
@@ -156,6 +157,7 @@ def test_tokens_that_are_spent_end_the_run(
     assert set(lab.kept()) == {"F1/1"}
 
 
+@pytest.mark.slow
 def test_minutes_that_are_spent_end_the_run_and_its_agent(lab: Lab) -> None:
     mark = new_mark()
     task = ("do: write src/one.txt one", f"do: hang {mark}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from autopack.core.run import RunState
 from tests.lab import Lab, phase
 from tests.repos import git, user_repository, write
@@ -67,6 +69,7 @@ def test_patches_apply_on_their_parent_and_bundles_hold_the_commits(lab: Lab) ->
         assert git(fetched, "rev-parse", "it") == work["commit"]
 
 
+@pytest.mark.slow
 def test_an_export_overwrites_nothing_and_leaves_nothing_half_written(lab: Lab) -> None:
     made(lab)
     out = lab.root / "out"
@@ -112,6 +115,7 @@ def test_an_attempt_made_again_and_landed_is_no_salvage(lab: Lab) -> None:
     assert lab.cli("salvage", "r", "--json").data["works"] == []
 
 
+@pytest.mark.slow
 def test_nothing_to_salvage_is_no_error(lab: Lab, tmp_path: Path) -> None:
     assert lab.make().run(GOOD).code == 0
     done = lab.cli("salvage", "r", "--export", tmp_path / "out")

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from autopack.core.run import RunState
 from tests.lab import Lab, phase, until
 from tests.repos import git, refs
@@ -55,6 +57,7 @@ def test_a_tier_a_run_to_the_end(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_every_view_tells_the_place_in_the_series(lab: Lab) -> None:
     assert lab.make(project=SINGLE).run(ONE, TWO, THREE).code == 0
     rest = [{"part": 2, "tiers": ["T2"], "phases": 1}, {"part": 3, "tiers": ["T3"], "phases": 1}]
@@ -113,6 +116,7 @@ def test_a_dry_run_tells_the_runs_and_the_worst_of_all(lab: Lab) -> None:
     assert names(lab) == []
 
 
+@pytest.mark.slow
 def test_a_failed_part_ends_the_series_and_its_retry_goes_on(lab: Lab) -> None:
     done = lab.make(project=SINGLE).run(ONE, BROKEN, THREE)
     assert done.code == 1, done.out
@@ -160,6 +164,7 @@ def test_a_part_that_is_made_again_on_another_base_goes_on_under_free_names(lab:
         assert f" at {told}, by what" in document(lab, run_id, "architecture.md")
 
 
+@pytest.mark.slow
 def test_a_cancel_ends_the_series(lab: Lab) -> None:
     lab.make(project=SINGLE)
     started = lab.cli("run", lab.plan(SLOW, TWO), "--run-id", "r", "--detach")
@@ -188,6 +193,7 @@ def test_a_cancel_that_comes_late_names_the_part_that_is_under_way(lab: Lab) -> 
     assert (watched.code, watched.data["run"]["run_id"]) == (1, "r-2")
 
 
+@pytest.mark.slow
 def test_a_refused_delivery_does_not_stop_the_series(lab: Lab) -> None:
     lab.make(project=SINGLE)
     lock = lab.project / ".git" / "refs" / "heads" / "autonomous" / "r.lock"

@@ -106,6 +106,7 @@ def test_lines_of_others_stay_lines_and_pass_for_none_of_ours(lab: Lab) -> None:
         ]
 
 
+@pytest.mark.slow
 def test_a_broken_settings_file_hinders_no_reading_and_no_cancelling(lab: Lab) -> None:
     mark = new_mark()
     started = lab.make().start("run", lab.plan(phase("F1", f"do: hang {mark}")), "--run-id", "r")
@@ -154,6 +155,7 @@ def test_no_empty_folder_is_left_where_clones_were(lab: Lab) -> None:
     assert list((lab.root / "state" / "clones").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_retry_and_cancel_say_why_they_cannot(lab: Lab) -> None:
     mark = new_mark()
     started = lab.make().start("run", lab.plan(phase("F1", f"do: hang {mark}")), "--run-id", "r")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
 
 from autopack.core.run import RunState
 from tests.acceptance.terminal import CTRL_C, Terminal
-from tests.lab import Lab, phase, processes, until
+from tests.lab import Lab, kill, phase, processes, until
 from tests.process.ground import alive, end_sleeps, new_mark
 from tests.repos import git
 
@@ -79,7 +77,7 @@ def test_after_three_other_answers_it_goes_on_alone(watched: Watched) -> None:
 def test_detached_it_goes_on_although_its_supervisor_was_killed(watched: Watched) -> None:
     watched.interrupt()
     supervisor = set(processes(watched.lab.root)) & set(alive("autopack.cli.hosting"))
-    os.kill(supervisor.pop(), signal.SIGKILL)
+    kill(supervisor.pop())
     until(lambda: not alive(watched.mark), "the agent has died with its supervisor")
     watched.terminal.type("d\n")
     assert watched.terminal.wait() == 130

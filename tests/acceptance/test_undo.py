@@ -34,6 +34,7 @@ def others(lab: Lab) -> dict[str, str]:
     return {ref: at for ref, at in refs(lab.project).items() if ref != f"refs/heads/{BRANCH}"}
 
 
+@pytest.mark.slow
 def test_back_step_by_step_and_forward_again(lab: Lab) -> None:
     commits = landed(lab)
     before, ours = others(lab), refs(lab.bare)
@@ -79,6 +80,7 @@ def test_to_a_phase_and_only_told(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 3], ids=["to a snapshot", "to the base"])
+@pytest.mark.slow
 def test_deliver_brings_the_branch_back_after_undo(lab: Lab, steps: int) -> None:
     commits = landed(lab)
     for _ in range(steps):
@@ -100,6 +102,7 @@ def test_deliver_brings_back_branch_and_tags_that_were_deleted(lab: Lab) -> None
     assert refs(lab.project) == before
 
 
+@pytest.mark.slow
 def test_deliver_says_so_when_it_is_refused_though_it_once_was_done(lab: Lab) -> None:
     landed(lab)
     git(lab.project, "checkout", "-q", BRANCH)
@@ -141,6 +144,7 @@ def test_work_of_others_on_the_branch_is_not_lost(lab: Lab) -> None:
     assert f"refs/heads/{BRANCH}" not in refs(lab.project)
 
 
+@pytest.mark.slow
 def test_a_repository_that_refuses_is_told_and_leaves_no_record(lab: Lab) -> None:
     commits = landed(lab)
     hook = lab.project / ".git" / "hooks" / "update"
@@ -173,6 +177,7 @@ def test_a_place_that_is_none_is_refused(lab: Lab, arguments: tuple[str, ...], w
     assert branch(lab) == commits[3]
 
 
+@pytest.mark.slow
 def test_an_open_run_and_one_that_landed_nothing_are_refused(lab: Lab, tmp_path: Path) -> None:
     mark = new_mark()
     tiers = phase("F1", "do: write src/1.txt 1"), phase("F2", f"do: hang {mark}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -12,15 +13,18 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from autopack.cli import verdicts as verdicts_room
-from autopack.cli.backtest import Told
+from autopack.cli.backtest import Told, told_to_end
 from autopack.core.backtest import RuleShare, Summary
 from autopack.core.run import Severity
 from tests.cli.world import PLAN, SETTINGS, World, contents
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 KEYS = {
     "repository", "branch", "tip", "order", "policy", "way", "ci", "sandbox", "commits_found",
@@ -210,6 +214,38 @@ def test_an_environment_that_cannot_be_made_is_no_judgement(world: World) -> Non
     shown = text(world, "--ci", code=1)
     assert "CI: 1 infra" in shown
     assert "which says nothing of the commit" in shown
+
+
+def test_ctrl_c_in_the_middle_of_a_write_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's buffer refuses whoever writes into it while it writes."""
+    ours, theirs = pty.openpty()
+
+    class Screen(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def isatty(self) -> bool:
+            return True
+
+        def fileno(self) -> int:
+            return theirs
+
+        def write(self, data: Buffer, /) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return os.write(theirs, bytes(data))
+
+    told = Told()
+    screen = io.TextIOWrapper(io.BufferedWriter(Screen()), line_buffering=True)
+    with monkeypatch.context() as changed, told_to_end(told, "ending"):
+        changed.setattr("sys.stderr", screen)
+        print("3/10 commits", file=sys.stderr)
+    shown = os.read(ours, 1_000)
+    screen.detach()
+    os.close(ours)
+    os.close(theirs)
+    assert told.is_set()
+    assert b"once more ends it now" in shown
+    assert b"3/10 commits" in shown
 
 
 def test_ctrl_c_tells_what_was_found_and_leaves_nothing(world: World) -> None:

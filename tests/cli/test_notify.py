@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from autopack.adapters.clock import SystemClock
 from autopack.adapters.store.open import open_store
 from tests import cloudevents
 from tests.cli.world import SETTINGS, World
+from tests.lab import kill
 from tests.receiver import OTHER_SECRET, SECRET, Receiver, free_port, listening, reply
 
 
@@ -111,7 +110,7 @@ def test_a_supervisor_that_is_killed_while_it_sends_loses_nothing(
     server.replies.append(server.silent)
     run(world, "--detach")
     (first,) = server.wait_for(1)
-    os.kill(int(world.lock.read_text()), signal.SIGKILL)
+    kill(int(world.lock.read_text()))
     supervise(world)
     _, second = server.wait_for(2)
     assert first.message_id == second.message_id

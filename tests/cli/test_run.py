@@ -59,6 +59,7 @@ def test_a_run_lands_and_is_delivered(world: World) -> None:
     assert world.autopack("run", "cancel", "plan-1").exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_retried_from_what_landed(world: World) -> None:
     """F1.2's first patch does not apply; its recording is mended before the retry."""
     world.toy()

@@ -13,6 +13,7 @@ from autopack.adapters.store.open import open_store
 from autopack.app.ports import Store, Transaction
 from autopack.core import machine
 from autopack.core.backlog import Cleanup, Facts, Settled, backlog
+from autopack.core.draft import PHASE
 from autopack.core.errors import OperatorFault, OwnFault
 from autopack.core.event import (
     AttemptEnded,
@@ -26,6 +27,7 @@ from autopack.core.event import (
     Happened,
     IssueRecorded,
     Outcome,
+    PlanDrafted,
     RunCreated,
     SnapshotLanded,
 )
@@ -39,6 +41,7 @@ from autopack.core.issue import (
 from autopack.core.run import Candidate, Run
 from autopack.testing import MemoryStore
 from tests.contracts.walks import AT, born, moved, run_spec, walk
+from tests.core.walk import undrafted
 
 
 def nothing(_transaction: Transaction) -> None:
@@ -86,6 +89,23 @@ class TestRuns:
             store.create(*born(phases=5))
         assert store.load("r1") == walk()[-1][0]
         assert len(store.events("r1")) == 4
+
+    def test_a_drafted_plan_has_tiers_and_phases_of_its_own(self, store: Store) -> None:
+        spec = run_spec(phases=2)
+        run = machine.create(undrafted(spec, 2, 500)).run
+        store.create(run, Happened(RunCreated(run.spec), AT))
+        candidate = Candidate("1", "c1", "t1", "0" * 40)
+        ended = AttemptEnded(PHASE, 1, Outcome.SUBMITTED, 100, candidate)
+        for event in (
+            BasePrepared(),
+            ended,
+            PlanDrafted(PHASE, replace(spec, draft=run.spec.draft)),
+        ):
+            assert store.verify("r1") == []
+            run, happened = moved(run, event)
+            assert store.save(run, happened, expected_version=run.version - 1, within=nothing)
+        assert store.verify("r1") == []
+        assert [phase.phase_id for phase in store.load("r1").phases] == ["F1", "F2"]
 
     def test_an_unknown_run_is_named(self, store: Store) -> None:
         with pytest.raises(OperatorFault, match="nobody"):

@@ -66,6 +66,7 @@ def grown(lab: Lab) -> Lab:
 
 
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
+@pytest.mark.slow
 def test_a_backtest_goes_on_while_a_run_starts_and_ends(
     lab: Lab, git: CountedGit, part: float
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_backtest_goes_on_while_a_run_starts_and_ends(
 
 
 @pytest.mark.parametrize("part", [0.3, 0.7])
+@pytest.mark.slow
 def test_an_export_goes_on_while_a_run_starts_and_ends(
     lab: Lab, git: CountedGit, part: float
 ) -> None:
@@ -104,6 +106,7 @@ def test_an_export_goes_on_while_a_run_starts_and_ends(
     assert files
 
 
+@pytest.mark.slow
 def test_the_trial_of_a_base_goes_on_while_a_run_starts_and_ends(lab: Lab, git: CountedGit) -> None:
     lab.make()
     command = ("doctor", "--tests")

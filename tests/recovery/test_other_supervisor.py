@@ -40,6 +40,7 @@ def waiting(database: str) -> tuple[Connection, threading.Thread]:
     return other, thread
 
 
+@pytest.mark.slow
 def test_who_lost_the_lock_to_another_writes_nothing(
     server_lab: Lab, database: str, postgres: Server
 ) -> None:

@@ -66,6 +66,7 @@ def _check_apart(first: Lab, url: str) -> None:
     assert second.load().version == 1, "nobody has begun the second store's run"
 
 
+@pytest.mark.slow
 def test_a_second_file_beside_a_living_supervisor_is_refused(lab: Lab) -> None:
     _check_apart(lab, f"sqlite:///{lab.root}/other.db")
 

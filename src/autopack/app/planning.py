@@ -91,7 +91,7 @@ def plan_run(ground: Ground, draft: PlanDraft) -> Planned | tuple[str, ...]:
     problems += agent_problems(machine, plan.phases)
     if problems:
         return tuple(problems)
-    title = plain(" ".join(draft.title.split()), TITLE_CHARACTERS_MAX)
+    title = " ".join(plain(draft.title, TITLE_CHARACTERS_MAX).split())
     frozen = replace(spec, tiers=plan.tiers, phases=plan.phases, title=title)
     frozen = ruled(frozen, ground.found)
     frozen = backlog.remembered_in(frozen, ground.entries)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from autopack.app.ports import Request, Store
@@ -54,8 +54,8 @@ def again(store: Store, run: Run, phase_id: str, report: IssueReport, recording:
     """Whether this very recording was made before; OperatorFault when its key names another."""
     if recording not in run.recordings:
         return False
-    made = _made(store, run.run_id, recording)
-    if made is None or (made.phase_id, made.report) == (phase_id, made_plain(report)):
+    made = next(each for each in _recorded(store, run.run_id) if each.recording == recording)
+    if (made.phase_id, made.report) == (phase_id, made_plain(report)):
         return True
     what = (
         f"the key {recording} names another recording: {made.report.issue_key} of {made.phase_id}"
@@ -73,15 +73,13 @@ def confirm(store: Store, run_id: str, body: str, number: int) -> Run:
     return run
 
 
-def _made(store: Store, run_id: str, recording: str) -> IssueRecorded | None:
+def _recorded(store: Store, run_id: str) -> Iterator[IssueRecorded]:
     after = 0
     while page := store.events(run_id, after=after):
         for entry in page:
-            event = entry.happened.event
-            if isinstance(event, IssueRecorded) and event.recording == recording:
-                return event
+            if isinstance(entry.happened.event, IssueRecorded):
+                yield entry.happened.event
         after = page[-1].sequence
-    return None
 
 
 def event_of(request: Request) -> IssueRecorded:

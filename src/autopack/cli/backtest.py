@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -239,8 +239,10 @@ def told_to_end(told: Told, how: str) -> Iterator[None]:
 
     def end(number: int, _frame: object) -> None:
         told.set()
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{how}; once more ends it now\n")
+        if sys.stderr.isatty():  # past its buffer: who is interrupted may be writing into it
+            said = f"\r\x1b[K{how}; once more ends it now\r\n".encode()
+            with suppress(OSError):
+                os.write(sys.stderr.fileno(), said)
         signal.signal(number, before[number])
 
     for number in before:

@@ -194,6 +194,7 @@ class TestOpen:
         done = subprocess.run([sys.executable, "-c", program, path], check=False, timeout=50)
         assert done.returncode == 0
 
+    @pytest.mark.slow
     def test_processes_that_make_a_store_at_once_agree(self, path: Path) -> None:
         program = (
             "import sys, pathlib; from autopack.adapters.store.open import open_store;"
