@@ -239,7 +239,9 @@ def test_ctrl_c_in_the_middle_of_a_write_is_told(monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as changed, told_to_end(told, "ending"):
         changed.setattr("sys.stderr", screen)
         print("3/10 commits", file=sys.stderr)
-    shown = os.read(ours, 1_000)
+    shown = b""
+    while b"3/10 commits" not in shown:
+        shown += os.read(ours, 1_000)
     screen.detach()
     os.close(ours)
     os.close(theirs)
