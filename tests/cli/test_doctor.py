@@ -40,7 +40,8 @@ def test_all_well(world: World) -> None:
     found = checks(world, exit_code=0)
     assert {check["status"] for check in found.values()} == {"ok"}
     assert list(found) == [
-        "python", "settings", "git", "sandbox", "store", "disk", "agents", "repository", "ruleset",
+        "python", "settings", "git", "sandbox", "store", "disk", "agents", "repository",
+        "forge", "gate", "ruleset",
     ]  # fmt: skip
     assert contents(world.root) == before
 
@@ -98,6 +99,15 @@ def test_a_ruleset_that_holds(world: World) -> None:
     world.toy()
     rule(world, '{"version": 4}')
     assert checks(world, exit_code=0)["ruleset"]["message"].startswith("4@")
+
+
+@pytest.mark.usefixtures("_sandbox")
+def test_a_check_of_the_gate_that_nobody_brings(world: World) -> None:
+    world.toy(SETTINGS + '\n[gate]\nchecks = ["ratchett"]\n')
+    found = checks(world, exit_code=2)["gate"]
+    assert found["status"] == "fail"
+    assert "ratchett" in found["message"]
+    assert "did you mean 'ratchet'?" in found["fix"]
 
 
 def test_an_agent_that_nobody_chose_is_a_warning(world: World) -> None:

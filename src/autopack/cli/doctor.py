@@ -92,6 +92,8 @@ def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
     yield _check("repository", lambda: _repository(loaded, folder))
     yield _check("forge", lambda: _forge(loaded, folder))
     project = _project(loaded, folder)
+    if project is not None:
+        yield _check("gate", lambda: _gate(project[0]))
     if project is not None and store.status != "fail":
         yield _check("ruleset", lambda: _ruleset(loaded, *project))
     if tests:
@@ -297,6 +299,15 @@ def _ruleset(loaded: Loaded, project: Project, top: Path) -> Result:
     if found.origin == BUILT_IN_ORIGIN:
         return Result("ruleset", "ok", "the built-in one")
     return Result("ruleset", "ok", f"{found.ruleset.label}, {found.origin}")
+
+
+def _gate(project: Project) -> Result:
+    """The checks that the base names: one that nobody brings hinders every run."""
+    from autopack import staffing
+
+    staffing.check_gate(project)
+    said = f"{count(len(project.gate.commands), 'static command')}; all checks are there"
+    return Result("gate", "ok", said)
 
 
 def _tests(loaded: Loaded, folder: Path) -> Result:
