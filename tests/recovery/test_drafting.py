@@ -4,7 +4,6 @@ nothing had happened. A sample here; every place there is under `full`.
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,7 @@ from autopack.app.supervise import create_run
 from autopack.cli.launch import machine
 from autopack.core.draft import FILE, PHASE, Draft
 from autopack.core.run import RunState
-from tests.lab import Lab, phase, processes, until
+from tests.lab import Lab, phase
 from tests.recovery.ground import (
     PATCHES,
     WEAK,
@@ -29,15 +28,13 @@ from tests.recovery.ground import (
     host,
     story,
 )
+from tests.recovery.places import PARTS, WHEN, EveryPlace, die_at_save, die_in_git
 from tests.repos import write
 
-PARTS: Final = 16
-"""Tests over which all places are spread."""
 TOKENS: Final = 70
 """Of each of the two attempts at the plan."""
 BAD: Final = "## Tier T1: all of it\n\n" + phase("F1", "First.", needs="F9")
 GOOD: Final = "## Tier T1: all of it\n\n" + phase("F1", "First.")
-WHEN = pytest.mark.parametrize("when", ["before", "after"])
 
 
 def _written(text: str) -> str:
@@ -113,20 +110,6 @@ def check(lab: Lab, drafted: Drafted) -> None:
     assert documents(lab) == drafted.documents
 
 
-def die_at_save(lab: Lab, when: str, number: int) -> None:
-    done = host(lab, when, number)
-    assert done.returncode == -signal.SIGKILL, (when, number, done)
-
-
-def die_in_git(lab: Lab, git: CountedGit, when: str, call: int) -> bool:
-    """Whether the call came: deliveries join others, so that a run may need a few calls less."""
-    git.arm(when, call)
-    supervisor = lab.start("supervise", "--until-idle", **git.path)
-    died = git.kill(supervisor)
-    assert died or supervisor.returncode == 0, (when, call)
-    return died
-
-
 @pytest.mark.parametrize(
     ("when", "kind"),
     [
@@ -171,29 +154,5 @@ def test_killed_at_every_place(
     kind: str,
 ) -> None:  # fmt: skip
     databases = request.getfixturevalue("databases") if kind == "postgresql" else None
-
-    def lab_in(name: str) -> Lab:
-        given = {"DATABASE_URL": databases()} if databases else {}
-        (tmp_path / name).mkdir()
-        return begun(Lab(tmp_path / name, **given))
-
-    for number in range(1 + part, drafted.saves + 1, PARTS):
-        lab = lab_in(f"save-{number}")
-        die_at_save(lab, when, number)
-        _end(lab, drafted, f"{when} save {number}")
-    for call in range(1 + part, drafted.calls + 1, PARTS):
-        lab = lab_in(f"git-{call}")
-        with counted_git() as git:
-            die_in_git(lab, git, when, call)
-        _end(lab, drafted, f"{when} git call {call}")
-
-
-def _end(lab: Lab, drafted: Drafted, place: str) -> None:
-    try:
-        check(lab, drafted)
-    except AssertionError:
-        print(f"killed {place}")
-        raise
-    finally:
-        lab.close()
-    until(lambda: not processes(lab.root), "the lab is empty")
+    every = EveryPlace(drafted.saves, drafted.calls, begun, lambda lab: check(lab, drafted))
+    every.die(tmp_path, when, part, databases)

@@ -4,46 +4,22 @@ had happened. A sample here; every place there is under `full`.
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, processes, until
+from tests.lab import Lab
 from tests.recovery.conftest import Undisturbed
-from tests.recovery.ground import (
-    CountedGit,
-    check_as_undisturbed,
-    counted_git,
-    finish,
-    host,
-    started,
-)
+from tests.recovery.ground import CountedGit, check_as_undisturbed, finish, started
+from tests.recovery.places import PARTS, WHEN, EveryPlace, die_at_save, die_in_git
 
 SAMPLE = 6
 """Places of each kind and side in `make test`: 4 x 6 kills."""
-PARTS = 16
-"""Tests over which all places are spread."""
-WHEN = pytest.mark.parametrize("when", ["before", "after"])
 
 
 def place(index: int, places: int) -> int:
     """The index-th of SAMPLE places, the first and the last among them."""
     return 1 + round(index * (places - 1) / (SAMPLE - 1))
-
-
-def die_at_save(lab: Lab, when: str, number: int) -> None:
-    done = host(lab, when, number)
-    assert done.returncode == -signal.SIGKILL, (when, number, done)
-
-
-def die_in_git(lab: Lab, git: CountedGit, when: str, call: int) -> bool:
-    """Whether the call came: deliveries join others, so that a run may need a few calls less."""
-    git.arm(when, call)
-    supervisor = lab.start("supervise", "--until-idle", **git.path)
-    died = git.kill(supervisor)
-    assert died or supervisor.returncode == 0, (when, call)
-    return died
 
 
 @WHEN
@@ -117,34 +93,9 @@ def test_killed_at_every_place(
 ) -> None:  # fmt: skip
     databases = request.getfixturevalue("databases") if kind == "postgresql" else None
 
-    def lab_in(name: str) -> Lab:
-        given = {"DATABASE_URL": databases()} if databases else {}
-        return started(Lab(_folder(tmp_path, name), **given))
-
-    for number in range(1 + part, undisturbed.saves + 1, PARTS):
-        lab = lab_in(f"save-{number}")
-        die_at_save(lab, when, number)
-        _end(lab, undisturbed, f"{when} save {number}")
-    for call in range(1 + part, undisturbed.calls + 1, PARTS):
-        lab = lab_in(f"git-{call}")
-        with counted_git() as git:
-            die_in_git(lab, git, when, call)
-        _end(lab, undisturbed, f"{when} git call {call}")
-
-
-def _folder(tmp_path: Path, name: str) -> Path:
-    folder = tmp_path / name
-    folder.mkdir()
-    return folder
-
-
-def _end(lab: Lab, undisturbed: Undisturbed, place: str) -> None:
-    try:
+    def check(lab: Lab) -> None:
         finish(lab)
         check_as_undisturbed(lab, undisturbed.story)
-    except AssertionError:
-        print(f"killed {place}")
-        raise
-    finally:
-        lab.close()
-    until(lambda: not processes(lab.root), "the lab is empty")
+
+    every = EveryPlace(undisturbed.saves, undisturbed.calls, started, check)
+    every.die(tmp_path, when, part, databases)

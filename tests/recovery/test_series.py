@@ -4,7 +4,6 @@ had happened.
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from autopack import wiring
 from autopack.core.run import RunState
 from tests.lab import Lab, phase, processes, until
 from tests.recovery.ground import host
+from tests.recovery.places import WHEN, die_at_save
 from tests.repos import refs, write
 
 SINGLE = '[run]\nrun_scope = "single_tier"'
@@ -60,13 +60,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"end": ended(lab), "save": len(lab.events("r")) - 1}
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@WHEN
 @pytest.mark.parametrize("off", [-1, 0, 1])
 def test_killed_around_the_hand_over(
     lab: Lab, undisturbed: dict[str, Any], when: str, off: int
 ) -> None:
-    done = host(begun(lab), when, undisturbed["save"] + off)
-    assert done.returncode == -signal.SIGKILL, done
+    die_at_save(begun(lab), when, undisturbed["save"] + off)
     if (when, off) == ("before", 0):
         assert not lab.load("r").ended
         assert next_ids(lab) == []
@@ -79,12 +78,11 @@ def test_killed_around_the_hand_over(
     assert ended(lab) == undisturbed["end"]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@WHEN
 def test_killed_at_the_hand_over_on_postgresql(
     server_lab: Lab, undisturbed: dict[str, Any], when: str
 ) -> None:
-    done = host(begun(server_lab), when, undisturbed["save"])
-    assert done.returncode == -signal.SIGKILL, done
+    die_at_save(begun(server_lab), when, undisturbed["save"])
     assert server_lab.cli("supervise", "--until-idle").code == 0
     assert ended(server_lab) == undisturbed["end"]
 

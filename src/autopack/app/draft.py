@@ -75,10 +75,10 @@ def goal_problems(goal: str) -> list[str]:
     if not goal.strip():
         return ["the goal is empty: say what the plan is to reach"]
     if len(goal) > draft.GOAL_CHARACTERS_MAX:
-        most = f"at most {draft.GOAL_CHARACTERS_MAX:,} are read"
+        most = f"at most {draft.GOAL_CHARACTERS_MAX:,}: say it shorter, or write the plan"
         return [f"the goal has {len(goal):,} characters, {most}"]
     if any(unicodedata.category(char) == "Cs" or char == "\0" for char in goal):
-        return ["the goal holds what is no text"]
+        return ["the goal holds NUL or half of a surrogate pair: take it out"]
     return []
 
 
