@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import zlib
 from pathlib import Path
 
@@ -138,6 +139,8 @@ def test_a_strangers_check_asks_and_a_waiver_is_kept_and_shown(lab: Lab) -> None
     assert [(e["check"], e["reason"]) for e in told if e["verdict"] == "waived"] == [
         ("licences", "it is quoted only")
     ]
+    report = made.cli("report", "run", "r").out
+    assert re.search(r"F1 +licences +waived +1 +it is quoted only", report), report
     (page,) = (made.project / ".autonomous_runs" / "r" / "phases").glob("*.md")
     assert "| licences | waived | licence | it is quoted only |" in page.read_text()
 

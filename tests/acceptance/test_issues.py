@@ -146,8 +146,9 @@ def test_red_tests_beyond_those_that_are_named_are_told(lab: Lab) -> None:
     case = "<testcase classname='lab' name='t%d'><failure message='no'/></testcase>"
     ci = (
         "import sys\nfrom pathlib import Path\n"
-        f"cases = ''.join({case!r} % n for n in range(25))\n"
-        "Path(sys.argv[1]).write_text(f'<testsuite>{cases}</testsuite>')\nsys.exit(1)\n"
+        "many = 25 if Path('src/one.txt').exists() else 0\n"
+        f"cases = ''.join({case!r} % n for n in range(many)) or '<testcase name=\"ok\"/>'\n"
+        "Path(sys.argv[1]).write_text(f'<testsuite>{cases}</testsuite>')\nsys.exit(many > 0)\n"
     )
     lab.make(files={"ci.py": ci})
     assert lab.run(phase("F1", WRITE)).code == 1
@@ -159,11 +160,19 @@ def test_red_tests_beyond_those_that_are_named_are_told(lab: Lab) -> None:
 
 @pytest.mark.slow
 def test_a_retry_knows_what_its_predecessor_left(lab: Lab) -> None:
-    lab.make(files={"state/mode": "red\n"})
+    ci = (
+        "import sys\nfrom pathlib import Path\n"
+        "red = Path('src/one.txt').exists() and not Path('state/mended').exists()\n"
+        "case = \"<testcase classname='lab' name='works'>%s</testcase>\"\n"
+        "said = case % ('<failure message=\"no\"/>' * red)\n"
+        "Path(sys.argv[1]).write_text(f'<testsuite>{said}</testsuite>')\nsys.exit(red)\n"
+    )
+    lab.make(files={"ci.py": ci})
     assert lab.run(phase("F1", WRITE)).code == 1
     (key,) = backlog(lab)
-    write(lab.project, {"state/mode": "green\n"})
-    git(lab.project, "commit", "-qam", "mended")
+    write(lab.project, {"state/mended": "yes\n"})
+    git(lab.project, "add", "state")
+    git(lab.project, "commit", "-qm", "mended")
     again = lab.cli("run", "retry", "r", "--onto", "main", "--json")
     assert again.code == 0, again.err
     assert [known.issue_key for known in lab.load("r-r1").spec.known_issues] == [key]

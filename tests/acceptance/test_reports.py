@@ -30,7 +30,7 @@ TIER = {
     "token_cap", "tokens_used",
 }  # fmt: skip
 PHASE = {
-    "active_minutes", "auditor_attempts", "builder_attempts", "builder_mode", "ci_runs_used",
+    "active_minutes", "auditor_attempts", "builder_attempts", "builder_mode", "checks", "ci_runs_used",
     "complexity", "failure_reason", "incident_token_cap", "limit", "major_issues_count",
     "max_auditor_attempts", "max_builder_attempts", "minor_issues_count", "name", "parked_minutes",
     "phase_id", "state", "task_category", "tier_id", "tokens_used", "tokens_wasted", "tries",

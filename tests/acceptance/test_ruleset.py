@@ -51,7 +51,7 @@ def test_a_category_has_its_own_builder_and_the_strategy_is_frozen(lab: Lab) -> 
     path = lab.project / ".autonomous_runs" / "r" / STRATEGY
     strategy = json.loads(path.read_text())
     assert strategy["ruleset"].startswith("7@")
-    assert strategy["aging"] == {"runs": 9, "tiers": 2}
+    assert strategy["aging"] == {"runs": 9, "tiers": 2, "quarantine_days": 14}
     assert strategy["run_token_cap"] == 4_000_000
     assert strategy["category_strategies"]["docs"]["incident_token_cap"] == 1234
     assert strategy["tier_strategies"]["T1"]["minor_issues_max"] == 2  # 0.5 + 2.0, its floor
@@ -115,7 +115,7 @@ def test_dry_runs_show_the_profile_and_the_ci_of_each_phase(lab: Lab) -> None:
     assert {p["ci_profile"] for w in dry["dry_run"]["waves"] for p in w["phases"]} == {"strict"}
     strategy = lab.cli("strategy", "dry-run", plan, *careful).data["strategy"]
     assert strategy["safety_profile"] == "safety_critical"
-    assert strategy["aging"] == {"runs": 2, "tiers": 1}
+    assert strategy["aging"] == {"runs": 2, "tiers": 1, "quarantine_days": 14}
     wrong = lab.cli("strategy", "dry-run", plan, "--safety-profile", "paranoid")
     assert wrong.code == 2
 

@@ -23,6 +23,7 @@ from autopack.core.event import (
     RoomAwaited,
 )
 from autopack.core.issue import Issue, IssueSeverity, IssueSource
+from autopack.core.limit import Limit, limit_of
 from autopack.core.run import Cause, Failure, Phase, Promotion, Run, Snapshot, Stage, Step
 from autopack.core.spec import PromoteMode, RunSpec, TierSpec
 from tests.core.walk import phase_spec, run_spec, specs, walk
@@ -256,6 +257,7 @@ def test_a_run_waits_for_room_before_it_begins(stage: Stage) -> None:
     assert ended.ended
     assert ended.failure is not None
     assert "parked_minutes_max" in ended.failure.reason
+    assert limit_of(ended.failure) is Limit.PROMOTIONS
 
 
 def test_the_marker_names_run_and_base_and_begins_as_all_do() -> None:

@@ -39,6 +39,8 @@ CONFLICTING = 0.2
 """How often a work also changes what all of them may change."""
 FAILING = 0.3
 """How often CI meets red tests that it blames."""
+AGAIN = 0.4
+"""How often a bad attempt does what the one before it did."""
 DOUBTING = 0.2
 """How often an agent reports an issue."""
 SHARED = "shared.txt"
@@ -82,6 +84,8 @@ class Agents:
     ledger: Ledger
     meanwhile: Callable[[], None]
     calm: bool = False
+    misdeeds: dict[tuple[str, str], int] = field(default_factory=dict)
+    """What the last bad attempt at a phase did."""
     surplus: int = 0
     """Tokens that each answer says beside what it may: none, but for a planted bug."""
 
@@ -112,7 +116,9 @@ class Agents:
         return self._bad_attempt(attempt, patch, work, tokens)
 
     def _bad_attempt(self, attempt: Attempt, patch: bytes, work: bytes, tokens: int) -> Built:
-        kind = self.rng.randrange(7)
+        drawn, key = self.rng.randrange(7), (attempt.run_id, attempt.phase.phase_id)
+        kind = self.misdeeds.get(key, drawn) if self.rng.random() < AGAIN else drawn
+        self.misdeeds[key] = kind
         if kind == 0:
             until = self.clock.now() + self.rng.randint(0, 5000)
             return Built(Outcome.PARKED, tokens, parked_until=until)

@@ -17,7 +17,7 @@ from autopack.core.spec import (
 )
 from tests.core.walk import AGED, KNOWN, UPGRADE, phase_spec, run_spec, undrafted
 
-DRAFTED = 0.25
+DRAFTED = 0.3
 """How many runs begin without a plan."""
 
 
@@ -33,7 +33,7 @@ class Drawn:
 
 
 def draw_run(rng: random.Random, run_id: str, base_commit: str) -> Drawn:
-    """A run on that base; of a quarter an agent drafts the plan first."""
+    """A run on that base; of some an agent drafts the plan first."""
     plan = draw_spec(rng, run_id, base_commit)
     if rng.random() >= DRAFTED:
         return Drawn(plan)

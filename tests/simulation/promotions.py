@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from autopack.app.forge import PullState, StatusState
+from autopack.app.forge import PullRequestDraft, PullState, StatusState
 from autopack.app.papers import Papers, Status
 from autopack.app.promote import REFS
 from autopack.core import promotion
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from autopack.core.run import Run
     from autopack.core.spec import RunSpec
 
+EARLIER = 0.2
+"""How often a pull request is open before the first run."""
 CALLS = ("find", "create", "update", "open_marked", "set_status", "stands", "push", "check")
 
 
@@ -36,6 +38,13 @@ class Promotions:
     foreign: dict[str, str] = field(default_factory=dict)
     """Branches there that somebody else moved, and where they left them."""
     ended: dict[int, PullState] = field(default_factory=dict)
+
+    def begin(self, base: str) -> None:
+        """In some worlds the work of a run before these waits to be reviewed."""
+        if self.rng.random() < EARLIER:
+            self.forge.branches["autonomous/earlier"] = f"work on {base}"
+            body = f"{promotion.PREFIX} earlier {base} -->"
+            self.forge.create(PullRequestDraft("autonomous/earlier", "main", "run earlier", body))
 
     def drawn(self, spec: RunSpec) -> RunSpec:
         """The run as somebody starts it: most promote by themselves, some wait for room."""

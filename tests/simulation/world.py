@@ -113,6 +113,7 @@ class Simulation:
         review = random.Random(f"{seed} promotions")
         self.promotions = Promotions(review, self.repository, doubles.forge({"main": base}))
         self.watch.promotions = self.promotions
+        self.promotions.begin(base)
         drawn = [self._promoting(each) for each in drawn]
         self.specs = [each.spec for each in drawn]
         self.plans = {each.spec.run_id: each.plan for each in drawn}

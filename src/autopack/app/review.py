@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from autopack.app.findings import CheckView, check_views
 from autopack.app.metrics import RunMetrics, TierMetrics, run_metrics, tier_metrics, utilization
 from autopack.app.ports import Store
 from autopack.app.report import log_of
@@ -46,6 +47,8 @@ class PhaseReview:
     limit: str
     """What ended it; empty unless it failed."""
     failure_reason: str
+    checks: tuple[CheckView, ...]
+    """What the gate said of its last candidate."""
     tries: tuple[Try, ...]
 
 
@@ -137,5 +140,6 @@ def _phase(phase: Phase, cost: PhaseCost) -> PhaseReview:
         major_issues_count=major,
         limit=limit_of(failure).value if failure else "",
         failure_reason=failure.reason if failure else "",
+        checks=check_views(phase.checks),
         tries=cost.tries,
     )

@@ -150,7 +150,7 @@ def run_sheet(review: RunReview) -> Sheet:
     return Sheet(
         f"run {run.run_id}",
         [(name, value) for name, value in facts if value],
-        (_tiers(review.tiers), _phases(phases), _tries(phases)),
+        (_tiers(review.tiers), _phases(phases), _checks(phases), _tries(phases)),
     )
 
 
@@ -167,6 +167,18 @@ def _phases(phases: Sequence[PhaseReview]) -> Grid:
         for p in phases
     ]  # fmt: skip
     return Grid("Phases", header, rows)
+
+
+def _checks(phases: Sequence[PhaseReview]) -> Grid:
+    header = ("phase", "check", "verdict", "findings", "waived because")
+    rows = [
+        (p.phase_id, each.check, each.verdict.replace("_", " "), str(len(each.findings)),
+         each.reason or "-")
+        for p in phases
+        for each in p.checks
+        if each.findings or each.verdict != "pass"
+    ]  # fmt: skip
+    return Grid("What the gate found in the last candidates", header, rows, "nothing")
 
 
 def _tries(phases: Sequence[PhaseReview]) -> Grid:

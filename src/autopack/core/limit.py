@@ -32,6 +32,8 @@ class Limit(StrEnum):
     AUDITOR_ATTEMPTS = "max_auditor_attempts"
     INFRA_RETRIES = "infra_retries_max"
     REAPPLIES = "reapplies_max"
+    PROMOTIONS = "promotions_open_max"
+    """A run that waited in vain for a promotion to be reviewed."""
     ESCALATED = "auditor escalates"
     CANCELLED = "cancelled"
     STOPPED = "the run stopped"
@@ -41,6 +43,7 @@ class Limit(StrEnum):
 
 BUDGETS: Final = frozenset(Limit) - {
     Limit.TIER_ISSUES,
+    Limit.PROMOTIONS,
     Limit.ESCALATED,
     Limit.CANCELLED,
     Limit.STOPPED,
@@ -60,6 +63,7 @@ _SAID: Final = tuple(
         (r"incident_token_cap of ", Limit.PHASE_TOKENS),
         (r"max_duration_minutes = ", Limit.DURATION),
         (r"parked at a usage limit for parked_minutes_max = ", Limit.PARKED_MINUTES),
+        (r"waited parked_minutes_max = ", Limit.PROMOTIONS),
         (r"parked \d+ times at a usage limit", Limit.PARKS),
         (r"no attempt is left after ", Limit.BUILDER_ATTEMPTS),
         (r"the auditor's attempts are spent", Limit.AUDITOR_ATTEMPTS),
