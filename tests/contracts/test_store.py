@@ -361,9 +361,7 @@ def cleaning(name: str, verdict: CiVerdict) -> list[tuple[Run, Happened]]:
     """A run whose only phase cleans a known issue, and lands or fails by that verdict."""
     spec = run_spec(name, phases=1)
     known = KnownIssue("old", IssueSeverity.MINOR, True, "r0", ("test:t",), "", 7)
-    phase = replace(
-        spec.phases[0], cleans="old", builder_attempts_max=1, auditor_attempts_max=0
-    )
+    phase = replace(spec.phases[0], cleans="old", builder_attempts_max=1, auditor_attempts_max=0)
     rule = SeverityUpgrade(issue_key="bad_*")
     spec = replace(spec, phases=(phase,), known_issues=(known,), severity_upgrades=(rule,))
     made = Candidate("1", "c" * 40, "d" * 40, "0" * 40)
