@@ -11,7 +11,7 @@ from autopack.core.run import RunState
 from tests.double.hub import READER, WRITER, CheckRun, Repo, Stages
 from tests.double.server import Double, gh_required, serving
 from tests.forges import NAME
-from tests.lab import Lab, phase
+from tests.lab import Lab, phase, until
 from tests.repos import git
 
 
@@ -97,6 +97,28 @@ def test_what_cannot_be_tested_there_is_refused_before_it_starts(lab: Lab, doubl
     assert done.code == 2
     assert "tests nothing that is pushed" in done.err
     assert not lab.events()
+
+
+@pytest.mark.slow
+def test_killed_while_it_waits_it_looks_again_and_pushes_nothing_twice(
+    lab: Lab, double: Double
+) -> None:
+    repo = at_github(lab, double)
+    going = [CheckRun("tests", "in_progress")]
+    repo.actions = lambda _branch, _sha: [going]
+    lab.record(phase("F1", "do: write src/x.txt x"), verifier="github")
+    supervisor = lab.start("supervise", "--until-idle")
+    until(lambda: double.hub.made("GET", "check-runs") > 1, "it waits for the checks")
+    supervisor.kill()
+    supervisor.wait()
+    until(lab.idle, "all of it is gone")
+    going[:] = [CheckRun("tests")]
+    done = lab.cli("supervise", "--until-idle")
+    assert done.code == 0, done.err
+    branch = "autopack-candidate/r/F1"
+    assert repo.pushed == [(branch, lab.kept()["F1/1"]), (branch, "")]
+    assert len(lab.of_kind("candidate_tested")) == 1
+    lab.check_sound()
 
 
 def test_no_report_in_time_never_lands(lab: Lab, double: Double) -> None:
