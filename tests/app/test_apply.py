@@ -108,14 +108,16 @@ def world(tmp_path: Path) -> World:
 def test_files_of_the_base_that_ci_names_are_protected(tmp_path: Path) -> None:
     world = World(tmp_path)
     write(world.tmp_path / "user", {
-        "autopack.toml": '[ci.normal]\ncommands = [{ run = ["sh", "src/test.sh", "src", "new.sh"] }]\n',
-        "src/test.sh": "exit 1\n",
+        "autopack.toml": '[ci.normal]\ncommands = [{ run = ["sh", "src/test.sh", "src", "new.sh"] }]\n'
+        '[gate]\ncommands = [{ run = "python3 -m src.lint" }]\n',
+        "src/test.sh": "exit 1\n", "src/lint.py": "", "tools/types": "", "tools/other": "",
+        "Makefile": "types:\n\tsh tools/types\n",
     })  # fmt: skip
     world.base = commit_all(world.tmp_path / "user", "ci")
     world.spec = replace(world.spec, base_commit=world.base)
     world.repository.prepare(str(world.tmp_path / "user"), "main", world.base, "autonomous/r2")
     rules = rules_of(world.repository, world.spec, world.spec.phase("F1.1"))
-    assert rules.protected == ("/src/test.sh",)
+    assert rules.protected == ("/src/test.sh", "/src/lint.py", "/tools/types")
     made = candidate_of(world.attempt({"src/test.sh": "exit 0\n"}))
     phase = world.spec.phase("F1.1")
     checked = check_phase(world.repository, POLICY, world.spec, Phase(phase), rules, made)

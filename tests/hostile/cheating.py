@@ -16,6 +16,7 @@ from autopack.adapters.gate.registry import CheckContext, load_checks
 from autopack.adapters.git.repository import BareRepository
 from autopack.adapters.git.wrapper import Git
 from autopack.app import gate
+from autopack.app.apply import judging
 from autopack.app.backtest import PHASE, SPEC
 from autopack.app.checks import Subject
 from autopack.core import policy
@@ -87,7 +88,8 @@ class Court:
         project = parse_project((self.user / "autopack.toml").read_text(), "shop")
         assert isinstance(project, Project)
         self.project = project
-        self.checks = load_checks(CheckContext(project))
+        nothing_runs = replace(project, gate=replace(project.gate, commands=()))
+        self.checks = load_checks(CheckContext(nothing_runs))
 
     def judge(self, cheat: Cheat) -> CandidateChecked:
         """The gate's verdict on a cheat; the work tree is the base's again."""
@@ -102,9 +104,8 @@ class Court:
             scope=tuple(cheat.edits.get("scope", ("**",))),
             deliver=tuple(cheat.edits.get("deliver", ())),
         )
-        named = policy.named_paths(self.project)
-        judging = [path for path in named if (self.user / path).is_file()]
-        rules = policy.rules_for(phase, self.project.policy, judging)
+        judges = judging(self.repository, self.base, self.project)
+        rules = policy.rules_for(phase, self.project.policy, judges)
         candidate = Candidate("1", "", tree, self.base)
         diff = self.repository.diff(self.base, tree)
         run = replace(SPEC, phases=(phase,))

@@ -21,6 +21,7 @@ from autopack.app.ports import (
     Refused,
     Repository,
 )
+from autopack.core import judging as programs
 from autopack.core import policy
 from autopack.core.command import Audit, Build, Reapply
 from autopack.core.errors import EnvironmentFault, OperatorFault
@@ -297,9 +298,24 @@ def project_of_base(repository: Repository, spec: RunSpec) -> Project:
 def rules_of(repository: Repository, spec: RunSpec, phase: PhaseSpec) -> Rules:
     """The path policy of a phase, from the base commit's project file."""
     project = project_of_base(repository, spec)
-    named = policy.named_paths(project)
-    judging = [path for path in named if repository.read(spec.base_commit, path) is not None]
-    return policy.rules_for(phase, project.policy, judging)
+    return policy.rules_for(phase, project.policy, judging(repository, spec.base_commit, project))
+
+
+def judging(repository: Repository, base: str, project: Project) -> list[str]:
+    """The files of the base that run when a candidate is judged."""
+    there = {path.decode("utf-8", "surrogateescape") for path in repository.paths(base)}
+    named = dict.fromkeys(programs.named_paths(project))
+    callers = sorted((path for path in there if programs.is_caller(path)), key=_depth)
+    looked = [each.encode("utf-8", "surrogateescape") for each in callers[: programs.CALLERS_MAX]]
+    for caller, blob in repository.blobs(base, looked, *programs.BYTES_MAX).items():
+        text = (blob.data or b"").decode("utf-8", "replace")
+        name = caller.decode("utf-8", "surrogateescape")
+        named |= dict.fromkeys(programs.called_paths(name, text))
+    return [path for path in named if path in there]
+
+
+def _depth(path: str) -> tuple[int, str]:
+    return path.count("/"), path
 
 
 def reapply_candidate(

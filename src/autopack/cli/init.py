@@ -136,7 +136,7 @@ def text(
         *_environment(kind),
         "[policy]",
         "# a change there lands only when an auditor agrees; always protected: this file, CI, and",
-        "# files that the commands of [ci] name; add what these call, such as conftest.py",
+        "# files that commands of [ci] and [gate] name; add what these call, such as conftest.py",
         "protected = []",
         "",
         "[run]",

@@ -15,14 +15,13 @@ from pathspec import GitIgnoreSpec
 
 from autopack.core.names import folder_names, look_alike, name_problem, printable
 from autopack.core.patch import ABSENT, EXECUTABLE, FILE, GITLINK, SYMLINK
-from autopack.core.project import path_problem
 from autopack.core.run import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from autopack.core.patch import Change, TreeDiff
-    from autopack.core.project import PolicySettings, Project
+    from autopack.core.project import PolicySettings
     from autopack.core.spec import (
         PhaseSpec,
     )
@@ -70,7 +69,7 @@ class Rules:
 def rules_for(phase: PhaseSpec, settings: PolicySettings, judging: Iterable[str] = ()) -> Rules:
     """The phase's own limits, tightened by the project's; the built-in ones where none is set.
 
-    `judging`: files that CI's commands name, protected as the rest of CI is.
+    `judging`: files that run when a candidate is judged, protected as the rest of CI is.
     """
     return Rules(
         scope=phase.scope,
@@ -132,17 +131,6 @@ def scope(diff: TreeDiff, rules: Rules) -> Iterator[Finding]:
 def in_scope(globs: tuple[str, ...], path: str) -> bool:
     """Whether a scope's patterns name a path."""
     return bool(_patterns(globs).match_file(path))
-
-
-def named_paths(project: Project) -> tuple[str, ...]:
-    """What may be files among the words of the CI commands, those of shell lines too."""
-    words = [
-        part.removeprefix("./")
-        for command in (*project.normal, *project.strict)
-        for word in (*command.argv, *command.rerun)
-        for part in (word, *re.split(r"[\s;&|()<>=\"']+", word))
-    ]
-    return tuple(dict.fromkeys(w for w in words if not (w.startswith("-") or path_problem(w))))
 
 
 def _exactly(path: str) -> str:
