@@ -302,7 +302,48 @@ def test_a_pull_request_that_somebody_opened_from_the_branch_keeps_its_text(benc
     said = bench.promote()
     assert isinstance(said, Promoted)
     assert (said.number, bench.forge.pulls[1].body) == (1, "my words")
-    assert any("somebody else opened" in note for note in said.notes)
+    assert any("somebody else wrote" in note for note in said.notes)
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("state", list(PullState))
+def test_a_text_that_somebody_wrote_anew_does_not_make_a_second_one(
+    bench: Bench, state: PullState, told: bool
+) -> None:
+    """Also where the run never heard of its number, or the branch has gone on by other hands."""
+    first = bench.promote()
+    assert isinstance(first, Promoted)
+    bench.forge.pulls[1] = replace(bench.forge.pulls[1], body="my own words")
+    if told:
+        known = replace(bench.run.promotion, number=first.number)
+        bench.run = replace(bench.run, promotion=known)
+    if state is not PullState.OPEN:
+        if told:
+            bench.forge.branches[BRANCH] = "somebody's"
+        bench.forge.end(1, state)
+        del bench.forge.branches[BRANCH]
+    again = bench.promote(dated=1_000)
+    assert isinstance(again, Promoted)
+    assert (again.number, again.state) == (1, state.value)
+    assert [pull.body for pull in bench.forge.pulls.values()] == ["my own words"]
+
+
+def test_a_pull_request_to_another_base_is_not_the_promotion(bench: Bench) -> None:
+    bench.forge.branches |= {BRANCH: bench.commit, "staging": bench.base}
+    bench.forge.create(PullRequestDraft(BRANCH, "staging", "mine", "my words"))
+    said = bench.promote()
+    assert isinstance(said, Promoted)
+    assert {number: pull.base for number, pull in bench.forge.pulls.items()} == {
+        1: "staging", said.number: "main",
+    }  # fmt: skip
+
+
+def test_ours_that_somebody_gave_another_base_is_still_the_promotion(bench: Bench) -> None:
+    bench.promote()
+    bench.forge.pulls[1] = replace(bench.forge.pulls[1], base="staging")
+    said = bench.promote(dated=1_000)
+    assert isinstance(said, Promoted)
+    assert (said.number, len(bench.forge.pulls)) == (1, 1)
 
 
 def test_a_marker_in_the_text_of_another_branch_is_nobodys_promotion(bench: Bench) -> None:

@@ -181,8 +181,16 @@ class BlindToEnded(MemoryForge):
         return tuple(p for p in super().find(head, marker) if p.state is PullState.OPEN)
 
 
+class BlindToRewritten(MemoryForge):
+    """Finds by the marker alone, so that a text written anew hides what is there."""
+
+    def find(self, head: str, marker: str) -> tuple[PullRequest, ...]:
+        return tuple(p for p in super().find(head, marker) if marker in p.body)
+
+
 PLANTED: dict[str, Doubles] = {
     "promoted-again": Doubles(forge=BlindToEnded),
+    "promoted-unseen": Doubles(forge=BlindToRewritten),
     "event-lost": Doubles(store=EventLost),
     "write-lost": Doubles(store=WriteLost),
     "part-lost": Doubles(store=lambda _rng: PartLost()),
@@ -208,6 +216,7 @@ PLANTED: dict[str, Doubles] = {
 }
 SAID: dict[str, str] = {
     "promoted-again": "two pull requests",
+    "promoted-unseen": "two pull requests",
     "part-lost": " goes on in ",
     "part-twice": " goes on in ",
     "overspent": "phase cap: ",

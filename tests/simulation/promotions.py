@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EARLIER = 0.2
 """How often a pull request is open before the first run."""
+REWRITTEN = 0.3
 CALLS = ("find", "create", "update", "open_marked", "set_status", "stands", "push", "check")
 
 
@@ -38,6 +39,8 @@ class Promotions:
     foreign: dict[str, str] = field(default_factory=dict)
     """Branches there that somebody else moved, and where they left them."""
     ended: dict[int, PullState] = field(default_factory=dict)
+    written: dict[int, str] = field(default_factory=dict)
+    """Texts that somebody wrote anew."""
 
     def begin(self, base: str) -> None:
         """In some worlds the work of a run before these waits to be reviewed."""
@@ -74,8 +77,14 @@ class Promotions:
     # --- people --------------------------------------------------------------------------------
 
     def review(self, but: str = "") -> None:
-        """Somebody merges or closes all that is open, but for that of one branch."""
+        """Somebody merges or closes all that is open, but for that of one branch.
+
+        Some write the text anew first, or do no more than that.
+        """
         for number, pull in self.forge.pulls.items():
+            if pull.state is PullState.OPEN and self.rng.random() < REWRITTEN:
+                self.written[number] = f"somebody's words on {number}"
+                self.forge.pulls[number] = replace(pull, body=self.written[number])
             if pull.state is PullState.OPEN and pull.head != but:
                 state = self.rng.choice([PullState.CLOSED, PullState.MERGED])
                 self.forge.end(number, state)
@@ -96,6 +105,8 @@ class Promotions:
         need(len(heads) == len(set(heads)), f"a run has two pull requests: {heads}")
         for number, state in self.ended.items():
             need(self.forge.pulls[number].state is state, f"{number} was {state} by somebody")
+        for number, text in self.written.items():
+            need(self.forge.pulls[number].body == text, f"somebody's words on {number} are gone")
         for branch, commit in self.foreign.items():
             need(self.forge.branches[branch] == commit, f"somebody's {branch} was moved there")
 

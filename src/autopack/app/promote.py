@@ -107,23 +107,40 @@ class _Promotion:
         self._deliver()
         self._push(forge)
         notes = self._notes(forge)
-        if there is not None and promotion.marker(spec) not in there.body:
-            notes = (*notes, "somebody else opened the pull request: its text is left alone")
-            pull = there
-        else:
-            papers = self._papers(notes)
-            pull = self._opened(forge, there, papers)
-            notes = (*notes, *self._say(forge, papers, last=last))
+        papers = self._papers(notes)
+        pull = self._opened(forge, there, papers)
+        if promotion.marker(spec) not in pull.body:
+            notes = (*notes, "somebody else wrote the pull request's text: it is left alone")
+        notes = (*notes, *self._say(forge, papers, last=last))
         return Promoted(pull.number, pull.url, self.stands, pull.state.value, notes)
 
     def _there(self, forge: Forge) -> PullRequest | None:
-        """The pull request of this run's branch: ours before others', open before ended."""
-        mark, branch = promotion.marker(self.run.spec), self.run.spec.branch
-        found = [pull for pull in forge.find(branch, mark) if pull.head == branch]
-        ours = [pull for pull in found if mark in pull.body]
-        theirs = [pull for pull in found if pull.state is PullState.OPEN and pull not in ours]
-        ranked = sorted(ours, key=lambda pull: (pull.state is not PullState.OPEN, -pull.number))
-        return next(iter([*ranked, *theirs]), None)
+        """The pull request of this run's branch: ours before others', open before ended.
+
+        Ours is the one of the number that is known, one with the marker, and one of these branches
+        at a commit of this run: people write texts anew, and an answer may have been lost.
+        """
+        spec = self.run.spec
+        mark, made = promotion.marker(spec), {self.stands, *self._commits()} - {""}
+
+        def known(pull: PullRequest) -> bool:
+            return pull.number == self.run.promotion.number or mark in pull.body
+
+        def rank(pull: PullRequest) -> tuple[bool, bool, int]:
+            return not known(pull), pull.state is not PullState.OPEN, -pull.number
+
+        found = [
+            pull
+            for pull in forge.find(spec.branch, mark)
+            if pull.head == spec.branch and (known(pull) or pull.base == spec.onto)
+        ]
+        ours = [pull for pull in found if known(pull) or pull.head_sha in made]
+        theirs = [pull for pull in found if pull not in ours and pull.state is PullState.OPEN]
+        return next(iter([*sorted(ours, key=rank), *theirs]), None)
+
+    def _commits(self) -> set[str]:
+        """What the run itself has put on its branch, but for the summaries."""
+        return {self.command.tip, *(snapshot.commit for snapshot in self.run.snapshots)}
 
     def _check_room(self, forge: Forge) -> None:
         most = self.run.spec.promotions_open_max
@@ -169,8 +186,7 @@ class _Promotion:
         branch, there = self.run.spec.branch, forge.stands(self.run.spec.branch)
         if there == self.stands:
             return
-        ours = {"", self.command.tip, *(snapshot.commit for snapshot in self.run.snapshots)}
-        if there not in ours:
+        if there and there not in self._commits():
             what = f"{branch} on {forge.name} is at {there[:12]}, which this run never made"
             raise _Refused(f"{what}: it holds work of others and is left alone")
         if refused := forge.push(branch, self.stands, there, self.cancel):
@@ -210,7 +226,7 @@ class _Promotion:
         if (there.title, there.body) == (papers.title, papers.body):
             return there
         if promotion.marker(spec) not in there.body:
-            return there  # somebody was quicker: theirs stays theirs
+            return there  # somebody else's words stay theirs
         return forge.update(there.number, papers.title, papers.body)
 
     def _say(self, forge: Forge, papers: Papers, *, last: bool) -> tuple[str, ...]:
