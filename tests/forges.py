@@ -93,7 +93,7 @@ def github_forge(
     if client == "gh":
         environ |= double.gh(token)
     elif token:
-        environ["GITHUB_TOKEN"] = token
+        environ["GH_ENTERPRISE_TOKEN"] = token
     api = "https://api.github.com" if client == "gh" else double.url
     given = {"wait_seconds_max": 300.0, "seconds_max": 30.0, "remote": double.remote(NAME)}
     context = ForgeContext(

@@ -41,7 +41,7 @@ def at_github(lab: Lab, double: Double, client: str = "http", token: str = WRITE
     }  # fmt: skip
     if client == "http":
         said["FORGE__API_URL"] = double.url
-        lab.variables["GITHUB_TOKEN"] = token
+        lab.variables["GH_ENTERPRISE_TOKEN"] = token
     else:
         lab.variables |= double.gh(token)
     lab.variables |= {f"AUTOPACK_{key}": value for key, value in said.items()}

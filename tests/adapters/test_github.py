@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 
 from autopack.adapters.forge import read
 from autopack.adapters.forge.api import TRIES_MAX, Api
-from autopack.adapters.forge.github import GitHubForge, _repository_of
+from autopack.adapters.forge.github import GitHubForge, _repository_of, factory
 from autopack.adapters.forge.said import NoAnswer, Said, judge
+from autopack.adapters.git.remote import GitRemote
+from autopack.adapters.git.wrapper import Store
 from autopack.app.forge import (
     Check,
     CheckState,
     ForgeAway,
+    ForgeContext,
+    ForgeOptions,
     ForgeRefused,
     PullRequestDraft,
     PullState,
@@ -433,3 +437,66 @@ def test_the_repository_of_an_address(url: str, name: str) -> None:
 def test_a_repository_that_came_from_nowhere_is_told(it: Place) -> None:
     with pytest.raises(OperatorFault, match="did not come from"):
         github_forge(it.ground, it.double, "http", WRITER, name="")
+
+
+# --- where code and tokens go --------------------------------------------------------------------
+
+
+def told(
+    environ: dict[str, str], origin: str, **options: str
+) -> tuple[GitHubForge, str, dict[str, str]]:
+    """The forge of a repository from there, the address it pushes to, and git's variables."""
+    patience = Patience()
+    context = ForgeContext(
+        repository=Path("/project"), runs_root=Path("/project"), origin=lambda: origin,
+        remote=lambda url, token: GitRemote(_no_store, url, token), clock=patience.clock,
+        cancel=patience, chance=lambda: 0.0, environ=environ,
+        options=ForgeOptions(**options),  # type: ignore[arg-type]  # a test's own words
+    )  # fmt: skip
+    forge = factory(context)
+    remote = forge.remote()
+    assert isinstance(remote, GitRemote)
+    return forge, remote.url, remote._credential()[1]
+
+
+def _no_store() -> Store:
+    raise AssertionError("nothing is asked of git")
+
+
+def test_the_token_of_github_goes_to_no_other_server() -> None:
+    enterprise = {"api_url": "https://ghe.corp/api/v3", "client": "http"}
+    origin = "https://ghe.corp/o/n.git"
+    forge, _, given = told({"GITHUB_TOKEN": "ghp_x", "GH_TOKEN": "ghp_x"}, origin, **enterprise)
+    assert (forge.api.transport.token(), given) == ("", {})
+    with pytest.raises(ForgeRefused, match="GH_ENTERPRISE_TOKEN"):
+        forge.check()
+    forge, _, given = told({"GH_ENTERPRISE_TOKEN": "ghp_own"}, origin, **enterprise)
+    assert forge.api.transport.token() == "ghp_own"
+    assert given["GIT_CONFIG_KEY_0"] == "http.https://ghe.corp/o/n.git.extraHeader"
+
+
+def test_a_push_to_another_host_has_no_token() -> None:
+    environ, origin = {"GITHUB_TOKEN": "ghp_x"}, "https://github.com/me/private"
+    assert told(environ, origin)[2]["GIT_CONFIG_COUNT"] == "1"
+    _, url, given = told(environ, origin, remote="https://elsewhere.example/n.git")
+    assert (url, given) == ("https://elsewhere.example/n.git", {})
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "git@github.com:me/private.git",
+        "https://github.com/me/private",
+        "ssh://git@ssh.github.com:443/me/private.git",
+    ],
+)
+def test_a_repository_of_github_is_never_promoted_into_another(origin: str) -> None:
+    with pytest.raises(OperatorFault, match="came from me/private"):
+        told({"GITHUB_TOKEN": "ghp_x"}, origin, repository="other/public")
+    forge, url, _ = told({"GITHUB_TOKEN": "ghp_x"}, origin, repository="Me/Private")
+    assert (forge.repository.lower(), "/private" in url.lower()) == ("me/private", True)
+
+
+def test_a_repository_from_elsewhere_is_named() -> None:
+    forge, url, _ = told({"GITHUB_TOKEN": "ghp_x"}, "/srv/n.git", repository="o/n")
+    assert (forge.repository, url) == ("o/n", "https://github.com/o/n.git")

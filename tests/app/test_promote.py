@@ -391,6 +391,16 @@ def test_a_base_that_moved_is_told_with_how_it_merges(bench: Bench) -> None:
     bench.check_whole()
 
 
+def test_a_forge_without_the_base_is_given_nothing(bench: Bench) -> None:
+    del bench.forge.branches["main"]
+    said = bench.promote()
+    assert isinstance(said, PromotionRefused)
+    assert "has no branch main" in said.reason
+    assert (bench.forge.branches, bench.repository.refs[f"refs/heads/{BRANCH}"]) == (
+        {}, bench.commit,
+    )  # fmt: skip
+
+
 def test_a_supervisor_that_ends_leaves_it_to_the_next(bench: Bench) -> None:
     cancel = Cancellation()
     cancel.cut_off = True

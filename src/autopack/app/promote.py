@@ -103,10 +103,10 @@ class _Promotion:
             return Promoted(there.number, there.url, stands, there.state.value)
         if there is None:
             self._check_room(forge)
+        notes = self._notes(forge)
         self._seal()
         self._deliver()
         self._push(forge)
-        notes = self._notes(forge)
         papers = self._papers(notes)
         pull = self._opened(forge, there, papers)
         if promotion.marker(spec) not in pull.body:

@@ -32,7 +32,7 @@ class Forge(BaseModel):
         "local", description="Entry point in the group autopack.forges: local (files) or github"
     )
     repository: str = Field(
-        "", description="`owner/name`; default: where the repository's `origin` leads"
+        "", description="`owner/name`, where the repository's `origin` does not tell it"
     )
     api_url: str = Field("https://api.github.com", description="The REST API's address")
     remote: str = Field("", description="What is pushed to; default: https, beside the API")
@@ -40,7 +40,9 @@ class Forge(BaseModel):
         "", description="How it is asked; default: http when there is a token, else gh"
     )
     token_file: str = Field(
-        "", description="File (0600) with a token; default: GITHUB_TOKEN or GH_TOKEN"
+        "",
+        description="File (0600) with a token; default: GITHUB_TOKEN or GH_TOKEN, for another "
+        "server GH_ENTERPRISE_TOKEN",
     )
     seconds_max: int = Field(60, gt=0, le=600, description="Longest request")
     wait_seconds_max: int = Field(

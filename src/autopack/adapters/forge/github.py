@@ -43,6 +43,9 @@ CREATIONS_MAX: Final = 4
 EXISTS: Final = "already exists"
 """In GitHub's words for a second pull request of the same branches."""
 PUBLIC: Final = "api.github.com"
+ENTERPRISE: Final = ("GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
+"""Where gh, too, looks for another server's token; that in GITHUB_TOKEN is for GitHub alone."""
+HERE: Final = ("127.0.0.1", "::1", "localhost")
 _ORIGIN: Final = re.compile(
     r"(?:https?://(?:[^/@]*@)?|ssh://(?:[^/@]*@)?|(?:[^/@:]*@)?)(?P<host>[A-Za-z0-9.-]+)(?::\d+)?"
     r"[:/]/?(?P<name>[^/:]+/[^/:]+?)(?:\.git)?/?"
@@ -202,24 +205,32 @@ def factory(context: ForgeContext) -> GitHubForge:
     options = context.options
     host = _git_host(options.api_url)
     origin = context.origin()
-    repository = options.repository or _repository_of(origin, host)
+    named = _repository_of(origin, host)
+    repository = options.repository or named
+    if named and named.lower() != repository.lower():
+        what = f"{context.repository} came from {named}, and `[forge] repository` is {repository}"
+        raise OperatorFault(what, "take that key away: it is for those that came from elsewhere")
     if not repository:
         what = f"{context.repository} did not come from {host}, so its pull requests have no place"
         raise OperatorFault(what, 'say which with `[forge] repository = "owner/name"`')
     transport = _transport(context, host)
     url = options.remote
     if not url:
-        ours = _repository_of(origin, host).lower() == repository.lower()
-        by_ssh = ours and not origin.startswith(("http://", "https://"))
+        by_ssh = named and not origin.startswith(("http://", "https://"))
         url = origin if by_ssh else f"https://{host}/{repository}.git"
     api = Api(transport, context.clock, context.cancel, context.chance, options.wait_seconds_max)
-    return GitHubForge(api, repository, lambda: context.remote(url, transport.token()))
+    trusted = (urlsplit(url).hostname or "") in {host, *HERE}
+
+    def remote() -> Remote:
+        return context.remote(url, transport.token() if trusted else "")
+
+    return GitHubForge(api, repository, remote)
 
 
 def _transport(context: ForgeContext, host: str) -> Transport:
     options = context.options
     public = host == "github.com" or host.endswith(".ghe.com")
-    names = ("GITHUB_TOKEN", "GH_TOKEN") if public else ("GH_ENTERPRISE_TOKEN", "GITHUB_TOKEN")
+    names = ("GITHUB_TOKEN", "GH_TOKEN") if public else ENTERPRISE
     token = Token(context.environ, names, options.token_file)
     if options.client == "gh" or (not options.client and not token.read()):
         return GhTransport(
@@ -239,7 +250,7 @@ def _git_host(api_url: str) -> str:
 def _repository_of(url: str, host: str) -> str:
     """`owner/name` of an address on that host; empty when it is another's."""
     found = _ORIGIN.fullmatch(url)
-    return found["name"] if found and found["host"].lower() == host else ""
+    return found["name"] if found and found["host"].lower() in (host, f"ssh.{host}") else ""
 
 
 def _once(pulls: Iterable[PullRequest]) -> tuple[PullRequest, ...]:

@@ -26,7 +26,10 @@ HEADERS: Final = {
 }
 FILE_BYTES_MAX: Final = 4096
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
-HINT: Final = "set GITHUB_TOKEN, name a token_file in [forge], or install gh and `gh auth login`"
+HINT: Final = (
+    "set GITHUB_TOKEN (GH_ENTERPRISE_TOKEN for a server of your own), name a token_file in [forge],"
+    " or install gh and `gh auth login`"
+)
 
 
 @dataclass(frozen=True)
