@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -12,13 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any, Final
 
 from autopack import wiring
+from autopack.core import promotion
 from autopack.core.run import Run
 from tests.lab import Lab, phase, processes, until
-from tests.repos import refs, write
+from tests.repos import git, refs, write
 
 HOST: Final = Path(__file__).with_name("host.py")
 WEAK: Final = 'commands = [{ run = "test ! -e state/red", seconds_max = 30 }]'
@@ -85,21 +88,37 @@ def story(lab: Lab) -> Story:
         told.pop("cached", None)
         for check in told.get("checks", ()):
             check.pop("seconds")
-        events.append(_named(told, str(lab.root)))
+        events.append(told)
     assert run.delivered == run.tip, (
         run.delivery_refusal,
         [str(e) for e in lab.of_kind("delivery_refused") + lab.of_kind("command_failed")],
     )
     attempts = {each.phase_id: each.attempts_used for each in run.every_phase}
-    return Story(events, refs(lab.bare), refs(lab.project), attempts)
+    names = {str(lab.root): "ROOT", **_summaries(lab, run)}
+    return Story(
+        *(_named(each, names) for each in (events, refs(lab.bare), refs(lab.project))), attempts
+    )
 
 
-def _named(value: Any, root: str) -> Any:  # noqa: ANN401  any JSON
+def _summaries(lab: Lab, run: Run) -> dict[str, str]:
+    """What stands for the commit of a promoted run's summaries: they tell minutes."""
+    if not run.promotion.number:
+        return {}
+    said = git(lab.bare, "log", "-1", "--format=on %P", "--name-only", run.tip)
+    name = promotion.tag(run.run_id)
+    tagged = git(lab.bare, "rev-parse", f"refs/tags/{name}").strip()
+    return {run.tip: f"summaries {said}", tagged: f"{name} of them"}
+
+
+def _named(value: Any, names: dict[str, str]) -> Any:  # noqa: ANN401  any JSON
     if isinstance(value, dict):
-        return {key: _named(each, root) for key, each in value.items()}
+        return {key: _named(each, names) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_named(each, root) for each in value]
-    return value.replace(root, "ROOT") if isinstance(value, str) else value
+        return [_named(each, names) for each in value]
+    if isinstance(value, str):
+        for found, name in names.items():
+            value = value.replace(found, name)
+    return value
 
 
 def finish(lab: Lab) -> Run:
@@ -114,7 +133,7 @@ def check_as_undisturbed(lab: Lab, wanted: Story) -> None:
     until(lab.idle, f"no process is left: {processes(lab.root)}")
     found = story(lab)
     for part in ("events", "bare", "user", "attempts"):
-        assert getattr(found, part) == getattr(wanted, part), f"{part}: {found}\n!= {wanted}"
+        assert_alike(getattr(found, part), getattr(wanted, part), part)
     assert not list(lab.bare.rglob("*.lock"))
     with wiring.reading(lab.loaded) as store:
         assert store is not None
@@ -122,6 +141,16 @@ def check_as_undisturbed(lab: Lab, wanted: Story) -> None:
     lab.check_untouched()
     left = [path for path in (lab.root / "state" / "clones").rglob("*") if path.is_file()]
     assert not left, f"clones are left: {left}"
+
+
+def assert_alike(found: Any, wanted: Any, what: str) -> None:  # noqa: ANN401  any JSON
+    """Equal, or told where they differ."""
+    old, new = _lines(wanted), _lines(found)
+    assert old == new, "\n".join([what, *unified_diff(old, new, n=1)])
+
+
+def _lines(value: Any) -> list[str]:  # noqa: ANN401  any JSON
+    return json.dumps(value, indent=1, default=str, sort_keys=True).splitlines()
 
 
 # --- git as the place of death -------------------------------------------------------------------

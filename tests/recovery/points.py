@@ -18,7 +18,7 @@ from autopack.app.supervise import Supervisor
 from autopack.core.errors import Fault, OwnFault
 from autopack.core.run import Run, RunState
 from tests.lab import Lab, processes, until
-from tests.recovery.ground import Story, story
+from tests.recovery.ground import Story, assert_alike, story
 from tests.repos import git
 
 BACKOFF_SECONDS = 0.01
@@ -116,7 +116,7 @@ def check_point(lab: Lab, wanted: Story, *, may_fail: bool = False) -> Run:
     found = story(lab)
     found = replace(found, events=_without_failures(found.events))
     for part in ("events", "bare", "user", "attempts"):
-        assert getattr(found, part) == getattr(wanted, part), f"{part}: {found}\n!= {wanted}"
+        assert_alike(getattr(found, part), getattr(wanted, part), part)
     return run
 
 
