@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,10 @@ from autopack.core import machine, promoting, promotion, series
 from autopack.core.command import AwaitRoom, Deliver, Pending, PrepareBase, Promote
 from autopack.core.draft import Draft
 from autopack.core.event import (
+    BasePrepared,
     CommandFailed,
     Delivered,
+    EnvironmentPrepared,
     Event,
     Happened,
     Promoted,
@@ -162,6 +165,57 @@ def test_a_last_part_that_lands_nothing_promotes_what_landed_before_it(landed: b
         done = after(run, Promoted(3, "there", "c2"), Promote("c1"))
         assert (done.tip, done.delivered, done.promotion.commit) == ("c2", "c2", "c2")
         assert promotion.eligible(done)
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_a_series_that_somebody_based_on_a_runs_branch_has_no_work_there(landed: bool) -> None:
+    """`--base autonomous/x`: what that holds was promised by another plan."""
+    spec = replace(_series(), base_ref="autonomous/x", promote_onto="autonomous/x")
+    first = replace(good(), spec=spec)
+    if not landed:
+        first = replace(first, snapshots=(), tip="base", delivered="")
+    last = series.next_part(first)
+    assert last is not None
+    skipped = (Phase(last.phases[0], Step.SKIPPED),)
+    run = good(spec=last, phases=skipped, snapshots=(), tip=last.base_commit, delivered="")
+    assert promotion.work_branch(run) == ("autonomous/r" if landed else "")
+    again = replace(last, run_id="r-2-r1", predecessor=last.run_id)  # as a retry of it is
+    assert promotion.work_branch(replace(run, spec=again)) == promotion.work_branch(run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "failed"),
+    [
+        ({}, [Promote("base")], ""),
+        ({"promote": PromoteMode.MANUAL}, [], ""),
+        ({"held_back": ("tier T0 of r is not clean",)}, [], ""),
+        ({"base_ref": "main"}, [], "nothing landed in it"),
+    ],
+)
+def test_a_run_of_which_all_landed_before_is_promoted_once_ci_could_be(
+    changes: dict[str, Any], asked: list[Promote], failed: str
+) -> None:
+    """QUEUEING to CLOSING: it works at nothing, and ends as any other."""
+    spec = replace(
+        good().spec, run_id="r-r1", landed=("P1",), predecessor="r", base_ref="autonomous/r",
+        base_commit="base", promote_onto="main",
+    )  # fmt: skip
+    run = machine.create(replace(spec, **changes)).run
+    for event in (BasePrepared(), EnvironmentPrepared("digest")):
+        assert run.stage in {Stage.CREATED, Stage.QUEUEING}
+        (waiting,) = run.pending
+        answer = machine.advance(run, Happened(event, 50, waiting.number))
+        assert isinstance(answer, machine.Advanced), answer
+        run = answer.run
+    assert [pending.command for pending in run.pending] == asked
+    assert run.stage is (Stage.CLOSING if asked else Stage.DONE)
+    if asked:
+        (waiting,) = run.pending
+        run = after(replace(run, pending=()), Promoted(3, "there", "c2"), waiting.command)
+        assert (run.tip, run.promotion.number) == ("c2", 3)
+    assert run.ended
+    assert run.failure is None
+    assert failed in "; ".join(promotion.reasons(run))
 
 
 @settings(max_examples=60, deadline=None)

@@ -48,13 +48,12 @@ def due(run: Run) -> bool:
 def work_branch(run: Run) -> str:
     """The branch that holds what landed, here or in the runs that it continues; empty: none does.
 
-    One that it was based on by somebody's wish holds nothing of its own plan.
+    The one that its promotion is for is none: somebody based the run on it, whatever it holds.
     """
     spec = run.spec
     if run.snapshots:
         return spec.branch
-    goes_on = spec.predecessor and (spec.landed or spec.part > 1)
-    return spec.base_ref if goes_on and spec.base_ref.startswith("autonomous/") else ""
+    return spec.base_ref if spec.predecessor and spec.base_ref != spec.onto else ""
 
 
 def as_ended(run: Run) -> Run:
