@@ -15,10 +15,11 @@ from enum import StrEnum
 from typing import Final
 
 from autopack.core import blame
-from autopack.core.blame import Ask, Blamed, Case, Red, Result, Suspect, Where
+from autopack.core.blame import Ask, Blamed, Case, Red, Suspect, Where
 from autopack.core.edits import touched
 from autopack.core.fingerprint import fingerprint
 from autopack.core.idset import IdSet
+from autopack.core.said import Result
 from bench.measure import table
 
 CASES: Final = 200

@@ -20,6 +20,9 @@ MESSAGES = {
     "other": "it is red in another way",
     "slow": "timed out after 3 s",
     "lost": "it is red",
+    "worse": "now and then",
+    "first": "now and then" if "base3" in execution else "",
+    "once": "now and then" if execution.endswith(".parent") else "",
     "flaky": "now and then" if first else "",
     "shaky": "now and then" if first or "base" in execution else "",
     "order": "" if chosen else "somebody left something",
@@ -37,4 +40,4 @@ for path in sorted(Path("tests").glob("*.json")):
         place = f"classname='tests.{path.stem}' name='{name}' file='{path}'"
         cases += f"<testcase {place}>{body}</testcase>"
 Path(report).write_text(f"<testsuite name='s'>{cases}</testsuite>")
-sys.exit(bad)
+sys.exit(2 if Path("src/floor").exists() else bad)

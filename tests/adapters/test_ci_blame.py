@@ -75,7 +75,8 @@ def test_red_then_green_on_the_same_commit_is_flaky_and_lands(
     assert tested.verdict is CiVerdict.PASS, tested
     (found,) = tested.exonerated
     assert (found.test, found.kind) == ("tests.test_a::two", Blamed.FLAKY)
-    assert found.attempts == ("fail", "pass", "pass")  # alone, and once more among the others
+    # alone, once more among the others, and whether the parent has it
+    assert found.attempts == ("fail", "pass", "pass", "base:pass")
     assert found.path == "tests/test_a.json"
     assert found.issue_key.startswith("flake-")
 
@@ -96,7 +97,7 @@ def test_red_on_the_parent_too_is_pre_existing(
     assert tested.verdict is CiVerdict.PASS
     (found,) = tested.exonerated
     assert found.kind is Blamed.PRE_EXISTING
-    assert found.attempts == ("fail", "fail", "fail", "base:fail")
+    assert found.attempts == ("fail", "fail", "fail", "base:fail", "base:fail")
     assert found.issue_key.startswith("pre-existing-")
     it.test()
     bases = [name for name in it.ran if "base" in name]
@@ -188,6 +189,78 @@ def test_green_alone_and_red_among_the_others_is_no_flake(tmp_path: Path, bench:
     assert "green alone, red whenever all tests run" in tested.evidence.summary
 
 
+@pytest.mark.parametrize("command", [ALONE, WHOLE], ids=["alone", "whole"])
+def test_a_flake_that_landed_excuses_none_that_the_next_change_breaks(
+    tmp_path: Path, bench: Workbench, command: str
+) -> None:
+    """The parent's word on it is no evidence: it neither exonerates nor proves."""
+    it = same(tmp_path, bench, command, one="green", two="flaky")
+    assert [each.kind for each in it.test().exonerated] == [Blamed.FLAKY]
+    landed = it.commits.commits["candidate"]
+    modes = {"broken": cases(one="green", two="worse"), "well": cases(one="green", two="green")}
+    for commit, tests in modes.items():
+        it.commits.commits[commit] = {**landed, "src/code": commit, "tests/test_a.json": tests}
+    it.commits.diff = _unseen  # type: ignore[method-assign]  # a fake's own
+    tested = it.test(commit="broken", tree="tree-broken", parent="candidate", tip="candidate")
+    assert (tested.verdict, tested.exonerated) == (CiVerdict.FAIL, ())
+    assert tested.evidence is not None
+    assert "on the parent commit only now and then" in tested.evidence.summary
+    tested = it.test(commit="well", tree="tree-well", parent="candidate", tip="candidate")
+    assert (tested.verdict, tested.proved) == (CiVerdict.PASS, ())
+
+
+def test_a_test_that_is_red_on_the_parent_only_once_proves_nothing(
+    tmp_path: Path, bench: Workbench
+) -> None:
+    it = Bed(tmp_path, bench, {"tests/test_a.json": cases(one="once", two="needs")},
+             {"tests/test_a.json": cases(one="green", two="green")})  # fmt: skip
+    it.commits.diff = _unseen  # type: ignore[method-assign]  # a fake's own
+    assert it.test().proved == ("tests.test_a::two",)
+
+
+@pytest.mark.parametrize("command", [ALONE, WHOLE], ids=["alone", "whole"])
+def test_what_is_red_now_and_then_on_the_parent_is_never_remembered_as_red(
+    tmp_path: Path, bench: Workbench, command: str
+) -> None:
+    it = Bed(tmp_path, bench, {"tests/test_a.json": cases(two="first")}, {}, command)
+    changed = {**it.commits.commits["candidate"], "tests/test_a.json": cases(two="worse")}
+    it.commits.commits["candidate"] = changed
+    it.commits.diff = _unseen  # type: ignore[method-assign]  # a fake's own
+    for _ in range(2):
+        tested = it.test()
+        assert (tested.verdict, tested.exonerated) == (CiVerdict.FAIL, ())
+        bases = [name for name in it.ran if "base" in name]
+        assert len(bases) == 2, "the second execution there is green, so neither counts again"
+
+
+@pytest.mark.parametrize("command", [ALONE, WHOLE], ids=["alone", "whole"])
+def test_a_red_test_of_before_hides_no_other_reason(
+    tmp_path: Path, bench: Workbench, command: str
+) -> None:
+    it = same(tmp_path, bench, command, one="green", two="red")
+    it.commits.commits["candidate"] = {**it.commits.commits["candidate"], "src/floor": "missed"}
+    for _ in ("found out", "remembered"):
+        tested = it.test()
+        assert (tested.verdict, tested.exonerated) == (CiVerdict.FAIL, ())
+        assert tested.evidence is not None
+        assert "its command ends with another exit code there" in tested.evidence.summary
+
+
+@pytest.mark.parametrize("command", [ALONE, WHOLE], ids=["alone", "whole"])
+def test_a_flaky_test_that_the_parent_does_not_have_is_never_exonerated(
+    tmp_path: Path, bench: Workbench, command: str
+) -> None:
+    """Its file is not changed: it comes of data elsewhere, and nobody has run the parent yet."""
+    it = Bed(tmp_path, bench, {"tests/test_a.json": cases(one="green")}, {}, command)
+    added = {"tests/test_a.json": cases(one="green", new="flaky")}
+    it.commits.commits["candidate"] = {**it.commits.commits["candidate"], **added}
+    it.commits.diff = _unseen  # type: ignore[method-assign]  # a fake's own
+    tested = it.test()
+    assert (tested.verdict, tested.exonerated) == (CiVerdict.FAIL, ())
+    assert tested.evidence is not None
+    assert "the parent commit does not run it" in tested.evidence.summary
+
+
 def test_strict_lets_only_known_flakes_pass(tmp_path: Path, bench: Workbench) -> None:
     it = same(tmp_path, bench, one="green", two="flaky")
     known = it.test().exonerated[0].issue_key
@@ -221,7 +294,8 @@ def test_one_report_is_kept_for_each_execution(tmp_path: Path, bench: Workbench)
     it = same(tmp_path, bench, one="red")
     it.test()
     kept = {path.name for path in (tmp_path / "task/logs").glob("*.xml")}
-    assert kept == {"0.xml", "0.rerun1.xml", "0.rerun2.xml", "0.base3.xml", "0.parent.xml"}
+    assert kept == {"0.xml", "0.rerun1.xml", "0.rerun2.xml", "0.base3.xml",
+                    "0.base4.xml", "0.parent.xml", "0.parent-again.xml"}  # fmt: skip
     assert "tests.test_a" in (tmp_path / "task/logs/0.base3.xml").read_text()
 
 

@@ -16,11 +16,10 @@ from autopack.core.blame import (
     Blamed,
     Case,
     Red,
-    Result,
-    Said,
     Suspect,
     Where,
 )
+from autopack.core.said import Ending, Result, Said, agreed
 
 PRINT = "f" * 16
 
@@ -37,12 +36,13 @@ class Test:
 
     alone: list[Said]
     together: list[Said]
-    base: Said = Said.PASSED
+    base: Said | list[Said] = Said.PASSED
     base_print: str = PRINT
 
     def said(self, ask: Ask, count: int) -> Said:
         if ask.where is Where.BASE:
-            return self.base
+            words = self.base if isinstance(self.base, list) else [self.base]
+            return words[min(count, len(words) - 1)]
         words = self.alone if ask.tests else self.together
         return words[min(count, len(words) - 1)]
 
@@ -95,13 +95,16 @@ BASE, BASE_ALL = Ask(Where.BASE, ("t",)), Ask(Where.BASE)
 @pytest.mark.parametrize(
     ("test", "kind", "asked"),
     [
-        (Test([P], [P]), Blamed.FLAKY, [ALONE, ALL]),
-        (Test([F, P], [P]), Blamed.FLAKY, [ALONE, ALONE, ALL]),
-        (Test([P], [F, P]), Blamed.FLAKY, [ALONE, ALL, ALL]),
+        (Test([P], [P]), Blamed.FLAKY, [ALONE, ALL, BASE]),
+        (Test([F, P], [P]), Blamed.FLAKY, [ALONE, ALONE, ALL, BASE]),
+        (Test([P], [F, P]), Blamed.FLAKY, [ALONE, ALL, ALL, BASE]),
+        (Test([P], [P], M), Blamed.OURS, [ALONE, ALL, BASE]),
         (Test([P], [F, F]), Blamed.OURS, [ALONE, ALL, ALL, BASE_ALL]),
-        (Test([P], [F, F], F), Blamed.PRE_EXISTING, [ALONE, ALL, ALL, BASE_ALL]),
+        (Test([P], [F, F], F), Blamed.PRE_EXISTING, [ALONE, ALL, ALL, BASE_ALL, BASE_ALL]),
         (Test([F, F], [F]), Blamed.OURS, [ALONE, ALONE, BASE]),
-        (Test([F, F], [F], F), Blamed.PRE_EXISTING, [ALONE, ALONE, BASE]),
+        (Test([F, F], [F], F), Blamed.PRE_EXISTING, [ALONE, ALONE, BASE, BASE]),
+        (Test([F, F], [F], [F, P]), Blamed.OURS, [ALONE, ALONE, BASE, BASE]),
+        (Test([F, F], [F], [F, M]), Blamed.OURS, [ALONE, ALONE, BASE, BASE]),
         (Test([F, F], [F], F, "another"), Blamed.OURS, [ALONE, ALONE, BASE]),
         (Test([F, F], [F], M), Blamed.OURS, [ALONE, ALONE, BASE]),
         (Test([M], [P], F), Blamed.OURS, [ALONE]),
@@ -116,10 +119,12 @@ def test_a_command_that_runs_tests_alone(test: Test, kind: Blamed, asked: list[A
 @pytest.mark.parametrize(
     ("test", "kind", "asked"),
     [
-        (Test([], [P]), Blamed.FLAKY, [ALL]),
-        (Test([], [F, P]), Blamed.FLAKY, [ALL, ALL]),
+        (Test([], [P]), Blamed.FLAKY, [ALL, BASE_ALL]),
+        (Test([], [F, P]), Blamed.FLAKY, [ALL, ALL, BASE_ALL]),
+        (Test([], [P], M), Blamed.OURS, [ALL, BASE_ALL]),
         (Test([], [F, F]), Blamed.OURS, [ALL, ALL, BASE_ALL]),
-        (Test([], [F, F], F), Blamed.PRE_EXISTING, [ALL, ALL, BASE_ALL]),
+        (Test([], [F, F], F), Blamed.PRE_EXISTING, [ALL, ALL, BASE_ALL, BASE_ALL]),
+        (Test([], [F, F], [F, P]), Blamed.OURS, [ALL, ALL, BASE_ALL, BASE_ALL]),
         (Test([], [M], F), Blamed.OURS, [ALL]),
     ],
 )
@@ -136,6 +141,49 @@ def test_what_is_known_of_the_parent_is_not_run_again() -> None:
     assert blamed({"t": Test([F, F], [F])}, parent=green, selects=True)[0] == {"t": Blamed.OURS}
 
 
+def test_a_test_that_was_flaky_on_the_parent_exonerates_none_that_is_red_each_time() -> None:
+    before = Result(flaky={"t": PRINT})
+    for selects in (True, False):
+        broken = blamed({"t": Test([F, F], [F, F])}, parent=before, selects=selects)
+        assert broken[0] == {"t": Blamed.OURS}
+        flaky = {"t": Test([P], [P])}
+        assert blamed(flaky, parent=before, selects=selects)[0] == {"t": Blamed.FLAKY}
+        strict = blamed(flaky, parent=before, selects=selects, strict=True)
+        assert strict[0] == {"t": Blamed.FLAKY}, "it fails there as well, now and then"
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "kind"),
+    [
+        (Ending(1, 1), Ending(1, 1), Blamed.PRE_EXISTING),
+        (Ending(1, 1), Ending(1, 7), Blamed.PRE_EXISTING),
+        (Ending(3, 3), Ending(2, 2), Blamed.PRE_EXISTING),
+        (Ending(2, 1), Ending(1, 1), Blamed.OURS),
+        (Ending(2, 1), Ending(2, 2), Blamed.PRE_EXISTING),
+    ],
+    ids=["same", "more were red", "runners that count", "another code", "same code"],
+)
+def test_red_before_is_only_what_ends_as_it_ended_before(
+    here: Ending, there: Ending, kind: Blamed
+) -> None:
+    before = Result(red={"t": PRINT}, ended=there)
+    assert blamed({"t": Test([], [F, F])}, parent=before, ended=here)[0] == {"t": kind}
+    case = Case((Suspect(red(), together=(F, F, F)),), ended=here)
+    while (ask := blame.next_ask(case)) is not None:
+        case = blame.told(case, ask, before)
+    assert [found for _, found, _ in blame.verdicts(case)] == [kind]
+
+
+def test_what_executions_agree_on() -> None:
+    one = Result(frozenset("ab"), frozenset("s"), {"r": "1", "f": "1", "g": "1"})
+    two = Result(frozenset("bf"), frozenset("a"), {"r": "1", "g": "2"})
+    said = agreed((one, two))
+    assert (said.passed, said.skipped) == (frozenset("ab"), frozenset("s"))
+    assert (said.red, set(said.flaky)) == ({"r": "1"}, {"f", "g"})
+    assert agreed((one,)).red == {}, "once is not certain"
+    assert [said.says(test) for test in "arfsx"] == [P, F, Said.FLAKY, S, M]
+
+
 def test_strict_wants_a_flake_to_be_known() -> None:
     flaky = Test([P], [P])
     assert blamed({"t": flaky}, selects=True, strict=True) == (
@@ -143,7 +191,7 @@ def test_strict_wants_a_flake_to_be_known() -> None:
     )  # fmt: skip
     key = blame.key_of(Blamed.FLAKY, "t", PRINT)
     known = blamed({"t": flaky}, selects=True, strict=True, known=frozenset({key}))
-    assert known == ({"t": Blamed.FLAKY}, [ALONE, ALL])
+    assert known == ({"t": Blamed.FLAKY}, [ALONE, ALL, BASE])
     shown = blamed({"t": Test([P], [P], F)}, selects=True, strict=True)
     assert shown[0] == {"t": Blamed.FLAKY}
     other = blamed({"t": Test([P], [P], F, "another")}, selects=True, strict=True)
@@ -178,7 +226,7 @@ some = st.builds(
     Test,
     st.lists(said, min_size=1, max_size=3),
     st.lists(said, min_size=1, max_size=3),
-    said,
+    st.lists(said, min_size=1, max_size=2),
     st.sampled_from([PRINT, "another"]),
 )
 
@@ -196,14 +244,15 @@ def test_it_ends_and_exonerates_only_with_proof(
     case = Case(tuple(Suspect(red(n)) for n in tests), selects, strict, parent=parent)
     settled = world.settle(case)
     for each, kind, _ in blame.verdicts(settled):
-        before = each.on_base is F and each.base_fingerprint == PRINT
-        before |= bool(parent and each.on_base is None and parent.red.get(each.red.test) == PRINT)
+        words = [word.said is F and word.fingerprint == PRINT for word in each.on_base]
+        known = parent is not None and parent.red.get(each.red.test) == PRINT
         assert not each.silent or kind is Blamed.OURS
         if kind is Blamed.FLAKY:
             assert P in each.together
-            assert before or not strict
+            assert known or any(words) or not strict
+            assert parent or each.on_base[-1].said is not M
         if kind is Blamed.PRE_EXISTING:
-            assert before
+            assert known or words == [True, True]
     kinds = {each.red.test: kind for each, kind, _ in blame.verdicts(settled)}
     records = blame.exonerations(settled)
     assert {r.test for r in records} == {t for t, kind in kinds.items() if kind is not Blamed.OURS}

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autopack.core import idset
-from autopack.core.blame import Result
 from autopack.core.idset import Comparison, IdSet, compared
 from autopack.core.run import Severity
+from autopack.core.said import Result
 
 
 def green(*tests: str) -> IdSet:

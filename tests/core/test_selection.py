@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autopack.core.blame import Red
-from autopack.core.edits import is_test_file, touched
+from autopack.core.edits import touched
 from autopack.core.fingerprint import fingerprint, issue_key, normalised
 from autopack.core.idset import IdSet
 from autopack.core.issue import key_problem
 from autopack.core.selection import CHARACTERS_MAX, Runner, runner_of, selected
+from autopack.core.test_file import is_test_file
 
 PATHS = {"tests/test_a.py", "test_top.py", "src/a.py", "pkg/a_test.go"}
 PYTEST = ("python", "-m", "pytest", "--junitxml={report}", "{tests}")
@@ -130,7 +131,9 @@ def test_any_test_and_message_make_a_key(test: str, message: str) -> None:
     [
         ("tests/data/x.bin", True), ("src/test_a.py", True), ("pkg/a_test.go", True),
         ("web/a.spec.ts", True), ("conftest.py", True), ("src/test/java/ATest.java", True),
-        ("src/testable.py", False), ("attest.py", False), ("README.md", False), ("tests", False),
+        ("integration_tests/helpers.py", True), ("shop_tests/util.py", True), ("app/tests.py", True),
+        ("web-tests/login.ts", True), ("src/Shop.Tests/Cart.cs", True), ("stubs/x_test.pyi", True),
+        ("src/latests/a.py", False), ("src/contest.py", False), ("src/testable.py", False), ("attest.py", False), ("README.md", False), ("tests", False),
     ],
 )  # fmt: skip
 def test_test_files_by_name_and_place(path: str, is_one: bool) -> None:

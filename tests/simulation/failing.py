@@ -7,9 +7,10 @@ from typing import Final
 
 from autopack.app.ports import Tested
 from autopack.core import blame
-from autopack.core.blame import Ask, Blamed, Case, Red, Result, Suspect, Where
+from autopack.core.blame import Ask, Blamed, Case, Red, Suspect, Where
 from autopack.core.event import CiVerdict
 from autopack.core.run import Evidence, Finding, Severity
+from autopack.core.said import Result
 
 KINDS: Final = ("flaky", "before", "ours", "edited")
 """Green now and then; red on the parent, too; red by the change; of the change itself."""

@@ -1,9 +1,10 @@
 """Whose fault a red test is: what to run before anybody pays for it, and what that comes to.
 
 A test that is red and then green on the same candidate is flaky; one that is red with the same
-fingerprint on the candidate's parent was so before; every other one is the candidate's own. Never
-exonerated is a test that the change adds or edits, one that was not collected or ran out of time,
-and one of which a rerun says nothing. Pure: who runs the tests is told which, and tells the result.
+fingerprint on the candidate's parent, twice, in a command that ends alike, was so before; every
+other one is the candidate's own. Never exonerated is a test that the change adds or edits, one that
+the parent does not run, one that was not collected or ran out of time, and one of which a rerun
+says nothing. Pure: who runs the tests is told which, and tells the result.
 """
 
 from __future__ import annotations
@@ -14,21 +15,14 @@ from enum import StrEnum
 from typing import Final
 
 from autopack.core.fingerprint import issue_key
+from autopack.core.said import Ending, Result, Said
 
 RERUNS_MAX: Final = 2
 """Executions after the first of a test that is red."""
+BASE_RUNS: Final = 2
+"""Executions on the parent that say of a test that it was red before: one alone may be a flake."""
 SUSPECTS_MAX: Final = 200
 """Red tests of one command that are looked into; with more it is the candidate's."""
-
-
-class Said(StrEnum):
-    """What one execution says of one test."""
-
-    PASSED = "pass"
-    FAILED = "fail"
-    SKIPPED = "skip"
-    MISSING = "missing"
-    """It did not run, or nothing was reported that can be believed."""
 
 
 class Blamed(StrEnum):
@@ -54,28 +48,6 @@ class Red:
     line: int = 0
     uncollected: bool = False
     timed_out: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one execution of a command says: green, skipped and red tests by id."""
-
-    passed: frozenset[str] = frozenset()
-    skipped: frozenset[str] = frozenset()
-    red: Mapping[str, str] = field(default_factory=dict)
-    """Fingerprints by id."""
-    told: bool = True
-    """False: it ended otherwise than by itself, or has no report that can be believed."""
-
-    def says(self, test: str) -> Said:
-        """What it says of a test; one that was red once is red."""
-        if not self.told:
-            return Said.MISSING
-        if test in self.red:
-            return Said.FAILED
-        if test in self.passed:
-            return Said.PASSED
-        return Said.SKIPPED if test in self.skipped else Said.MISSING
 
 
 @dataclass(frozen=True)
@@ -112,6 +84,16 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class OnBase:
+    """What one execution on the parent said of a test."""
+
+    said: Said
+    fingerprint: str = ""
+    alike: bool = True
+    """The command ended there as it did on the candidate."""
+
+
+@dataclass(frozen=True)
 class Suspect:
     """A red test and what was said of it since."""
 
@@ -120,8 +102,7 @@ class Suspect:
     """By executions of suspects only."""
     together: tuple[Said, ...] = (Said.FAILED,)
     """By executions of the whole command, the first included."""
-    on_base: Said | None = None
-    base_fingerprint: str = ""
+    on_base: tuple[OnBase, ...] = ()
 
     @property
     def green(self) -> bool:
@@ -135,7 +116,7 @@ class Suspect:
 
     @property
     def attempts(self) -> tuple[str, ...]:
-        base = (f"base:{self.on_base.value}",) if self.on_base else ()
+        base = (f"base:{each.said.value}" for each in self.on_base)
         whole, *more = (each.value for each in self.together)
         return (whole, *(each.value for each in self.alone), *more, *base)
 
@@ -146,7 +127,7 @@ class Case:
 
     `selects`: the command can run some tests only. `strict`: a flake must be known. `known`: issue
     keys of flakes in quarantine. `parent`: what the whole command said on the parent, when that is
-    known already.
+    known already. `ended`: how the command ended on the candidate.
     """
 
     suspects: tuple[Suspect, ...]
@@ -154,6 +135,7 @@ class Case:
     strict: bool = False
     known: frozenset[str] = frozenset()
     parent: Result | None = None
+    ended: Ending = field(default_factory=Ending)
 
 
 def never(reds: Collection[Red], edited: Mapping[str, str]) -> str:
@@ -189,9 +171,11 @@ def next_ask(case: Case) -> Ask | None:
     wanted = [s for s in case.suspects if _base_wanted(case, s)]
     if not wanted:
         return None
-    if any(s.green and Said.PASSED not in s.together for s in wanted):
+    # the second time the same as the first, so that both say together what is remembered
+    asked = [s for s in case.suspects if s.on_base or s in wanted]
+    if any(s.green and Said.PASSED not in s.together for s in asked):
         return Ask(Where.BASE)  # red among the others only: so it must be seen there
-    return Ask(Where.BASE, tuple(s.red.test for s in wanted))
+    return Ask(Where.BASE, tuple(s.red.test for s in asked))
 
 
 def _next_whole(case: Case) -> Ask | None:
@@ -211,7 +195,8 @@ def told(case: Case, ask: Ask, result: Result) -> Case:
         test, suspect = each.red.test, each
         said = result.says(test)
         if ask.where is Where.BASE and (not asked or test in asked):
-            suspect = replace(each, on_base=said, base_fingerprint=result.red.get(test, ""))
+            word = OnBase(said, result.red.get(test, ""), result.ended.like(case.ended))
+            suspect = replace(each, on_base=(*each.on_base, word))
         elif ask.where is Where.CANDIDATE and not asked:
             suspect = replace(each, together=(*each.together, said))
         elif test in asked:
@@ -247,6 +232,8 @@ def _verdict(case: Case, each: Suspect) -> tuple[Blamed, str]:
         return Blamed.PRE_EXISTING, "red with the same failure on the parent commit"
     if not each.green:
         return Blamed.OURS, _why_ours(case, each)
+    if _said_on_base(case, each) is Said.MISSING:
+        return Blamed.OURS, "red, then green, and the parent commit does not run it: it is new"
     if case.selects and Said.PASSED not in each.together:
         if _same_on_base(case, each):
             return Blamed.PRE_EXISTING, "red with the same failure on the parent commit"
@@ -255,13 +242,17 @@ def _verdict(case: Case, each: Suspect) -> tuple[Blamed, str]:
         return Blamed.FLAKY, "red, then green on the same commit"
     if key_of(Blamed.FLAKY, each.red.test, each.red.fingerprint) in case.known:
         return Blamed.FLAKY, "red, then green on the same commit; known, and in quarantine"
-    if _same_on_base(case, each):
+    if _shown_on_base(case, each):
         return Blamed.FLAKY, "red, then green on the same commit; so it fails on the parent, too"
     return Blamed.OURS, "red, then green on the same commit; strict lets no unknown flake pass"
 
 
 def _why_ours(case: Case, each: Suspect) -> str:
     said = _said_on_base(case, each)
+    if said is Said.FLAKY:
+        return "red each time, and on the parent commit only now and then"
+    if said is Said.FAILED and not _ended_alike(case, each):
+        return "red on the parent commit as well, but its command ends with another exit code there"
     if said is Said.FAILED:
         return "red on the parent commit as well, but with another failure"
     if said is Said.PASSED:
@@ -296,13 +287,12 @@ def _unconfirmed(each: Suspect) -> bool:
 
 
 def _base_wanted(case: Case, each: Suspect) -> bool:
-    """Its verdict hangs on the parent, of which nothing is known."""
-    if each.on_base is not None or case.parent is not None or _open(case, each):
+    """Its verdict hangs on the parent, of which not enough is known."""
+    if case.parent is not None or _open(case, each):
         return False
     if each.green and Said.PASSED in each.together:
-        known = key_of(Blamed.FLAKY, each.red.test, each.red.fingerprint) in case.known
-        return case.strict and not known
-    return True
+        return not each.on_base  # whether the parent runs it; strict asks whether it fails there
+    return len(each.on_base) < BASE_RUNS and all(_same(each, word) for word in each.on_base)
 
 
 def _known_before(case: Case, each: Suspect) -> bool:
@@ -310,12 +300,36 @@ def _known_before(case: Case, each: Suspect) -> bool:
 
 
 def _said_on_base(case: Case, each: Suspect) -> Said | None:
-    if each.on_base is not None:
-        return each.on_base
+    if each.on_base:
+        words = {word.said for word in each.on_base}
+        return words.pop() if len(words) == 1 else Said.FLAKY
     return case.parent.says(each.red.test) if case.parent else None
 
 
+def _same(each: Suspect, word: OnBase) -> bool:
+    return word.said is Said.FAILED and word.fingerprint == each.red.fingerprint and word.alike
+
+
+def _ended_alike(case: Case, each: Suspect) -> bool:
+    if each.on_base:
+        return all(word.alike for word in each.on_base)
+    return case.parent is None or case.parent.ended.like(case.ended)
+
+
 def _same_on_base(case: Case, each: Suspect) -> bool:
-    if each.on_base is not None:
-        return each.on_base is Said.FAILED and each.base_fingerprint == each.red.fingerprint
-    return case.parent is not None and case.parent.red.get(each.red.test) == each.red.fingerprint
+    """Red there for certain, with the same failure, in a command that ends alike."""
+    if each.on_base:
+        return len(each.on_base) >= BASE_RUNS and all(_same(each, word) for word in each.on_base)
+    return _remembered(case, each) == each.red.fingerprint and _ended_alike(case, each)
+
+
+def _remembered(case: Case, each: Suspect) -> str:
+    return case.parent.red.get(each.red.test, "") if case.parent else ""
+
+
+def _shown_on_base(case: Case, each: Suspect) -> bool:
+    """It has failed there in the same way at least once."""
+    marks = {word.fingerprint for word in each.on_base if word.said is Said.FAILED}
+    if case.parent is not None:
+        marks |= {_remembered(case, each), case.parent.flaky.get(each.red.test, "")}
+    return each.red.fingerprint in marks

@@ -1,35 +1,13 @@
-"""Which files are tests or serve them, and which tests a change touches. Never reads a file."""
+"""Which tests a change touches. Never reads a file."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
 
 from autopack.core.blame import Red
 from autopack.core.idset import IdSet
 from autopack.core.selection import file_of
-
-FOLDERS: Final = frozenset(
-    {"test", "tests", "spec", "specs", "__tests__", "testing", "testdata", "__snapshots__"}
-)
-"""Folders in which everything is a test or serves tests."""
-_MODULE: Final = re.compile(
-    r"(?:test_.*|.*_test)\.py|.*_test\.(?:go|rb|exs|cc|cpp|dart)|.*[._-](?:test|spec)\.[cm]?[jt]sx?"
-    r"|.*_spec\.rb|(?:Test[^/]*|.*Tests?|.*Spec|.*IT)\.(?:java|kt|kts|scala|groovy|cs|fs|swift|php)"
-)
-_SUPPORT: Final = frozenset({"conftest.py"})
-
-
-def is_module(path: str) -> bool:
-    """The file holds tests, as its name says."""
-    return bool(_MODULE.fullmatch(path.rpartition("/")[2]))
-
-
-def is_test_file(path: str) -> bool:
-    """The file holds tests or serves them: data, fixtures, what they share."""
-    *folders, name = path.split("/")
-    return is_module(path) or name in _SUPPORT or not FOLDERS.isdisjoint(folders)
+from autopack.core.test_file import is_folder, is_module, is_test_file
 
 
 def touched(
@@ -59,5 +37,5 @@ def touched(
 def _serves(support: str, file: str) -> bool:
     """A support file serves what is below its folder, and all tests of the same test folder."""
     folders, beside = support.split("/")[:-1], file.split("/")[:-1]
-    inside = next((n for n, part in enumerate(folders, 1) if part in FOLDERS), len(folders))
+    inside = next((n for n, part in enumerate(folders, 1) if is_folder(part)), len(folders))
     return beside[:inside] == folders[:inside]

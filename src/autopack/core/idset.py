@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from autopack.core.blame import Result
 from autopack.core.run import Finding, Severity
+from autopack.core.said import Ending, Result
 
 IDS_MAX: Final = 50_000
 """Tests of one commit that are remembered; of more nothing is compared."""
@@ -33,31 +33,46 @@ class IdSet:
     passed: frozenset[str] = frozenset()
     skipped: frozenset[str] = frozenset()
     red: Mapping[str, str] = field(default_factory=dict)
-    """Fingerprints by id; of flaky ones as well."""
-    flaky: frozenset[str] = frozenset()
+    """Fingerprints by id of those that are red each time."""
+    flaky: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints by id of those that were red, and not each time: they prove nothing."""
     whole: bool = True
     """False: a command has no report that can be believed, or there are too many tests."""
+    ends: tuple[Ending, ...] = ()
+    """How each command with a report ended, in order."""
 
     @property
     def ran(self) -> frozenset[str]:
-        return self.passed | self.red.keys()
+        return self.passed | self.red.keys() | self.flaky.keys()
 
     @property
     def every(self) -> frozenset[str]:
         return self.ran | self.skipped
 
     def with_result(self, result: Result) -> IdSet:
-        """With what one more command of the profile says; red counts before green and skipped."""
-        red = {**self.red, **result.red}
-        passed = (self.passed | result.passed) - red.keys()
-        skipped = (self.skipped | result.skipped) - passed - red.keys()
-        whole = self.whole and result.told and len(passed) + len(skipped) + len(red) <= IDS_MAX
-        return IdSet(passed, skipped, red, self.flaky, whole)
+        """With what one more command says; flaky counts before red, that before green, skipped."""
+        flaky = {**self.flaky, **result.flaky}
+        red = _without({**self.red, **result.red}, flaky)
+        passed = (self.passed | result.passed) - red.keys() - flaky.keys()
+        skipped = (self.skipped | result.skipped) - passed - red.keys() - flaky.keys()
+        count = sum(map(len, (passed, skipped, red, flaky)))
+        whole = self.whole and result.told and count <= IDS_MAX
+        return IdSet(passed, skipped, red, flaky, whole, (*self.ends, result.ended))
 
-    @property
-    def result(self) -> Result:
-        """As one execution of the whole command would have said it."""
-        return Result(self.passed, self.skipped, self.red, self.whole)
+    def with_flakes(self, flaky: Mapping[str, str]) -> IdSet:
+        """With tests that were found to be flaky, so that they are no longer red."""
+        return replace(self, red=_without(self.red, flaky), flaky={**self.flaky, **flaky})
+
+    def result(self, command: int) -> Result | None:
+        """As an execution of the command of that place would say it; None when that is unknown."""
+        if not self.whole or command >= len(self.ends):
+            return None
+        ended = self.ends[command]
+        return Result(self.passed, self.skipped, self.red, True, ended, self.flaky)
+
+
+def _without(red: Mapping[str, str], flaky: Mapping[str, str]) -> Mapping[str, str]:
+    return {test: mark for test, mark in red.items() if test not in flaky}
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,7 @@ class Comparison:
     fresh: tuple[str, ...] = ()
     """Not on the parent, in no other spelling, and green now."""
     turned: tuple[str, ...] = ()
-    """Red on the parent, green now."""
+    """Red on the parent each time, green now."""
 
 
 def compared(parent: IdSet, now: IdSet) -> Comparison:

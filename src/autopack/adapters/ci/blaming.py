@@ -14,12 +14,13 @@ from typing import Final
 from autopack.adapters.ci.execution import Clones, Judged
 from autopack.adapters.ci.records import GreenResults, Judging, remember_said, said_before
 from autopack.core import blame
-from autopack.core.blame import Ask, Blamed, Case, Exoneration, Red, Result, Where
+from autopack.core.blame import Ask, Blamed, Case, Exoneration, Red, Where
 from autopack.core.edits import touched
 from autopack.core.event import CiVerdict
 from autopack.core.idset import IdSet
 from autopack.core.project import CiCommand
 from autopack.core.run import Finding
+from autopack.core.said import Result
 from autopack.core.selection import selected
 from autopack.core.spec import CiProfile
 
@@ -55,6 +56,8 @@ class Inquiry:
     """Issue keys of flakes in quarantine."""
     parent: IdSet | None
     """The parent's tests, when they are known."""
+    place: int
+    """Of the command among those with a report."""
     greens: GreenResults
     seconds_left: float | None
     """Of the run, when the candidate's test began."""
@@ -99,14 +102,15 @@ class _Blaming:
         self.executions = 0
         self.reds = {red.test: red for red in judged.reds}
         one = replace(inquiry.candidate.judging, commands=(command,))
-        parent = inquiry.parent.result if inquiry.parent and inquiry.parent.whole else None
         self.case = Case(
             tuple(blame.Suspect(red) for red in judged.reds),
             selects=self._argv(inquiry.candidate, tuple(self.reds)) is not None,
             strict=one.profile is CiProfile.STRICT,
             known=inquiry.known,
-            parent=parent,
+            parent=inquiry.parent.result(inquiry.place) if inquiry.parent else None,
+            ended=judged.ending,
         )
+        self.on_base: dict[tuple[str, ...], list[Result]] = {}
 
     def run(self) -> Blame:
         """Ask until all is said, or the run cannot pay for more."""
@@ -162,13 +166,14 @@ class _Blaming:
         """One execution; None when it was told to end."""
         side = self.it.candidate if ask.where is Where.CANDIDATE else self.it.base()
         one = replace(side.judging, commands=(self.command,))
-        if ask.where is Where.BASE and (known := said_before(self.it.greens, one, ask.tests)):
+        on_base, wanted = ask.where is Where.BASE, ask.tests or tuple(self.reds)
+        if on_base and (known := said_before(self.it.greens, one, ask.tests, wanted)):
             return known
         argv = self._argv(side, ask.tests) if ask.tests else ()
         if argv is None:  # nothing of it can be there
             return Result()
         self.executions += 1
-        label = f"{self.number}.{'base' if ask.where is Where.BASE else 'rerun'}{self.executions}"
+        label = f"{self.number}.{'base' if on_base else 'rerun'}{self.executions}"
         place = side.clones.fresh(side.commit, f"clone-{label}")
         try:
             place.lend()
@@ -178,8 +183,10 @@ class _Blaming:
         self.seconds += judged.seconds
         if judged.verdict is CiVerdict.CANCELLED:
             return None
-        if ask.where is Where.BASE:
-            remember_said(self.it.greens, one, ask.tests, judged.result)
+        if on_base:
+            said = self.on_base.setdefault(ask.tests, [])
+            said.append(judged.result)
+            remember_said(self.it.greens, one, ask.tests, said)
         return judged.result
 
     def _argv(self, side: Side, tests: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -13,10 +13,11 @@ from typing import Final
 
 from autopack.adapters.ci.junit import Counts, ReportRefused, read_report
 from autopack.app.ports import Cancel, Repository
-from autopack.core.blame import Red, Result
+from autopack.core.blame import Red
 from autopack.core.event import CiVerdict
 from autopack.core.project import CiCommand, Report
 from autopack.core.run import Finding
+from autopack.core.said import Ending, Result
 from autopack.core.selection import Runner, runner_of
 from autopack.core.words import plain
 from autopack.process.folders import borrowed_objects, clear, write_log
@@ -58,12 +59,18 @@ class Judged:
     ended: bool = False
     """It ended by itself, and in time."""
     seconds: float = 0.0
+    exit_code: int = 0
+
+    @property
+    def ending(self) -> Ending:
+        """How it ended, beside its red tests."""
+        return Ending(self.exit_code, len(self.reds))
 
     @property
     def result(self) -> Result:
         """What it says of each test."""
         red = {each.test: each.fingerprint for each in self.reds}
-        return Result(self.passed, self.skipped, red, self.told)
+        return Result(self.passed, self.skipped, red, self.told, self.ending)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,12 @@ class Place:
             raise
         write_log(it.logs / f"{label}.log", argv, finished)
         judged = judge(command, finished, report, it.logs / f"{label}.xml")
-        return replace(judged, ended=finished.ended is Ended.EXITED, seconds=finished.seconds)
+        return replace(
+            judged,
+            ended=finished.ended is Ended.EXITED,
+            seconds=finished.seconds,
+            exit_code=finished.exit_code or 0,
+        )
 
 
 def judge(command: CiCommand, finished: Finished, report: Path, kept: Path) -> Judged:

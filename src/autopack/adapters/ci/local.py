@@ -21,7 +21,7 @@ from autopack.adapters.ci.environment import (
     PrepareFailed,
 )
 from autopack.adapters.ci.execution import CiLimits, Clones, Judged
-from autopack.adapters.ci.parent import Beside, Cancelled, with_flakes
+from autopack.adapters.ci.parent import Beside, Cancelled
 from autopack.adapters.ci.records import GreenResults, Judging, ids_of, remember_ids
 from autopack.app.ports import Cancel, Repository, Tested, TestTask
 from autopack.core.blame import Blamed, Exoneration
@@ -222,6 +222,7 @@ class _Trial:
             frozenset(each.path.decode(errors="replace") for each in self.diff().changes),
             frozenset(self.task.quarantined),
             ids_of(self.it.greens, self._parent_judging(self.task.parent)),
+            len(said.ids.ends),
             self.it.greens,
             self.task.seconds_left,
         )
@@ -241,8 +242,8 @@ class _Trial:
             self._remember(judging, tested, said.passed)
         if not task.parent:
             return tested
-        flaky = [each.test for each in said.exonerated if each.kind is Blamed.FLAKY]
-        ids = with_flakes(said.ids, flaky)
+        flaky = [each for each in said.exonerated if each.kind is Blamed.FLAKY]
+        ids = said.ids.with_flakes({each.test: each.fingerprint for each in flaky})
         remember_ids(self.it.greens, judging, ids)
         return self._beside(tested, judging, ids, said.by_command)
 

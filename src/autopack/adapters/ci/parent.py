@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,15 +21,16 @@ from autopack.adapters.ci.records import GreenResults, ids_of, remember_ids
 from autopack.app.ports import Repository
 from autopack.core import idset
 from autopack.core.blame import Red
-from autopack.core.edits import is_test_file
 from autopack.core.errors import refusal
 from autopack.core.event import CiVerdict
 from autopack.core.idset import PROVED_MAX, UNKNOWN, Comparison, IdSet
 from autopack.core.patch import EXECUTABLE, FILE, TreeDiff
 from autopack.core.project import CiCommand, Report
 from autopack.core.run import Finding, Severity
+from autopack.core.said import Result, agreed
 from autopack.core.selection import selected
 from autopack.core.spec import NewTests
+from autopack.core.test_file import is_test_file
 
 LAID_FILES_MAX: Final = 500
 LAID_BYTES_MAX: Final = 4 << 20
@@ -98,11 +99,26 @@ class Beside:
                 if judged.verdict is CiVerdict.CANCELLED:
                     raise Cancelled
                 if command.report is Report.JUNIT:
-                    ids = ids.with_result(judged.result)
+                    ids = ids.with_result(self._twice(side, number, command, judged))
         finally:
             place.discard()
         remember_ids(self.greens, side.judging, ids)
         return ids
+
+    def _twice(self, side: Side, number: int, command: CiCommand, first: Judged) -> Result:
+        """What a command says of the parent; its red tests once more, for one may be a flake."""
+        if not first.reds:
+            return first.result
+        place = side.clones.fresh(side.commit, "clone-base-again")
+        try:
+            place.lend()
+            argv = selected(command.rerun, first.reds, side.paths) if command.rerun else None
+            again = place.run(command, f"{number}.parent-again", argv or ())
+        finally:
+            place.discard()
+        if again.verdict is CiVerdict.CANCELLED:
+            raise Cancelled
+        return agreed((first.result, again.result if again.told else Result()))
 
     def _fresh(
         self, found: Comparison, by_command: Sequence[frozenset[str]]
@@ -191,8 +207,3 @@ def _lay(clone: Path, path: str, content: bytes, *, executable: bool) -> None:
             file.write(content)
     except OSError as fault:
         raise refusal(fault, target) from fault
-
-
-def with_flakes(ids: IdSet, flaky: Sequence[str]) -> IdSet:
-    """The tests of a candidate, with those that were found to be flaky on it."""
-    return replace(ids, flaky=ids.flaky | frozenset(flaky))

@@ -1,7 +1,7 @@
 """What CI remembers between tests: green results, a commit's test ids, what was red on a parent.
 
 Each under a key of all that it depends on, in the store's memory of green results; a record that
-cannot be read is none. Nothing that was flaky is remembered as green.
+cannot be read is none. Nothing that was flaky is remembered as green, or as red.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from autopack.core.blame import Result
 from autopack.core.idset import IdSet
 from autopack.core.project import CiCommand, profile_digest
+from autopack.core.said import Ending, Result, agreed
 from autopack.core.spec import CiProfile
 
 DECODED_BYTES_MAX: Final = 64 << 20
@@ -50,15 +50,16 @@ class Judging:
 
 def ids_of(greens: GreenResults, judging: Judging) -> IdSet | None:
     """The tests of a tree, when a whole profile has run on it."""
-    told = _unpacked(greens.green(judging.key("ids")))
+    told = _unpacked(greens.green(judging.key("tests")))
     if told is None:
         return None
     return IdSet(
         frozenset(told["passed"]),
         frozenset(told["skipped"]),
         dict(told["red"]),
-        frozenset(told["flaky"]),
+        dict(told["flaky"]),
         bool(told["whole"]),
+        tuple(Ending(*each) for each in told["ends"]),
     )
 
 
@@ -69,31 +70,42 @@ def remember_ids(greens: GreenResults, judging: Judging, ids: IdSet) -> None:
         "passed": sorted(kept.passed),
         "skipped": sorted(kept.skipped),
         "red": dict(kept.red),
-        "flaky": sorted(kept.flaky),
+        "flaky": dict(kept.flaky),
         "whole": kept.whole,
+        "ends": [(each.code, each.red) for each in kept.ends],
     }
-    greens.remember_green(judging.key("ids"), _packed(told))
+    greens.remember_green(judging.key("tests"), _packed(told))
 
 
-def said_before(greens: GreenResults, judging: Judging, tests: Sequence[str]) -> Result | None:
-    """What a command said of these tests on a tree; no tests: of all."""
-    told = _unpacked(greens.green(judging.key("blame", *sorted(tests))))
-    if told is None:
+def said_before(
+    greens: GreenResults, judging: Judging, tests: Sequence[str], wanted: Collection[str]
+) -> Result | None:
+    """What a command said of these tests on a tree; no tests: of all.
+
+    None when that is not known for certain of each test that is wanted.
+    """
+    told = _unpacked(greens.green(judging.key("said", *sorted(tests))))
+    if told is None or not frozenset(told["unsure"]).isdisjoint(wanted):
         return None
-    return Result(frozenset(told["passed"]), frozenset(told["skipped"]), dict(told["red"]))
+    ended = Ending(*told["ended"])
+    passed, skipped = frozenset(told["passed"]), frozenset(told["skipped"])
+    return Result(passed, skipped, dict(told["red"]), ended=ended)
 
 
 def remember_said(
-    greens: GreenResults, judging: Judging, tests: Sequence[str], result: Result
+    greens: GreenResults, judging: Judging, tests: Sequence[str], results: Sequence[Result]
 ) -> None:
-    """Keep what a command said, if it is to be believed."""
-    if result.told:
+    """Keep what a command's executions say alike, if they are to be believed."""
+    said = agreed(results)
+    if said.told and all(each.ended.like(said.ended) for each in results):
         told = {
-            "passed": sorted(result.passed),
-            "skipped": sorted(result.skipped),
-            "red": dict(result.red),
+            "passed": sorted(said.passed),
+            "skipped": sorted(said.skipped),
+            "red": dict(said.red),
+            "unsure": sorted(said.flaky),
+            "ended": (said.ended.code, said.ended.red),
         }
-        greens.remember_green(judging.key("blame", *sorted(tests)), _packed(told))
+        greens.remember_green(judging.key("said", *sorted(tests)), _packed(told))
 
 
 def _packed(value: object) -> str:

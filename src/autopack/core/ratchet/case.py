@@ -8,7 +8,6 @@ that calls it. What cannot fail does not count: code behind a `return`, inside `
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,9 +15,8 @@ from typing import Final
 from autopack.core.ratchet.changed import FILE_BYTES_MAX
 from autopack.core.ratchet.strength import Check, Strength, called, is_constant
 from autopack.core.ratchet.walk import SKIPPING, Walk
+from autopack.core.test_file import is_test_file
 
-_TEST_FILE: Final = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests?|conftest)\.py$")
-_TEST_FOLDER: Final = re.compile(r"(?:^|/)(?:tests?|testing|[^/]*_tests)/(?:.*/)?[^/]+\.pyi?$")
 _LEAVING: Final = frozenset({"exit", "_exit", "abort", "kill", "quit"})
 _ENDING: Final = frozenset({"exit", "quit", "sys.exit", "os._exit", "os.abort", "os.kill",
                             "pytest.exit", "_exit"})  # fmt: skip
@@ -78,7 +76,7 @@ class TestFile:
 
 def is_test_path(path: str) -> bool:
     """Whether a Python file belongs to the tests, by its name or folder."""
-    return bool(_TEST_FILE.search(path) or _TEST_FOLDER.search(path))
+    return path.endswith((".py", ".pyi")) and is_test_file(path)
 
 
 def read_tests(path: str, source: bytes) -> TestFile:
