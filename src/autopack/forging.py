@@ -69,14 +69,10 @@ def looked_at(loaded: Loaded, folder: Path) -> Forge:
     """The forge of the work tree in `folder`, to be asked how it stands; nothing is pushed."""
     from autopack.adapters.git.checkout import open_checkout
     from autopack.adapters.git.wrapper import Git, Store
-    from autopack.adapters.plugins import FORGES
-    from autopack.adapters.plugins import load as found
 
     git = Git(loaded.environ)
     top = open_checkout(git, folder).top
-    context = context_of(loaded, top, lambda: Store(git, top / ".git"))
-    made: Forge = found(FORGES, loaded.settings.forge.kind, "forge.kind")(context)
-    return made
+    return forge_at(loaded, top, lambda: Store(git, top / ".git"))
 
 
 def papers(store: Runs, run: Run, notes: tuple[str, ...]) -> Papers:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autopack.adapters.ci.forge import ChecksLimits, ForgeVerifier, judge, late
-from autopack.app.forge import Check, CheckState, ForgeAway, ForgeRefused
+from autopack.app.forge import CheckState, ForgeAway, ForgeCheck, ForgeRefused
 from autopack.app.ports import Cancel, Repository, Tested
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CiVerdict
@@ -24,10 +24,10 @@ from tests.forges import Patience
 
 SHA, OTHER = "a" * 40, "b" * 40
 BRANCH = "autopack-candidate/r1/F1.1"
-GREEN = Check("tests", CheckState.GREEN)
-RED = Check("lint", CheckState.RED, "line 3 is too long", "https://ci.example/2")
-RUNNING = Check("tests", CheckState.RUNNING)
-WAITING = Check("tests", CheckState.WAITING)
+GREEN = ForgeCheck("tests", CheckState.GREEN)
+RED = ForgeCheck("lint", CheckState.RED, "line 3 is too long", "https://ci.example/2")
+RUNNING = ForgeCheck("tests", CheckState.RUNNING)
+WAITING = ForgeCheck("tests", CheckState.WAITING)
 SECONDS_MAX = 600.0
 
 
@@ -69,7 +69,7 @@ class Bed:
         return self.verifier.test(task, self.patience)
 
 
-def reporting(*stages: tuple[Check, ...]) -> MemoryTester:
+def reporting(*stages: tuple[ForgeCheck, ...]) -> MemoryTester:
     return MemoryTester(on_push=lambda _commit: list(stages))
 
 
@@ -112,13 +112,17 @@ def test_red_is_told_with_what_it_says(tmp_path: Path) -> None:
         ((GREEN,), ("other",), CiVerdict.INVALID, "within 600 s: other"),
         ((RUNNING,), (), CiVerdict.FAIL, "not done after 600 s"),
         ((GREEN, replace(WAITING, name="x")), (), CiVerdict.INFRA, "did not begin"),
-        ((Check("tests", CheckState.NEUTRAL),), (), CiVerdict.INVALID, "no check said"),
-        ((Check("x", CheckState.NEUTRAL), GREEN), ("x",), CiVerdict.INVALID, "said nothing"),
-        ((GREEN, Check("x", CheckState.STOPPED, "(cancelled)")), (), CiVerdict.INFRA, "(cancelled)"),
+        ((ForgeCheck("tests", CheckState.NEUTRAL),), (), CiVerdict.INVALID, "no check said"),
+        ((ForgeCheck("x", CheckState.NEUTRAL), GREEN), ("x",), CiVerdict.INVALID, "said nothing"),
+        ((GREEN, ForgeCheck("x", CheckState.STOPPED, "(cancelled)")), (), CiVerdict.INFRA, "(cancelled)"),
     ],
 )  # fmt: skip
 def test_what_is_not_reported_green_in_time_is_not_green(
-    tmp_path: Path, said: tuple[Check, ...], needed: tuple[str, ...], verdict: CiVerdict, told: str
+    tmp_path: Path,
+    said: tuple[ForgeCheck, ...],
+    needed: tuple[str, ...],
+    verdict: CiVerdict,
+    told: str,
 ) -> None:
     it = Bed(tester := reporting(said), needed)
     tested = it.test(tmp_path)
@@ -184,7 +188,7 @@ def test_trouble_with_the_forge_is_never_the_candidates(
 def test_a_forge_that_is_away_while_it_is_waited_for_is_waited_for(tmp_path: Path) -> None:
     it = Bed(tester := reporting((RUNNING,), (GREEN,)))
 
-    def away_later(commit: str) -> list[tuple[Check, ...]]:
+    def away_later(commit: str) -> list[tuple[ForgeCheck, ...]]:
         tester.before["checks"] = [ForgeAway("away", retry_after=90), ForgeAway("away")]
         return [(RUNNING,), (GREEN,)]
 
@@ -214,13 +218,13 @@ def test_agents_get_the_environment_that_is_made_here() -> None:
 
 
 CHECKS = st.lists(
-    st.builds(Check, st.sampled_from("abcd"), st.sampled_from(CheckState)), max_size=6
+    st.builds(ForgeCheck, st.sampled_from("abcd"), st.sampled_from(CheckState)), max_size=6
 )
 
 
 @given(CHECKS, st.lists(st.sampled_from("abcd"), unique=True, max_size=3))
 def test_green_needs_a_green_report_of_everything_that_counts(
-    said: list[Check], needed: list[str]
+    said: list[ForgeCheck], needed: list[str]
 ) -> None:
     counted = [check for check in said if not needed or check.name in needed]
     states = {check.state for check in counted}

@@ -18,9 +18,9 @@ from autopack.adapters.forge.said import NoAnswer, Said, judge
 from autopack.adapters.git.remote import GitRemote
 from autopack.adapters.git.wrapper import Store
 from autopack.app.forge import (
-    Check,
     CheckState,
     ForgeAway,
+    ForgeCheck,
     ForgeContext,
     ForgeOptions,
     ForgeRefused,
@@ -183,7 +183,9 @@ def test_what_is_said_of_a_commit_is_read_whole_and_without_our_own_words(it: Pl
     ]
     found = it.forge.checks(tip)
     assert len(found) == 102
-    assert found[-1] == Check("outside/ci", CheckState.RED, "is [31mred", "https://ci.example/3")
+    assert found[-1] == ForgeCheck(
+        "outside/ci", CheckState.RED, "is [31mred", "https://ci.example/3"
+    )
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ class CheckState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class ForgeCheck:
     """One check of a commit, as the forge tells it: texts are other people's."""
 
     name: str
@@ -178,7 +178,7 @@ class Tester(Protocol):
         """Which forge and repository, for people."""
         ...
 
-    def checks(self, commit: str) -> tuple[Check, ...]:
+    def checks(self, commit: str) -> tuple[ForgeCheck, ...]:
         """What is said of exactly this commit, each check once, our own statuses left out."""
         ...
 

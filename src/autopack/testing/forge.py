@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from autopack.app.forge import (
     DESCRIPTION_CHARACTERS_MAX,
-    Check,
+    ForgeCheck,
     ForgeRefused,
     PullRequest,
     PullRequestDraft,
@@ -160,14 +160,14 @@ class MemoryTester(MemoryForge):
     def __init__(
         self,
         branches: dict[str, str] | None = None,
-        on_push: Callable[[str], list[tuple[Check, ...]]] = lambda _commit: [],
+        on_push: Callable[[str], list[tuple[ForgeCheck, ...]]] = lambda _commit: [],
     ) -> None:
         super().__init__(branches)
-        self.stages: dict[str, list[tuple[Check, ...]]] = {}
+        self.stages: dict[str, list[tuple[ForgeCheck, ...]]] = {}
         self.pushed: list[tuple[str, str]] = []
         self._on_push = on_push
 
-    def checks(self, commit: str) -> tuple[Check, ...]:
+    def checks(self, commit: str) -> tuple[ForgeCheck, ...]:
         """What is said of the commit at this look."""
         with self._call("checks"):
             stages = self.stages.get(commit) or [()]

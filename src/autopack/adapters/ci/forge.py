@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from autopack.adapters.ci.records import GreenResults
-from autopack.app.forge import Check, CheckState, ForgeAway, ForgeRefused, Tester
+from autopack.app.forge import CheckState, ForgeAway, ForgeCheck, ForgeRefused, Tester
 from autopack.app.ports import Cancel, Clock, Repository, Tested, TestTask, Verifier
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault, refusal
 from autopack.core.event import CiVerdict
@@ -110,10 +110,10 @@ class ForgeVerifier:
 
     def _wait(
         self, tester: Tester, commit: str, required: Sequence[str], cancel: Cancel
-    ) -> tuple[Tested, tuple[Check, ...]]:
+    ) -> tuple[Tested, tuple[ForgeCheck, ...]]:
         """Look until it is decided, or time is up; the verdict and what was said last."""
         begun, pause = self.clock.monotonic(), LOOK_SECONDS
-        said: tuple[Check, ...] = ()
+        said: tuple[ForgeCheck, ...] = ()
         green: tuple[frozenset[str], float] | None = None
         while True:
             wanted = pause
@@ -139,7 +139,7 @@ class ForgeVerifier:
             pause = min(pause * 1.5, LOOK_SECONDS_MAX)
 
 
-def judge(said: Sequence[Check], required: Sequence[str]) -> Tested | None:
+def judge(said: Sequence[ForgeCheck], required: Sequence[str]) -> Tested | None:
     """The verdict on what was said of a commit; None while it is not decided.
 
     With names only these count. Red is red at once; all others are waited for.
@@ -165,7 +165,7 @@ def judge(said: Sequence[Check], required: Sequence[str]) -> Tested | None:
     return Tested(CiVerdict.PASS, weak=True)
 
 
-def late(said: Sequence[Check], required: Sequence[str], seconds_max: float) -> Tested:
+def late(said: Sequence[ForgeCheck], required: Sequence[str], seconds_max: float) -> Tested:
     """The verdict when time is up: never green."""
     counted = [check for check in said if not required or check.name in required]
     missing = [name for name in required if all(check.name != name for check in counted)]
@@ -182,7 +182,7 @@ def late(said: Sequence[Check], required: Sequence[str], seconds_max: float) -> 
     )
 
 
-def _said(tester: Tester, commit: str) -> tuple[Check, ...]:
+def _said(tester: Tester, commit: str) -> tuple[ForgeCheck, ...]:
     """What is said of a commit; nothing while the forge does not know it yet."""
     try:
         return tester.checks(commit)
@@ -192,7 +192,7 @@ def _said(tester: Tester, commit: str) -> tuple[Check, ...]:
         raise
 
 
-def _red(verdict: CiVerdict, summary: str, checks: Sequence[Check]) -> Tested:
+def _red(verdict: CiVerdict, summary: str, checks: Sequence[ForgeCheck]) -> Tested:
     """Not green, with what each of the checks says."""
     findings = tuple(
         Finding("check", "\n".join(part for part in (check.name, check.said, check.url) if part))
@@ -209,7 +209,7 @@ def _leave(tester: Tester, branch: str, ours: set[str]) -> None:
             tester.delete(branch, seen)
 
 
-def _log(folder: Path, tester: Tester, commit: str, said: Sequence[Check]) -> None:
+def _log(folder: Path, tester: Tester, commit: str, said: Sequence[ForgeCheck]) -> None:
     """Keep what was said."""
     clear(folder)  # of a try that a crash cut short
     folder.mkdir(parents=True)

@@ -19,8 +19,8 @@ from autopack.adapters.forge.http import HttpTransport, Token
 from autopack.adapters.forge.said import Invalid, NoAnswer, Transport
 from autopack.app.forge import (
     DESCRIPTION_CHARACTERS_MAX,
-    Check,
     ForgeAway,
+    ForgeCheck,
     ForgeContext,
     ForgeRefused,
     PullRequest,
@@ -156,7 +156,7 @@ class GitHubForge:
         path = self._path(f"/statuses/{commit}")
         self.api.change("POST", path, value, lambda given: read.last_words([given]))
 
-    def checks(self, commit: str) -> tuple[Check, ...]:
+    def checks(self, commit: str) -> tuple[ForgeCheck, ...]:
         """Check runs and statuses of exactly this commit."""
         at = self._path(f"/commits/{_commit(commit)}")
         runs = self.api.pages(

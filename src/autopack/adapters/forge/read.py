@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from autopack.adapters.forge.said import NoAnswer
-from autopack.app.forge import STATUS_PREFIX, Check, CheckState, PullRequest, PullState
+from autopack.app.forge import STATUS_PREFIX, CheckState, ForgeCheck, PullRequest, PullState
 from autopack.core.words import plain
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -82,13 +82,13 @@ def last_words(value: object) -> list[tuple[str, str, str]]:
     ]
 
 
-def check_runs(value: object, sha: str) -> list[Check]:
+def check_runs(value: object, sha: str) -> list[ForgeCheck]:
     """The check runs of a page, all of that very commit."""
     listed = items(_table(value, "check runs").get("check_runs"))
     return [_check_run(_table(item, "check run"), sha) for item in listed]
 
 
-def statuses(value: object, sha: str) -> list[Check]:
+def statuses(value: object, sha: str) -> list[ForgeCheck]:
     """The last word of each context on that very commit; our own ones with an empty name."""
     table = _table(value, "combined status")
     if table.get("sha") != sha:
@@ -96,7 +96,7 @@ def statuses(value: object, sha: str) -> list[Check]:
     return [_status(_table(item, "status")) for item in items(table.get("statuses"))]
 
 
-def _check_run(table: dict[str, object], sha: str) -> Check:
+def _check_run(table: dict[str, object], sha: str) -> ForgeCheck:
     if table.get("head_sha") != sha:
         raise NoAnswer(f"a check run of another commit than {sha}")
     status, conclusion = _text(table, "status"), table.get("conclusion")
@@ -110,16 +110,16 @@ def _check_run(table: dict[str, object], sha: str) -> Check:
     ) else []  # fmt: skip
     if state is CheckState.STOPPED:
         said.insert(0, f"({conclusion})")
-    return Check(
+    return ForgeCheck(
         plain(_text(table, "name"), NAME_CHARACTERS_MAX), state,
         plain("\n".join(word for word in said if word), SAID_CHARACTERS_MAX),
         _url(table.get("html_url")),
     )  # fmt: skip
 
 
-def _status(table: dict[str, object]) -> Check:
+def _status(table: dict[str, object]) -> ForgeCheck:
     context = _text(table, "context")
-    return Check(
+    return ForgeCheck(
         "" if context.startswith(STATUS_PREFIX) else plain(context, NAME_CHARACTERS_MAX),
         STATES.get(_text(table, "state"), CheckState.STOPPED),
         plain(str(table.get("description") or ""), SAID_CHARACTERS_MAX),
