@@ -21,6 +21,7 @@ from autopack.core.spec import RunSpec
 from autopack.testing import FakeVerifier, MemoryForge, MemoryTester
 from tests.adapters.commits import RUN, Greens, ci_task
 from tests.forges import Patience
+from tests.keys import planted
 
 SHA, OTHER = "a" * 40, "b" * 40
 BRANCH = "autopack-candidate/r1/F1.1"
@@ -80,6 +81,13 @@ def test_green_is_what_stays_green(tmp_path: Path) -> None:
     assert tester.pushed == [(BRANCH, SHA), (BRANCH, "")]
     assert it.patience.waited[:3] == [1.0, 1.5, 2.25]
     assert "tests: green" in (tmp_path / "0" / "logs" / "checks.log").read_text()
+
+
+def test_what_checks_say_is_kept_without_secrets(tmp_path: Path) -> None:
+    key = planted()["anthropic"]
+    Bed(reporting((replace(RED, said=f"boom {key}", url=f"https://host/?t={key}"),))).test(tmp_path)
+    log = (tmp_path / "0" / "logs" / "checks.log").read_text()
+    assert (key in log, log.count("[redacted: anthropic-key]")) == (False, 2)
 
 
 def test_a_late_check_is_waited_for(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from autopack.app.ports import Cancel, Clock, Repository, Tested, TestTask, Veri
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault, refusal
 from autopack.core.event import CiVerdict
 from autopack.core.project import Project
+from autopack.core.redact import redact
 from autopack.core.run import Evidence, Finding
 from autopack.core.spec import RunSpec
 from autopack.process.folders import clear
@@ -210,13 +211,13 @@ def _leave(tester: Tester, branch: str, ours: set[str]) -> None:
 
 
 def _log(folder: Path, tester: Tester, commit: str, said: Sequence[ForgeCheck]) -> None:
-    """Keep what was said."""
+    """Keep what was said, without the secrets in it."""
     clear(folder)  # of a try that a crash cut short
     folder.mkdir(parents=True)
     lines = [f"{tester.name}, commit {commit}"]
     for check in said:
         lines += [f"\n{check.name}: {check.state} {check.url}".rstrip(), check.said]
-    (folder / "checks.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "checks.log").write_text(redact("\n".join(lines)) + "\n", encoding="utf-8")
 
 
 def _green_key(task: TestTask, forge: str, required: Sequence[str]) -> str:
