@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autopack.core.blame import Blamed, Exoneration
 from autopack.core.event import CiVerdict
 from autopack.core.preflight import Outcome, Try, again, flaky, outcome
-from autopack.core.run import Evidence
+from autopack.core.run import Evidence, Finding
 from autopack.core.spec import CiProfile
 
 PASS, FAIL, INVALID = CiVerdict.PASS, CiVerdict.FAIL, CiVerdict.INVALID
@@ -76,3 +77,27 @@ def test_green_only_by_a_green_attempt_and_never_beyond_the_most(
         assert verdicts[-1] is PASS
         assert profile is NORMAL or not flaky(made)
     assert not again(made, len(made))
+
+
+def red_then_blamed(red: tuple[str, ...], exonerated: tuple[str, ...], more: int = 0) -> list[Try]:
+    findings = tuple(Finding("test", "it is red", test=test) for test in red)
+    records = tuple(Exoneration(t, Blamed.PRE_EXISTING, "red before", "f") for t in exonerated)
+    first = Try(1, FAIL, Evidence("ci", "red", findings, more))
+    return [first, Try(2, PASS, exonerated=records)]
+
+
+def test_what_was_red_before_is_not_flaky_however_many_attempts_saw_it() -> None:
+    made = red_then_blamed(("a", "b"), ("a", "b"))
+    assert not flaky(made)
+    assert outcome(made, STRICT) is outcome(made[1:], STRICT) is Outcome.GREEN
+    assert not flaky(red_then_blamed(("a",), ("a", "b"), more=1))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [red_then_blamed(("a", "b"), ("a",)), red_then_blamed(("a",), ()), red_then_blamed((), ("a",)),
+     red_then_blamed(("a",), ("a",), more=1)],
+    ids=["one is not", "none is", "not named", "more are red"],
+)  # fmt: skip
+def test_what_is_green_without_an_exoneration_is_flaky(made: list[Try]) -> None:
+    assert (len(flaky(made)), outcome(made, STRICT)) == (1, Outcome.RED)

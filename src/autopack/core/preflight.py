@@ -1,7 +1,8 @@
 """Preflight: what several attempts of a CI profile on one commit come to. Never runs anything.
 
 What the machine broke is tried again; red is tried again until two attempts tell the same. Red and
-then green on the same commit is flaky: `normal` lets it pass and says so, `strict` does not.
+then green on the same commit is flaky: `normal` lets it pass and says so, `strict` does not. What
+the last attempt exonerates counts in each of them as what it is there: red before, a known flake.
 """
 
 from __future__ import annotations
@@ -73,10 +74,19 @@ def outcome(tries: Sequence[Try], profile: CiProfile) -> Outcome:
 
 
 def flaky(tries: Sequence[Try]) -> tuple[Try, ...]:
-    """The red attempts before a green one on the same commit; none when it was never green."""
+    """The red attempts before a green one on the same commit, but those that it exonerates."""
     if tries[-1].verdict is not CiVerdict.PASS:
         return ()
-    return tuple(each for each in tries if each.verdict in _RED)
+    return tuple(each for each in tries if each.verdict in _RED and not _explained(each, tries[-1]))
+
+
+def _explained(red: Try, last: Try) -> bool:
+    """Blame has looked into all that was red: it is exonerated, and counts as what it is."""
+    exonerated = {each.test for each in last.exonerated}
+    if red.verdict is not CiVerdict.FAIL or red.evidence is None or not exonerated:
+        return False
+    named = {finding.test for finding in red.evidence.findings}
+    return bool(named) and named <= exonerated and len(named) + red.evidence.more <= len(exonerated)
 
 
 def _alike(before: Try, last: Try) -> bool:
