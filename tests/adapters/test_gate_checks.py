@@ -15,7 +15,7 @@ from autopack.adapters.gate.commands import Commands
 from autopack.adapters.gate.registry import CheckContext
 from autopack.adapters.gate.secrets import check
 from autopack.app.checks import FILE_BYTES_MAX, Subject
-from autopack.app.ports import Tested
+from autopack.app.ports import Cancel, Tested, TestTask
 from autopack.core.errors import EnvironmentFault
 from autopack.core.event import CiVerdict
 from autopack.core.patch import SYMLINK
@@ -23,6 +23,8 @@ from autopack.core.policy import Rules
 from autopack.core.project import CiCommand, GateSettings, Project, Report
 from autopack.core.run import Candidate, Evidence, Finding, Severity
 from autopack.core.spec import CiProfile
+from autopack.process.folders import write_log
+from autopack.process.limits import Ended, Finished
 from autopack.testing import FakeVerifier, MemoryRepository, Objects, UserRepository
 from tests.core.walk import phase_spec, run_spec
 from tests.keys import planted
@@ -134,10 +136,25 @@ def test_the_library_is_loaded_by_the_first_look_only() -> None:
 # --- commands -------------------------------------------------------------------------------------
 
 
+class Printing(FakeVerifier):
+    """A verifier whose commands print what their verdict says, and keep it as CI does."""
+
+    def __init__(self, *tested: Tested) -> None:
+        super().__init__({("P1", number): each for number, each in enumerate(tested, 1)})
+
+    def test(self, task: TestTask, cancel: Cancel) -> Tested:
+        tested = super().test(task, cancel)
+        said = tested.evidence.summary.encode() if tested.evidence else b""
+        task.log_folder.mkdir(parents=True, exist_ok=True)
+        finished = Finished(Ended.EXITED, 1, said, b"", 0.1 * len(self.tasks))
+        write_log(task.log_folder / "0.log", (f"lint-{len(self.tasks)}",), finished)
+        return tested
+
+
 def commands(
     tmp_path: Path, *tested: Tested, given: tuple[CiCommand, ...] = (LINT,)
 ) -> tuple[Commands, FakeVerifier]:
-    verifier = FakeVerifier({("P1", number): each for number, each in enumerate(tested, 1)})
+    verifier = Printing(*tested)
     project = Project("lab", given, given, gate=GateSettings(commands=given))
     context = CheckContext(project, lambda _: verifier, tmp_path / "clones", tmp_path / "logs")
     return Commands(context), verifier
@@ -172,6 +189,32 @@ def test_red_on_the_parent_as_well_is_told_and_strict_asks(
     made, _ = commands(tmp_path, RED, RED)
     (found,) = run(made, subject({b"a": b"two\n"}, ci_profile=profile))
     assert (found.rule, found.severity) == ("command-red-before", severity)
+
+
+def said(*lines: str, verdict: CiVerdict = CiVerdict.FAIL) -> Tested:
+    return Tested(verdict, Evidence("ci", "\n".join(lines)))
+
+
+@pytest.mark.parametrize(
+    ("here", "before", "new"),
+    [
+        (said("/c1/old.py:3 bad", "found 1"), said("/c2/old.py:7 bad", "found 1"), ""),
+        (said("/c1/old.py:3 bad", "found 1"), said("/c1/old.py:3 bad", "worse", "found 2"), ""),
+        (said("old.py: bad", "one.py: bad"), said("old.py: bad"), "one.py: bad"),
+        (said("/c1/a.py:3 bad", "/c1/b.py:3 bad"), said("/c2/b.py:3 bad"), "<path>:<n> bad"),
+        (said("bad"), said("bad", verdict=CiVerdict.INVALID), "could not be judged"),
+        (said("bad"), said("bad\n" * 600_000), "cannot be compared"),
+    ],
+    ids=["the same elsewhere", "less", "more", "as many more", "no verdict", "too long"],
+)  # fmt: skip
+def test_what_was_red_before_excuses_only_what_was_said_before(
+    tmp_path: Path, here: Tested, before: Tested, new: str
+) -> None:
+    made, _ = commands(tmp_path, here, before)
+    (found,) = run(made, subject({b"a": b"two\n"}))
+    assert found.rule == "command-red-before"
+    assert (found.severity is Severity.ASK) is bool(new)
+    assert new in found.message
 
 
 def test_the_parent_is_run_once_for_a_command(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ENTRIES_MAX: Final = 5_000
 ALTERNATES_BYTES_MAX: Final = 1 << 14
 LOG_BYTES_MAX: Final = 1 << 20
+LEFT_OUT: Final = "# ... the middle is left out"
+"""Stands in a log where something is."""
 
 
 def give(folder: Path, identity: Identity | None) -> None:
@@ -192,4 +194,4 @@ def _shortened(content: bytes) -> bytes:
     if len(content) <= LOG_BYTES_MAX:
         return content
     half = LOG_BYTES_MAX // 2
-    return content[:half] + b"\n# ...\n" + content[-half:]
+    return content[:half] + f"\n{LEFT_OUT}\n".encode() + content[-half:]
