@@ -80,7 +80,7 @@ class Commands:
             return Finding("command-red", f"`{name}` is red: mend what it tells of\n{told}")
         message, new = f"`{name}` is red, and is red on the parent as well", _new(ran, before)
         if new:
-            message += "; it says more than there:\n" + "\n".join(new)
+            message = "\n".join((message, "it says more than there:", *new))  # one key, of line 1
         message = plain(f"{message}\n{told}", 2 * EVIDENCE_CHARACTERS_MAX)
         strict = subject.phase.ci_profile is CiProfile.STRICT
         severity = Severity.ASK if strict or new else Severity.NOTE
