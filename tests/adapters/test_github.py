@@ -33,6 +33,7 @@ from tests.double import shapes
 from tests.double.hub import READER, WRITER, CheckRun, Pull, Repo, StatusWord
 from tests.double.server import Double, gh_required, serving
 from tests.forges import HEAD, NAME, Ground, Patience, github_forge, ground
+from tests.repos import git, user_repository
 
 DRAFT = PullRequestDraft(HEAD, "main", "a run", "<!-- autopack:r1 -->")
 FAULTS = ["lost", "dropped", "cut", "garbage", "500", "502", "limit", "secondary", "429"]
@@ -502,3 +503,24 @@ def test_a_repository_of_github_is_never_promoted_into_another(origin: str) -> N
 def test_a_repository_from_elsewhere_is_named() -> None:
     forge, url, _ = told({"GITHUB_TOKEN": "ghp_x"}, "/srv/n.git", repository="o/n")
     assert (forge.repository, url) == ("o/n", "https://github.com/o/n.git")
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_repository_of_another_history_is_given_no_code(
+    it: Place, tmp_path: Path, empty: bool
+) -> None:
+    """`[forge] repository` is one for all of a user's repositories."""
+    user_repository(tmp_path / "public", {"theirs": "x\n"})
+    other = it.double.hub.add("other/public", tmp_path / "public")
+    if empty:
+        git(other.folder, "update-ref", "-d", "refs/heads/main")
+    remote = it.double.remote("other/public")
+    forge, _ = github_forge(it.ground, it.double, "http", name="other/public", remote=remote)
+    assert "another repository" in forge.push(HEAD, it.ground.tip, "")
+    assert (other.pushed, other.at(HEAD)) == ([], "")
+    assert it.forge.push("a-new-one", it.ground.tip, "") == ""
+
+
+def test_a_token_that_may_not_look_is_no_other_history(it: Place) -> None:
+    with pytest.raises(ForgeRefused, match="401"):
+        it.as_("ghp_nobody").push("a-new-one", it.ground.tip, "")

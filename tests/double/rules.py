@@ -212,6 +212,14 @@ def _check_runs(repo: Repo, one: Asked, sha: str) -> Reply:
     return Reply(200, value, "ReposOwnerRepoCommitsRefCheckRunsGetResponse200", headers)
 
 
+def _commit(repo: Repo, _one: Asked, sha: str) -> Reply:
+    if not repo.branches():
+        return refuse(409, "Git Repository is empty.")
+    if not repo.has(sha):
+        return refuse(404, "Not Found")
+    return Reply(200, shapes.commit(repo, sha), "GitCommit")
+
+
 SHA = r"([0-9a-f]{40})"
 ROUTES: list[tuple[str, str, Callable[..., Reply]]] = [
     ("GET", r"", _repository),
@@ -221,6 +229,7 @@ ROUTES: list[tuple[str, str, Callable[..., Reply]]] = [
     ("PATCH", r"/pulls/(\d+)", _change),
     ("PUT", r"/pulls/(\d+)/merge", _merge),
     ("POST", rf"/statuses/{SHA}", _set_status),
+    ("GET", rf"/git/commits/{SHA}", _commit),
     ("GET", rf"/commits/{SHA}/statuses", _statuses),
     ("GET", rf"/commits/{SHA}/status", _combined),
     ("GET", rf"/commits/{SHA}/check-runs", _check_runs),

@@ -113,6 +113,18 @@ def status(repo: Repo, sha: str, word: StatusWord, *, simple: bool = False) -> J
     return value if simple else value | {"creator": user("somebody")}
 
 
+def commit(repo: Repo, sha: str) -> Json:
+    at = f"https://api.github.com/repos/{repo.full_name}/git"
+    who = {"date": TIME, "email": "somebody@example.org", "name": "somebody"}
+    return {
+        "sha": sha, "node_id": f"C{sha}", "url": f"{at}/commits/{sha}", "author": who,
+        "committer": who, "message": "a commit", "tree": {"sha": sha, "url": f"{at}/trees/{sha}"},
+        "parents": [], "html_url": f"https://github.com/{repo.full_name}/commit/{sha}",
+        "verification": {"verified": False, "reason": "unsigned", "signature": None,
+                         "payload": None, "verified_at": None},
+    }  # fmt: skip
+
+
 def combined(repo: Repo, sha: str, state: str, words: list[Json], total: int) -> Json:
     at = f"https://api.github.com/repos/{repo.full_name}/commits/{sha}"
     return {

@@ -210,6 +210,10 @@ class Remote(Protocol):
         """Delete a branch that stands at `expected`; why not, empty when it is gone."""
         ...
 
+    def root(self, commit: str) -> str:
+        """The first commit of the history of one of ours."""
+        ...
+
     def merged(self, branch: str, commit: str) -> bool:
         """Whether the branch there has the commit, as far as this side can see."""
         ...

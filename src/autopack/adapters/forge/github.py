@@ -16,7 +16,7 @@ from autopack.adapters.forge import read
 from autopack.adapters.forge.api import Api
 from autopack.adapters.forge.gh import GhTransport
 from autopack.adapters.forge.http import HttpTransport, Token
-from autopack.adapters.forge.said import Invalid, NoAnswer, Transport
+from autopack.adapters.forge.said import Invalid, Missing, NoAnswer, Transport
 from autopack.app.forge import (
     DESCRIPTION_CHARACTERS_MAX,
     ForgeAway,
@@ -173,12 +173,25 @@ class GitHubForge:
         return self.remote().stands(branch)
 
     def push(self, branch: str, commit: str, expected: str, cancel: Cancel | None = None) -> str:
-        """Move a branch there; why not, empty when it is there."""
-        return self.remote().push(branch, commit, expected, cancel)
+        """Move a branch there; why not, empty when it is there.
+
+        A new one only where its history is known: nobody's code goes to a repository of others.
+        """
+        remote = self.remote()
+        if not expected and not self._knows(remote.root(commit)):
+            return "it has not even the first commit of this history: it is another repository"
+        return remote.push(branch, commit, expected, cancel)
 
     def delete(self, branch: str, expected: str, cancel: Cancel | None = None) -> str:
         """Delete a branch there; why not, empty when it is gone."""
         return self.remote().delete(branch, expected, cancel)
+
+    def _knows(self, commit: str) -> bool:
+        try:
+            found = self.api.get(self._path(f"/git/commits/{_commit(commit)}"), read.commit_id)
+        except (Missing, Invalid):  # Invalid: it is empty
+            return False
+        return found == commit
 
     def _open(self, draft: PullRequestDraft) -> PullRequest | None:
         """The open pull request of these branches."""

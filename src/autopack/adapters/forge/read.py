@@ -62,6 +62,11 @@ def commit(value: object) -> str:
     return value
 
 
+def commit_id(value: object) -> str:
+    """Which commit an answer is about."""
+    return commit(_table(value, "commit").get("sha"))
+
+
 def may_push(value: object) -> bool | None:
     """Whether a repository's answer gives us the right to push; None when it does not say."""
     rights = _table(value, "repository").get("permissions")

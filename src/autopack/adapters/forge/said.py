@@ -54,6 +54,12 @@ class Invalid(ForgeRefused):
     code = "forge_invalid"
 
 
+class Missing(ForgeRefused):
+    """What was asked for is not there, or not for this token."""
+
+    code = "forge_missing"
+
+
 def parsed(said: Said) -> object:
     """The JSON of an answer; NoAnswer when it is none."""
     try:
@@ -80,7 +86,7 @@ def judge(said: Said, what: str, now: float) -> None:
         raise ForgeRefused(told, "give a token that is valid: GITHUB_TOKEN, or `gh auth login`")
     if status in (403, 404):
         hint = "check that the repository is there and that your token may push to it"
-        raise ForgeRefused(told, hint)
+        raise (Missing if status == 404 else ForgeRefused)(told, hint)
     if 300 <= status < 400:
         place = visible(said.headers.get("location", "elsewhere"))[:SAID_CHARACTERS_MAX]
         raise ForgeRefused(f"{told}: it moved to {place}", "name it by its new address")

@@ -85,6 +85,10 @@ class GitRemote:
             return f"branch {branch} stands at {now}, and not at {expected}"
         return self._move(branch, "", expected, cancel)
 
+    def root(self, commit: str) -> str:
+        """The first commit of the history of one of ours."""
+        return self.open_store().output("rev-list", "--max-parents=0", commit).decode().split()[-1]
+
     def merged(self, branch: str, commit: str) -> bool:
         """Whether a branch of a repository on this machine has the commit; elsewhere, its tip."""
         if self._protocol != "file":
