@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 import threading
@@ -109,6 +110,17 @@ def test_what_only_the_library_knows_or_a_name_gives_away_asks() -> None:
         ("secret-likely", "b.py", 1, Severity.ASK),
         ("secret-likely", "b.py", 2, Severity.ASK),
     ]
+
+
+@pytest.mark.parametrize("before", [0, 600, 980, 1_000, 7_000])
+@pytest.mark.parametrize("claims", ["eyJzdWIiOiIxMjM0In0", "long"])
+def test_a_token_is_found_wherever_in_a_line_it_stands(before: int, claims: str) -> None:
+    if claims == "long":
+        told = base64.urlsafe_b64encode(b'{"sub": "' + b"a1b2c3" * 200 + b'"}').rstrip(b"=")
+        claims = told.decode()
+    token = f"eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJlLW9mLWl0"
+    text = f'{{"pad": "{"z" * before}", "t": "{token}"}}\n'.encode()
+    assert secrets(subject({b"a": text})) == [("secret-likely", "a", 1, Severity.ASK)]
 
 
 def test_what_is_too_large_to_read_asks() -> None:

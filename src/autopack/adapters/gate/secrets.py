@@ -7,6 +7,7 @@ finding repeats what it found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
@@ -38,7 +39,11 @@ DETECTORS: Final = {
 }
 """Modules of detect-secrets and their classes: those with a form, and without the ones of ours."""
 LINE_CHARACTERS_MAX: Final = 1_000
-"""Of a line that detect-secrets looks at: some of its patterns take the square of its length."""
+"""That detect-secrets looks at once: some of its patterns take the square of a line's length."""
+OVERLAP_CHARACTERS: Final = 500
+"""Of a longer line that two looks share: most secrets are shorter."""
+_TOKEN: Final = re.compile(r"(?<![\w.-])eyJ[\w-]+\.[\w-]+\.[\w-]*")
+"""What may be a token of JSON, of any length."""
 LINES_MAX: Final = 200_000
 """Lines of one change that detect-secrets looks at; our own rules look at all of them."""
 PASSWORD_CHARACTERS_MIN: Final = 12
@@ -105,16 +110,28 @@ def _joined(added: Sequence[Line]) -> tuple[str, list[int]]:
 def _others(added: Iterable[Line], path: str) -> Iterator[Finding]:
     detectors, keyword = _detectors()
     for line in added:
-        text = line.text[:LINE_CHARACTERS_MAX]
-        for name, detector in detectors:
-            if any(found and not secret.made_up(found) for found in detector.analyze_string(text)):
-                message = f"looks like a secret ({name}): an auditor decides"
-                yield Finding("secret-likely", message, path, line.number, Severity.ASK)
-                break
-        else:
-            if any(_strong(found) for found in keyword.analyze_string(text)):
-                message = "a value that is named as a secret: an auditor decides"
-                yield Finding("secret-likely", message, path, line.number, Severity.ASK)
+        told = (_likely(text, detectors, keyword) for text in _looks(line.text))
+        if message := next(filter(None, told), ""):
+            yield Finding("secret-likely", message, path, line.number, Severity.ASK)
+
+
+def _likely(text: str, detectors: Iterable[tuple[str, Any]], keyword: Any) -> str:  # noqa: ANN401 - the library is untyped
+    for name, detector in detectors:
+        if any(found and not secret.made_up(found) for found in detector.analyze_string(text)):
+            return f"looks like a secret ({name}): an auditor decides"
+    if any(_strong(found) for found in keyword.analyze_string(text)):
+        return "a value that is named as a secret: an auditor decides"
+    return ""
+
+
+def _looks(line: str) -> Iterator[str]:
+    """A line in parts that overlap, and the tokens that are longer than what two parts share."""
+    step = LINE_CHARACTERS_MAX - OVERLAP_CHARACTERS
+    for start in range(0, max(1, len(line) - OVERLAP_CHARACTERS), step):
+        yield line[start : start + LINE_CHARACTERS_MAX]
+    if len(line) > LINE_CHARACTERS_MAX:
+        yield from (match[0] for match in _TOKEN.finditer(line)
+                    if len(match[0]) > OVERLAP_CHARACTERS)  # fmt: skip
 
 
 def _strong(value: str) -> bool:
