@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autopack.core import gate
 from autopack.core.ratchet import findings
 from autopack.core.ratchet.changed import FILE_BYTES_MAX, MESSAGE_CHARACTERS_MAX, Changed
 from autopack.core.run import Severity
@@ -54,6 +55,26 @@ HONEST = {
     ),
     "a comment is reworded": edited(SOURCE, "Prices in cents.", "Prices, in cents."),
     "a function is added": edited(SOURCE, "def parse", "def double(cents):\n    return 2 * cents\n\n\ndef parse"),
+    "a program leaves": edited(
+        SOURCE, "class Basket:", 'def main():\n    sys.exit(1)\n\n\nif __name__ == "__main__":\n    sys.exit(main())\n\n\nclass Basket:'
+    ),
+    "a program ends when told to": edited(SOURCE, "    except ValueError:", "    except SystemExit:\n        raise\n    except ValueError:"),
+    "a callback fills what is checked": edited(
+        TESTS, TEST, "def test_total_of_items():\n    seen = []\n    total(ITEMS, seen.append)\n    assert seen == [1]\n    assert total(ITEMS) == 700\n"
+    ),
+    "a value gets a name": edited(
+        TESTS, TEST, "def test_total_of_items():\n    got = total(ITEMS)\n    want = 700\n    assert got == want\n"
+    ),
+    "a loop makes the checks": edited(
+        TESTS, TEST, "def test_total_of_items():\n    for items, want in ((ITEMS, 700), ([], 0)):\n        assert total(items) == want\n"
+    ),
+    "an import may fail": edited(
+        TESTS, "import pytest\n", "import pytest\n\ntry:\n    import attr\nexcept ImportError:\n    attr = None\n"
+    ),
+    "a test is conditional in part": edited(
+        TESTS, TEST, TEST + "    if WINDOWS:\n        assert total([]) == 0\n"
+    ),
+    "a module is renamed": edited(TESTS, "from shop.prices import", "from shop.costs import"),
     "an abstract class is added": edited(
         SOURCE,
         "class Basket:",
@@ -112,6 +133,9 @@ def test_a_line_that_moves_silences_nothing_new() -> None:
 
 def test_what_was_not_read_asks() -> None:
     assert asked(Changed(TESTS, None, None, unread=True)) == {"ratchet-unread"}
+    unread = Changed(PROJECT, None, None, unread=True)
+    assert [each.rule for each in findings.of_configuration([unread])] == ["ratchet-unread"]
+    assert not findings.of_tests([unread])  # once: each of the two checks may be left out
     large = b"x = 1\n" * (FILE_BYTES_MAX // 6 + 1)
     assert asked(Changed(TESTS, b"x = 1\n", large)) == {"test-unreadable"}
 
@@ -124,7 +148,7 @@ def test_tests_are_read_first_and_data_never() -> None:
 def test_findings_are_few_and_short() -> None:
     many = "".join(f"def test_{n}_{'x' * 400}():\n    assert f({n}) == {n}\n" for n in range(60))
     told = findings.of_tests([Changed(TESTS, many.encode(), b"")])
-    assert len(told) == findings.FINDINGS_MAX + 1
+    assert len(told) == gate.FINDINGS_MAX + 1
     assert told[-1].message == "and 40 more of this rule"
     assert max(len(each.message) for each in told) <= MESSAGE_CHARACTERS_MAX
 
@@ -135,7 +159,7 @@ def test_every_rule_is_told_in_the_reference() -> None:
     source = "\n".join(each.read_text(encoding="utf-8") for each in rooms)
     rules = set(
         re.findall(
-            r'"((?:test|assertion|expectation|source|failure|suppression|runner|ratchet)-[a-z-]+)"',
+            r'"((?:test|assertion|expectation|source|failure|suppression|runner|ratchet|process)-[a-z-]+)"',
             source,
         )
     )

@@ -96,7 +96,7 @@ def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
             yield finding
     for (rule, severity), count in told.items():
         if count > FINDINGS_MAX:
-            message = f"and {count - FINDINGS_MAX} more of this rule"
+            message = f"and {count - FINDINGS_MAX:,} more of this rule"
             yield Finding(rule, message, severity=severity)
 
 

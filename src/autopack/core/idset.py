@@ -7,10 +7,12 @@ made it so. Never reads a report.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Final
 
+from autopack.core import gate
 from autopack.core.run import Finding, Severity
 from autopack.core.said import Ending, Result
 
@@ -18,8 +20,6 @@ IDS_MAX: Final = 50_000
 """Tests of one commit that are remembered; of more nothing is compared."""
 PROVED_MAX: Final = 100
 """Tests of one candidate that are told to be red without it."""
-FINDINGS_MAX: Final = 20
-"""Findings of one rule; the rest are counted."""
 VANISHED: Final = "test_vanished"
 SILENCED: Final = "test_silenced"
 UNPROVEN: Final = "test_proves_nothing"
@@ -145,17 +145,14 @@ def findings(
     `asks`: that new tests prove nothing is to be asked, not only told.
     """
     weak = Severity.ASK if asks else Severity.NOTE
-    return (
-        *_listed(VANISHED, found.vanished, "ran on the parent commit, is gone now", Severity.ASK),
-        *_listed(SILENCED, found.silenced, "ran on the parent commit, is skipped now",
-                 Severity.ASK),
-        *_listed(UNPROVEN, sorted(unproven), "is new, and green without the change", weak),
-    )  # fmt: skip
+    every = chain(
+        _told(VANISHED, found.vanished, "ran on the parent commit, is gone now", Severity.ASK),
+        _told(SILENCED, found.silenced, "ran on the parent commit, is skipped now", Severity.ASK),
+        _told(UNPROVEN, sorted(unproven), "is new, and green without the change", weak),
+    )
+    return tuple(gate.bounded(every))
 
 
-def _listed(rule: str, tests: Collection[str], what: str, severity: Severity) -> Iterable[Finding]:
-    first = list(tests)[:FINDINGS_MAX]
-    for test in first:
+def _told(rule: str, tests: Iterable[str], what: str, severity: Severity) -> Iterator[Finding]:
+    for test in tests:
         yield Finding(rule, f"{test} {what}", severity=severity, test=test)
-    if more := len(tests) - len(first):
-        yield Finding(rule, f"and {more:,} more: {what}", severity=severity)

@@ -12,7 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from autopack.core.ratchet import replacing
 from autopack.core.ratchet.changed import FILE_BYTES_MAX
+from autopack.core.ratchet.reach import (
+    FUNCTIONS,
+    Function,
+    asked_names,
+    asks_code,
+    literals,
+    scope_of,
+)
 from autopack.core.ratchet.strength import Check, Strength, called, is_constant
 from autopack.core.ratchet.walk import SKIPPING, Walk
 from autopack.core.test_file import is_test_file
@@ -45,6 +54,12 @@ class Case:
     """Those sets, as text."""
     patched: tuple[str, ...] = ()
     """Names that it replaces by something else while it runs."""
+    asked: frozenset[str] = frozenset()
+    """Names that its checks are about."""
+    bound: frozenset[str] = frozenset()
+    """Names that its body takes for itself."""
+    gives: str = ""
+    """Of a fixture: what it calls for the value that it gives."""
     body: str = ""
     """Its code without its name: two cases of one body are the same."""
 
@@ -71,6 +86,11 @@ class TestFile:
     """Calls that end the process, and names that change what is collected."""
     shadowed: tuple[str, ...] = ()
     """Cases whose name is taken again below: only the last one runs."""
+    patched: tuple[str, ...] = ()
+    """What is replaced for all tests when the file is imported."""
+    imported: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    """Names that the file takes for something of its own."""
     readable: bool = True
 
 
@@ -102,12 +122,12 @@ def parsed(source: bytes) -> ast.Module | None:
 
 def _read(path: str, tree: ast.Module) -> TestFile:
     cases: dict[str, Case] = {}
-    known = _constants(tree.body)
+    known, fixed = _constants(tree.body), literals(tree.body)
     shadowed: list[str] = []
     hooks: list[str] = []
     for scope, node in _functions(tree.body, ()):
         name = ".".join((*scope, node.name))
-        case = _case(path, name, node, _inherited(tree, scope), known)
+        case = _case(path, name, node, _inherited(tree, scope), known, fixed)
         if name in cases and case.collected and not _conditional(node):
             shadowed.append(name)
         cases[name] = case
@@ -124,20 +144,21 @@ def _read(path: str, tree: ast.Module) -> TestFile:
         hooks=tuple(hooks),
         ways_out=tuple(_ways_out(tree)),
         shadowed=tuple(shadowed),
+        patched=tuple(replacing.at_import(tree)),
+        imported=replacing.imported(tree),
+        own=replacing.own(tree),
     )
 
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 
 
 def _functions(
     body: Sequence[ast.stmt], scope: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], _Function]]:
+) -> Iterator[tuple[tuple[str, ...], Function]]:
     """Functions of a module and its classes, also below an `if` or `try` at their level."""
     for node in body:
-        if isinstance(node, _FUNCTIONS):
+        if isinstance(node, FUNCTIONS):
             yield scope, node
         elif isinstance(node, ast.ClassDef):
             yield from _functions(node.body, (*scope, node.name))
@@ -148,7 +169,7 @@ def _functions(
                 yield from _functions(part, scope)
 
 
-def _conditional(node: _Function) -> bool:
+def _conditional(node: Function) -> bool:
     """One of several of a name on purpose: a property's setter, an overload."""
     return any(called(each) in {"overload", "setter", "deleter", "register"} for each in
                node.decorator_list)  # fmt: skip
@@ -170,26 +191,31 @@ def _inherited(tree: ast.Module, scope: tuple[str, ...]) -> list[ast.expr]:
 def _case(
     path: str,
     name: str,
-    node: _Function,
+    node: Function,
     inherited: list[ast.expr],
     known: Mapping[str, str],
+    fixed: Mapping[str, ast.expr],
 ) -> Case:
-    walk = Walk()
+    walk, scope = Walk(), scope_of(node)
     walk.block(node.body)
-    known = {**known, **_constants(node.body)}
+    known = {**{k: v for k, v in known.items() if k not in scope.given}, **_constants(node.body)}
+    asking = {check: asks_code(check, scope, fixed) for check in walk.checks}
     decorators = [*node.decorator_list, *inherited]
     marks = tuple(ast.unparse(each) for each in decorators if called(each) in SKIPPING)
     return Case(
         path,
         name,
         collected=_collected(name),
-        checks=tuple(_resolved(check, known) for check in walk.checks),
-        vacuous=tuple(walk.vacuous),
+        checks=tuple(_resolved(check, known) for check in walk.checks if asking[check]),
+        vacuous=(*walk.vacuous, *(check.text for check in walk.checks if not asking[check])),
         skips=(*marks, *walk.skips),
         calls=frozenset(walk.calls),
         parameters=_parameters(node.decorator_list),
         values=tuple(_values(node.decorator_list)),
-        patched=tuple(_patched(node)),
+        patched=tuple(replacing.in_case(node)),
+        asked=asked_names(walk.checks),
+        bound=frozenset(scope.bound),
+        gives=replacing.given_by(node),
         body="\n".join(ast.unparse(each) for each in undocumented(node.body)),
     )
 
@@ -223,17 +249,6 @@ def _values(decorators: Iterable[ast.expr]) -> Iterator[str]:
             values = each.args[1]
             if isinstance(values, ast.List | ast.Tuple | ast.Set):
                 yield from map(ast.unparse, values.elts)
-
-
-def _patched(node: _Function) -> Iterator[str]:
-    """The last names of what a test replaces: `total` of `setattr("shop.total", …)`."""
-    for each in ast.walk(node):
-        if not isinstance(each, ast.Call) or not each.args:
-            continue
-        owner = ast.unparse(each.func)
-        if called(each) in {"setattr", "setitem"} or owner.endswith(("patch", "patch.object")):
-            text = [a.value for a in each.args[:2] if isinstance(a, ast.Constant)]
-            yield from (t.rpartition(".")[2] for t in text if isinstance(t, str))
 
 
 def _collected(name: str) -> bool:
@@ -295,7 +310,7 @@ def _ways_out(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.Delete):
             if any(called(target).startswith("test") for target in node.targets):
                 yield ast.unparse(node)
-        elif isinstance(node, _FUNCTIONS) and node.name in _COLLECTION:
+        elif isinstance(node, FUNCTIONS) and node.name in _COLLECTION:
             yield f"def {node.name}"
 
 

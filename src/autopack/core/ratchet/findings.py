@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Final
 
-from autopack.core.ratchet import lexical, python_source, python_tests, snapshots, suppression
+from autopack.core.gate import bounded
+from autopack.core.ratchet import (
+    ending,
+    lexical,
+    python_source,
+    python_tests,
+    snapshots,
+    suppression,
+)
 from autopack.core.ratchet.case import is_test_path
 from autopack.core.ratchet.changed import Changed, ask
 from autopack.core.ratchet.configuration import is_configuration, loosened
 from autopack.core.run import Finding
-
-FINDINGS_MAX: Final = 20
-"""Findings told of one rule."""
 
 
 def of_tests(changes: Iterable[Changed]) -> tuple[Finding, ...]:
@@ -24,21 +28,23 @@ def of_tests(changes: Iterable[Changed]) -> tuple[Finding, ...]:
     changed = [each for each in changes if each.before != each.after or each.unread]
     read = [each for each in changed if not each.unread]
     found = chain(
-        _unread(changed),
+        _unread(each for each in changed if not _only_configuration(each)),
         python_tests.weakened(read),
         lexical.weakened(read),
         snapshots.rewritten(read),
         python_source.hollowed(read),
+        ending.ended(read),
         suppression.detected(read),
         suppression.silenced(read),
     )
-    return tuple(_bounded(found))
+    return tuple(bounded(found))
 
 
 def of_configuration(changes: Iterable[Changed]) -> tuple[Finding, ...]:
     """What a change takes from what is collected, run or reported."""
-    found = (finding for change in changes if not change.unread for finding in loosened(change))
-    return tuple(_bounded(found))
+    rules = [each for each in changes if is_configuration(each.path)]
+    loose = (finding for change in rules if not change.unread for finding in loosened(change))
+    return tuple(bounded(chain(_unread(rules), loose)))
 
 
 def judged(path: str) -> bool:
@@ -63,18 +69,11 @@ def first(paths: Sequence[str]) -> list[str]:
     return sorted((path for path in paths if judged(path)), key=order)
 
 
+def _only_configuration(change: Changed) -> bool:
+    return is_configuration(change.path) and not suppression.is_code(change)
+
+
 def _unread(changes: Iterable[Changed]) -> Iterator[Finding]:
     for change in changes:
         if change.unread:
             yield ask("ratchet-unread", change.path, "is too large to be compared with what it was")
-
-
-def _bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
-    told: dict[str, int] = {}
-    for finding in findings:
-        told[finding.rule] = told.get(finding.rule, 0) + 1
-        if told[finding.rule] <= FINDINGS_MAX:
-            yield finding
-    for rule, count in told.items():
-        if count > FINDINGS_MAX:
-            yield ask(rule, "", f"and {count - FINDINGS_MAX} more of this rule")

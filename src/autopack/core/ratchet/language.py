@@ -173,13 +173,15 @@ LEAVING: Final = re.compile(
 )
 """The process ends as if all were well, before a failure is told."""
 VACUOUS: Final = re.compile(
-    r"\bexpect\(\s*(?P<a>true|false|1|0|null)\s*\)\.(?:to\w*\.?)*(?:\w+)\(?\s*(?P=a)?\s*\)?"
+    r"\bexpect\(\s*(?P<a>true|false|null|[\d.]+|\"[^\"\n]*\"|'[^'\n]*'|`[^`$\n]*`)\s*\)\."
     r"|\bassert(?:True|_true)?!?\s*\(\s*(?:true|1|1\s*==\s*1|!false|TRUE)\s*[,)]"
     r"|\bassert(?:False)?!?\s*\(\s*false\s*[,)]|^\s*assert\s+true\b"
     r"|\b(?:assert_eq!|assertEquals?|assertSame|Assert\.(?:Equal|AreEqual|Same)|assert_equal)\s*"
     r"\(?\s*(?P<b>[\w.'\"]+)\s*,\s*(?P=b)\s*\)?\s*;?\s*$"
     r"|\bAssert\.(?:True|IsTrue)\(\s*true\s*\)|\b(?:EXPECT|ASSERT)_TRUE\(\s*(?:true|1)\s*\)"
-    r"|\b(?:assert|require)\.True\(\s*t\s*,\s*true\b",
+    r"|\b(?:assert|require)\.True\(\s*t\s*,\s*true\b"
+    r"|\bif\s+(?P<c>[\w.]+\([^()\n]*\)|[a-zA-Z_][\w.]*)\s*[!=]==?\s*(?P=c)\s*\{"
+    r"|\bassert_eq!\s*\([\d\s.+*/-]+,[\d\s.+*/-]+[,)]",
     re.MULTILINE,
 )
 """It cannot fail: a constant, a thing compared with itself."""
@@ -190,3 +192,9 @@ WEAK: Final = re.compile(
     r"|\bassert\.(?:ok|NotNil|NoError)\b|not_to be_nil|to be_truthy|ShouldNotBeNull"
 )
 """Something is there, whatever it is."""
+LEAVES: Final = re.compile(r"^\s*(?:if\b.*[\s){]|\}?\s*else\s*\{?\s*)?return\s*;?\s*\}?\s*;?\s*$")
+"""A line that leaves a test before its end, without a value."""
+SWALLOWS: Final = re.compile(
+    r"\bcatch\s*(?:\([^)\n]*\))?\s*\{\s*\}|\.catch\(\s*\(\w*\)\s*=>\s*\{\s*\}"
+)
+"""A failure ends here, and nothing is done about it."""

@@ -13,7 +13,15 @@ from itertools import islice
 from typing import Final
 
 from autopack.core.ratchet.changed import Changed, added, ask, lines_of
-from autopack.core.ratchet.language import LANGUAGES, LEAVING, VACUOUS, WEAK, Language
+from autopack.core.ratchet.language import (
+    LANGUAGES,
+    LEAVES,
+    LEAVING,
+    SWALLOWS,
+    VACUOUS,
+    WEAK,
+    Language,
+)
 from autopack.core.run import Finding
 
 ALIKE: Final = 0.5
@@ -51,7 +59,13 @@ class Block:
 
     @property
     def vacuous(self) -> tuple[str, ...]:
-        return tuple(line for line in self.asserts if VACUOUS.search(line))
+        told = dict.fromkeys((*self.asserts, *self.expects))
+        swallowed = (match[0] for match in SWALLOWS.finditer("\n".join(self.lines)))
+        return (*(line for line in told if VACUOUS.search(line)), *swallowed)
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        return tuple(line for line in self.lines if LEAVES.search(line))
 
 
 def language_of(change: Changed) -> Language | None:
@@ -178,6 +192,8 @@ def _compared(old: Block, new: Block) -> Iterator[Finding]:
         yield ask("test-emptied", where, f"{name} checks nothing any more")
     elif empty := added(old.vacuous, new.vacuous):
         yield ask("assertion-vacuous", where, f"{name}: {empty[0]} cannot fail")
+    elif before and (more := added(old.leaves, new.leaves)):
+        yield ask("assertion-conditional", where, f"{name}: leaves before its end: {more[0]}")
     elif after < before:
         yield ask("assertion-removed", where, f"{name}: {before} checks before, {after} now")
     elif new.weak > old.weak and after - new.weak < before - old.weak:

@@ -17,6 +17,10 @@ from autopack.core.run import Finding
 
 ALIKE: Final = 0.5
 """Share of the checks that a renamed test keeps."""
+_FAKE: Final = re.compile(r"fake|mock|stub|dummy", re.IGNORECASE)
+_LITERAL: Final = re.compile(
+    r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\b\d[\w.]*|\b(?:True|False|None)\b"""
+)
 _CONDITIONAL: Final = re.compile(r"skipif|skipIf|skipUnless|importorskip|SkipTest|^(?!.*mark)")
 """Marks of a new test that leave it out somewhere only; a call may stand behind an `if`."""
 
@@ -87,6 +91,11 @@ def _compared(old: Case, new: Case) -> Iterator[Finding]:
         yield ask("test-skipped", where, f"{name}: {added[0]}")
     if hidden := [each for each in new.patched if each not in old.patched and _asked(new, each)]:
         yield ask("test-patched", where, f"{name} replaces {hidden[0]}, which it is to test")
+    if shadowed := sorted((old.asked - old.bound) & new.asked & (new.bound - old.bound)):
+        told = f"{name} gives {shadowed[0]}, which its checks are about, a meaning of its own"
+        yield ask("test-patched", where, told)
+    if _FAKE.search(new.gives) and old.gives and not _FAKE.search(old.gives):
+        yield ask("test-patched", where, f"{name} gives {new.gives}, gave {old.gives}")
     if new.parameters < old.parameters:
         counts = f"{old.parameters} sets of values before, {new.parameters} now"
         yield ask("test-cases-removed", where, f"{name}: {counts}")
@@ -109,10 +118,18 @@ def _checks(old: Case, new: Case) -> Iterator[Finding]:
     elif len(after) < len(before):
         counts = f"{len(before)} checks before, {len(after)} now"
         yield ask("assertion-removed", where, f"{name}: {counts}")
+    elif _always(new) < _always(old) and len(after) - _always(new) > len(before) - _always(old):
+        told = f"{_always(old)} checks were always made before, {_always(new)} now"
+        yield ask("assertion-conditional", where, f"{name}: {told}")
     elif lost := _weaker(before, after):
         yield ask("assertion-weakened", where, f"{name}: {lost}")
     elif changed := _rewritten(old, new):
         yield ask("expectation-changed", where, f"{name}: {changed}")
+
+
+def _always(case: Case) -> int:
+    """Values that are demanded whatever happens."""
+    return sum(check.elements for check in case.checks if not check.conditional)
 
 
 def _weaker(before: tuple[Strength, ...], after: tuple[Strength, ...]) -> str:
@@ -130,6 +147,12 @@ def _rewritten(old: Case, new: Case) -> str:
     for check in old.checks:
         if check.expected and check.text not in kept and check.subject in now:
             return f"{check.subject} must be {now[check.subject].expected}, was {check.expected}"
+    fresh = {(_LITERAL.sub("_", c.subject), c.expected): c.subject for c in new.checks
+             if c.text not in {check.text for check in old.checks}}  # fmt: skip
+    for check in old.checks:
+        form = _LITERAL.sub("_", check.subject), check.expected
+        if check.expected and check.text not in kept and form in fresh:
+            return f"{check.expected} is demanded of {fresh[form]}, was of {check.subject}"
     lost, gained = added(new.values, old.values), added(old.values, new.values)
     if lost and gained and new.parameters == old.parameters:
         return f"tries {gained[0]}, no more {lost[0]}"
@@ -152,9 +175,15 @@ def _file(old: TestFile, new: TestFile) -> Iterator[Finding]:
         ("test-skipped", old.skips, new.skips, ""),
         ("test-hook", old.hooks, new.hooks, "changes how tests are run or reported: "),
         ("test-collection", old.ways_out, new.ways_out, "ends or hides tests: "),
+        ("test-patched", old.patched, new.patched, "replaces for all tests: "),
         ("test-shadowed", old.shadowed, new.shadowed, "a second test of the name hides "),
     )
     for rule, before, after, what in rows:
         more = [each for each in after if each not in before]
         if more:
             yield ask(rule, new.path, f"{what}{more[0]}")
+    asked = {name for case in new.cases for name in case.asked}
+    taken = sorted(old.imported & asked & new.own - (old.own & old.imported))
+    if taken:
+        told = f"{taken[0]} was imported, and is the file's own now: its tests are about it"
+        yield ask("test-patched", new.path, told)

@@ -78,6 +78,8 @@ class Check:
     subject: str
     expected: str = ""
     elements: int = 1
+    conditional: bool = False
+    """It is looked at only if something holds."""
 
     @property
     def text(self) -> str:

@@ -1,14 +1,14 @@
 """What the statements of a test demand: its checks, and those that cannot fail.
 
 What never runs demands nothing: behind a `return`, inside `if False`, over an empty list, or in a
-`try` that swallows failures. Never runs anything.
+`try` that swallows failures. What runs only sometimes is told apart. Never runs anything.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from autopack.core.ratchet.strength import (
@@ -33,12 +33,23 @@ class Walk:
     vacuous: list[str] = field(default_factory=list)
     skips: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    conditions: int = 0
+    """That have to hold for what is read now to run."""
 
     def block(self, body: Sequence[ast.stmt], *, dead: bool = False) -> None:
         """A sequence of statements; what follows one that always leaves never runs."""
+        before = self.conditions
         for node in body:
             self._statement(node, dead=dead)
+            self.conditions += not dead and _may_leave(node)
             dead = dead or isinstance(node, ast.Return | ast.Raise | ast.Continue | ast.Break)
+        self.conditions = before
+
+    def _only_if(self, holds: bool, body: Sequence[ast.stmt], *, dead: bool) -> None:  # noqa: FBT001 - of one condition
+        """A block that runs only sometimes, if `holds`."""
+        self.conditions += holds
+        self.block(body, dead=dead)
+        self.conditions -= holds
 
     def _statement(self, node: ast.stmt, *, dead: bool) -> None:
         match node:
@@ -48,11 +59,13 @@ class Walk:
             case ast.If(test=test) | ast.While(test=test):
                 self._expressions([test], dead=dead)
                 never, always = _is_false(test), _is_true(test)
-                self.block(node.body, dead=dead or never)
-                self.block(node.orelse, dead=dead or (always and isinstance(node, ast.If)))
+                no_else = always and isinstance(node, ast.If)
+                self._only_if(not always, node.body, dead=dead or never)
+                self._only_if(not never, node.orelse, dead=dead or no_else)
             case ast.For() | ast.AsyncFor():
                 self._expressions([node.iter], dead=dead)
-                self.block(node.body, dead=dead or _is_empty(node.iter))
+                empty = _is_empty(node.iter)
+                self._only_if(_chooses(node.iter), node.body, dead=dead or empty)
                 self.block(node.orelse, dead=dead)
             case ast.With() | ast.AsyncWith():
                 around = [item.context_expr for item in node.items]
@@ -63,7 +76,7 @@ class Walk:
             case ast.Match():
                 self._expressions([node.subject], dead=dead)
                 for case in node.cases:
-                    self.block(case.body, dead=dead)
+                    self._only_if(True, case.body, dead=dead)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 self.block(node.body, dead=dead)
             case ast.Raise(exc=exc) if exc is not None and called(exc) in SKIPPING:
@@ -79,14 +92,14 @@ class Walk:
         self.block(node.orelse, dead=dead)
         self.block(node.finalbody, dead=dead)
         for handler in node.handlers:
-            self.block(handler.body, dead=dead)
+            self._only_if(True, handler.body, dead=dead)
 
     def _add(self, checks: tuple[Check, ...], *, dead: bool) -> None:
         for check in checks:
             if dead or check.strength is Strength.VACUOUS:
                 self.vacuous.append(check.text)
             else:
-                self.checks.append(check)
+                self.checks.append(replace(check, conditional=self.conditions > 0))
 
     def _expressions(self, nodes: Iterable[ast.AST], *, dead: bool) -> None:
         for each in (inner for node in nodes for inner in ast.walk(node)):
@@ -103,6 +116,31 @@ class Walk:
 
 def _is_expr(node: ast.AST) -> bool:
     return isinstance(node, ast.expr)
+
+
+def _may_leave(node: ast.AST) -> bool:
+    """Whether what follows a statement runs only sometimes: a `return` or `continue` below it."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        return False
+    if not isinstance(node, ast.If | ast.Try | ast.For | ast.While | ast.With | ast.ExceptHandler):
+        return False
+    loop = isinstance(node, ast.For | ast.While)
+    return any(
+        isinstance(each, ast.Return)
+        or (isinstance(each, ast.Continue | ast.Break) and not loop)
+        or _may_leave(each)
+        for each in ast.iter_child_nodes(node)
+    )
+
+
+def _chooses(values: ast.expr) -> bool:
+    """Whether a loop's values are there only sometimes, by a condition that stands in it."""
+    return any(
+        isinstance(each, ast.IfExp)
+        or (isinstance(each, ast.comprehension) and each.ifs)
+        or (isinstance(each, ast.Call) and called(each) == "filter")
+        for each in ast.walk(values)
+    )
 
 
 def _is_false(test: ast.expr) -> bool:
