@@ -39,14 +39,20 @@ def forge_of(
     return forge_at(loaded, Path(spec.repository), store, cancel)
 
 
+def check(loaded: Loaded, repository: Path) -> None:
+    """See that the settings name a forge that can be made; it is not asked anything."""
+    forge_at(loaded, repository, _none)
+
+
+def _none() -> Store:
+    raise OwnFault("a forge that is only looked at pushes nothing")
+
+
 def check_tester(loaded: Loaded, repository: Path) -> str:
     """See that the forge tests what is pushed to it, and would take it from us; who and where."""
     from autopack.app.forge import Tester
 
-    def none() -> Store:
-        raise OwnFault("a forge that is only looked at pushes nothing")
-
-    forge = forge_at(loaded, repository, none)
+    forge = forge_at(loaded, repository, _none)
     if not isinstance(forge, Tester):
         what = f"[forge] kind = {loaded.settings.forge.kind!r} tests nothing that is pushed to it"
         raise OperatorFault(what, 'set kind = "github" there, or verifier = "local"')

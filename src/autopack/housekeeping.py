@@ -77,11 +77,15 @@ def artefacts(loaded: Loaded, spec: RunSpec) -> FileArtefacts:
 def _artefacts(loaded: Loaded, project_id: str, repository: str) -> FileArtefacts:
     """The files of a project's runs, where the settings of its own repository put them."""
     from autopack.adapters.files.artefacts import FileArtefacts
+    from autopack.adapters.git.checkout import tracked_below
+    from autopack.adapters.git.wrapper import Git
 
     settings, folders = load(Path(repository), loaded.environ).settings, loaded.folders
     root = Path(settings.runs_dir) if settings.runs_dir else None
     kept = folders.repository(project_id, repository)
-    return FileArtefacts(Path(repository), root, folders.run_logs, kept, partial(_context, loaded))
+    tracked = partial(tracked_below, Git(loaded.environ))
+    context = partial(_context, loaded)
+    return FileArtefacts(Path(repository), root, folders.run_logs, kept, context, tracked)
 
 
 def _context(loaded: Loaded, spec: RunSpec) -> Context:

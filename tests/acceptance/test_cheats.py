@@ -48,6 +48,8 @@ def test_what_the_auditor_rejects_does_not_land(lab: Lab, rule: str, act: str) -
     assert rule in {finding.rule for finding in checked.findings}
     assert "candidate_tested" not in lab.kinds()
     assert not lab.delivered()
+    assert f"    {rule}: " in lab.cli("run", "view", "r").out
+    assert rule in (lab.project / ".autonomous_runs/r/incident/incident.md").read_text()
 
 
 def test_who_cheats_is_sent_back_and_lands_honest_work(lab: Lab) -> None:

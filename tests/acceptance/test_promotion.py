@@ -41,6 +41,14 @@ def changed(lab: Lab) -> list[str]:
     return git(lab.project, "diff", "--name-only", "autonomous/r^", "autonomous/r").splitlines()
 
 
+def test_a_forge_that_nobody_brings_starts_nothing(auto: Lab) -> None:
+    auto.variables["AUTOPACK_FORGE__KIND"] = "gitea"
+    done = auto.run(phase("F1", "do: write src/one.txt one"))
+    assert done.code == 2
+    assert "gitea" in done.err
+    assert not auto.events()
+
+
 def test_a_good_run_becomes_one_pull_request_with_its_evidence(tested: Lab) -> None:
     done = tested.run(phase("F1", "do: write src/feature it", HOSTILE), TWO)
     assert done.code == 0, done.err
@@ -96,6 +104,7 @@ def test_what_a_person_merged_is_done_and_the_branch_stays_theirs(auto: Lab) -> 
     assert "pull request 1 (merged)" in done.out
     assert "refs/heads/autonomous/r" not in auto.delivered()
     assert len(pulls(auto)) == 1
+    assert git(auto.project, "status", "--short") == "", "what was merged is the person's"
 
 
 def test_one_that_failed_is_told_every_reason_and_promotes_nothing(auto: Lab) -> None:
@@ -117,7 +126,7 @@ def test_a_manual_run_is_looked_at_first(lab: Lab) -> None:
     lab.make(project='[run]\npromote = "manual"')
     done = lab.run(ONE)
     assert done.code == 0
-    assert "`autopack promote r` makes it a pull request" in done.out
+    assert "`autopack promote r` opens one" in done.out
     assert not pulls(lab)
     dry = lab.cli("promote", "r", "--dry-run")
     assert dry.code == 0, dry.err
@@ -162,7 +171,7 @@ def test_a_run_waits_while_too_many_are_open_and_begins_when_one_is_closed(lab: 
     plan = lab.plan(phase("F1", "do: write src/two.txt two"), name="second")
     refused = lab.cli("run", plan, "--run-id", "s", "--no-wait")
     assert refused.code == 2
-    assert "1 promotion pull requests are open, at most 1 may be" in refused.err
+    assert "1 promotion pull request is open, at most 1 may be" in refused.err
     waiting = lab.start("run", plan, "--run-id", "s")
     until(lambda: "promotions_full" in kinds(lab), "it waits")
     assert "waits: as many promotion" in lab.cli("run", "view", "s").out

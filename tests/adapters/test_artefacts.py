@@ -26,6 +26,7 @@ from autopack.core.run import (
     Failure,
     Finding,
     Phase,
+    Promotion,
     Run,
     Snapshot,
     Stage,
@@ -388,3 +389,16 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         assert folder.write("file", b"new")
         assert not folder.write("file", b"new")
     assert files(tmp_path) == ["file"]
+
+
+def test_what_was_merged_from_a_promotion_is_not_made_again(repository: Path) -> None:
+    run = run_in(repository)
+    promoted = dataclasses.replace(run, promotion=Promotion(number=1))
+    tracked = frozenset({"run_summary.md", "phases/phase_01_F1.md"})
+    FileArtefacts(repository, tracked=lambda _folder: tracked).render(promoted, log())
+    folder = repository / ".autonomous_runs/nightly"
+    made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert "project_implementation_strategy_v1.json" in made
+    assert not made & tracked
+    FileArtefacts(repository, tracked=lambda _folder: tracked).render(run, log())
+    assert (folder / "run_summary.md").exists(), "no promotion of it can have been merged"

@@ -42,7 +42,7 @@ def test_the_tests_that_a_commit_turned_green_and_those_it_is_not_blamed_for() -
     assert (said.tests_run, said.proved, said.exonerated) == (3, ("t::new",), (FLAKE,))
     assert said.proof == "1 test red without it, green with it"
     assert not said.weak
-    assert said.ci == "normal: 3 tests green, 1 of them exonerated"
+    assert said.ci == "normal: 3 tests, 1 red and exonerated, the others green"
     assert proof(GREEN).ci == "normal: 3 tests green"
 
 

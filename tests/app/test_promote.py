@@ -372,7 +372,7 @@ def test_the_limit_refuses_one_more_and_not_the_update_of_one(bench: Bench) -> N
     )
     said = bench.promote(dated=1_000)
     assert isinstance(said, PromotionRefused)
-    assert said.reason.startswith("1 promotion pull requests are open")
+    assert said.reason.startswith("1 promotion pull request is open")
 
 
 def test_a_base_that_moved_is_told_with_how_it_merges(bench: Bench) -> None:

@@ -102,6 +102,17 @@ def test_a_ruleset_that_holds(world: World) -> None:
 
 
 @pytest.mark.usefixtures("_sandbox")
+@pytest.mark.usefixtures("_sandbox")
+def test_a_program_of_the_gate_that_is_not_installed(world: World) -> None:
+    world.toy(
+        SETTINGS + '\n[gate]\ncommands = [{ run = ["no-such-lint", "."], seconds_max = 9 }]\n'
+    )
+    found = checks(world, exit_code=0)["gate"]
+    assert found["status"] == "warn"
+    assert "not on PATH: no-such-lint" in found["message"]
+    assert "install it" in found["fix"]
+
+
 def test_a_check_of_the_gate_that_nobody_brings(world: World) -> None:
     world.toy(SETTINGS + '\n[gate]\nchecks = ["ratchett"]\n')
     found = checks(world, exit_code=2)["gate"]

@@ -95,9 +95,8 @@ def story(lab: Lab) -> Story:
     )
     attempts = {each.phase_id: each.attempts_used for each in run.every_phase}
     names = {str(lab.root): "ROOT", **_summaries(lab, run)}
-    return Story(
-        *(_named(each, names) for each in (events, refs(lab.bare), refs(lab.project))), attempts
-    )
+    told, bare, user = (_named(each, names) for each in (events, refs(lab.bare), refs(lab.project)))
+    return Story(told, bare, user, attempts)
 
 
 def _summaries(lab: Lab, run: Run) -> dict[str, str]:

@@ -66,9 +66,10 @@ class LandedProof:
     def ci(self) -> str:
         """What CI said, in a few words."""
         told = count(self.tests_run, "test") if self.tests_run or not self.weak else "not counted"
-        excused = f", {len(self.exonerated)} of them exonerated" if self.exonerated else ""
+        red = len(self.exonerated)
+        green = f", {red} red and exonerated, the others green" if red else " green"
         weak = ", by exit code alone" if self.weak else ""
-        return f"{self.ci_profile}: {told} green{excused}{weak}"
+        return f"{self.ci_profile}: {told}{green}{weak}"
 
     @property
     def proof(self) -> str:

@@ -93,7 +93,7 @@ def _results(folder: Path, *, tests: bool) -> Iterator[Result]:
     yield _check("forge", lambda: _forge(loaded, folder))
     project = _project(loaded, folder)
     if project is not None:
-        yield _check("gate", lambda: _gate(project[0]))
+        yield _check("gate", lambda: _gate(loaded, project[0]))
     if project is not None and store.status != "fail":
         yield _check("ruleset", lambda: _ruleset(loaded, *project))
     if tests:
@@ -301,11 +301,17 @@ def _ruleset(loaded: Loaded, project: Project, top: Path) -> Result:
     return Result("ruleset", "ok", f"{found.ruleset.label}, {found.origin}")
 
 
-def _gate(project: Project) -> Result:
-    """The checks that the base names: one that nobody brings hinders every run."""
+def _gate(loaded: Loaded, project: Project) -> Result:
+    """The checks that the base names: one that nobody brings hinders every run; and programs."""
     from autopack import staffing
 
     staffing.check_gate(project)
+    programs = dict.fromkeys(each.argv[0] for each in project.gate.commands)
+    path = loaded.environ.get("PATH")
+    missing = [each for each in programs if "/" not in each and not shutil.which(each, path=path)]
+    if missing:
+        what = f"not on PATH: {', '.join(missing)}; without it no phase can be judged"
+        return Result("gate", "warn", what, "install it, unless [environment] prepare brings it")
     said = f"{count(len(project.gate.commands), 'static command')}; all checks are there"
     return Result("gate", "ok", said)
 

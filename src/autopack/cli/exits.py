@@ -36,11 +36,15 @@ MEANINGS: Final[dict[int, tuple[str, tuple[str, ...]]]] = {
 """What each code says, and the errors (with `--json`) that end with it."""
 COMMANDS: Final[dict[str, dict[int, str]]] = {
     "run PLAN": {
-        FAILED: "the run failed, or its branch is not delivered or not promoted",
+        FAILED: "the run failed, its branch is not delivered, or its promotion was refused",
         USAGE: "as above; with `--no-wait` also: as many promotions are open as may be",
     },
-    "run watch": {FAILED: "the run failed, or its branch is not delivered or not promoted"},
-    "run retry": {FAILED: "the successor failed, or its branch is not delivered or not promoted"},
+    "run watch": {
+        FAILED: "the run failed, its branch is not delivered, or its promotion was refused"
+    },
+    "run retry": {
+        FAILED: "the successor failed, its branch is not delivered, or its promotion was refused"
+    },
     "run deliver": {FAILED: "your repository refused the branch again"},
     "promote": {
         FAILED: "not eligible (every reason is told), or the forge refused it",

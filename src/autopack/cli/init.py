@@ -71,7 +71,8 @@ def init(
         "remotes": source.remotes(),
         "agents": [agent.name for agent in agents],
     }
-    steps = _next(kind, agents, branch, top=source.top, unborn=source.facts.empty)
+    made = ["autopack.toml", *([str(flow.relative_to(source.top))] if flow is not None else [])]
+    steps = _next(kind, agents, branch, made, top=source.top, unborn=source.facts.empty)
     if json:
         render.data({**found, "next": steps})
         return
@@ -101,14 +102,20 @@ def _shown(value: object) -> str:
 
 
 def _next(
-    kind: Kind, agents: Sequence[InstalledAgent], branch: str, *, top: Path, unborn: bool
+    kind: Kind,
+    agents: Sequence[InstalledAgent],
+    branch: str,
+    made: Sequence[str],
+    *,
+    top: Path,
+    unborn: bool,
 ) -> list[str]:
     steps = []
     if not kind.normal:
         steps.append("no test command was found: fill in ci.normal.commands")
     if not agents:
         steps.append("no coding agent was found on PATH: fill in builder and [agents.…]")
-    commit = f"git add autopack.toml && git commit -m 'Configure Autopack' (on {branch})"
+    commit = f"git add {shlex.join(made)} && git commit -m 'Configure Autopack' (on {branch})"
     if unborn:
         steps.append(
             "there is no commit yet, and a run starts from one: make a first, with your files"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from autopack import housekeeping, staffing, wiring
+from autopack import forging, housekeeping, staffing, wiring
 from autopack.app.estimate import forecast_of
 from autopack.app.planning import Machine, self_audits
 from autopack.app.ports import Store
@@ -274,6 +274,8 @@ def _check_world(loaded: Loaded, spec: RunSpec, source: Source, *, as_json: bool
     project = read_project(source, spec.base_ref, spec.base_commit)
     staffing.check_gate(project)
     staffing.check_verifier(loaded, spec)
+    if spec.promote is PromoteMode.AUTO:
+        forging.check(loaded, Path(spec.repository))
     prepares = project.environment is not None
     own = (
         (each.builder or spec.builder, each.auditor or spec.auditor)

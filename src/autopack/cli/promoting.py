@@ -24,7 +24,7 @@ def promotion_lines(run: RunView, *, whole: bool = False) -> Iterator[str]:
     if made.refusal:
         yield f"  not promoted: {_line(made.refusal)}"
     elif run.ended and not made.number and made.eligible:
-        yield f"  promotion: eligible; `autopack promote {run.run_id}` makes it a pull request"
+        yield f"  promotion: eligible; `autopack promote {run.run_id}` opens one, if there is room"
     elif run.ended and not made.number and (whole or _expected(run)):
         reasons = [reason for reason in made.reasons if whole or "delivered" not in reason]
         yield from (f"  not eligible for promotion: {reason}" for reason in reasons)

@@ -39,6 +39,7 @@ def _approval(
     elif phase.tokens_left <= 0:
         out, cause = moves.cap_spent(phase), Cause.BUDGET_EXHAUSTED
     if out:
+        phase = replace(phase, evidence=evidence or phase.evidence)
         return moves.fail(run, phase, Failure(cause, f"{out}; it was asked because: {reason}"))
     return _ask(run, phase, Audit("", 0, candidate, reason, 0, evidence))
 
@@ -80,6 +81,7 @@ def _escalated(run: Run, phase: Phase, event: AuditEnded, asked: Audit) -> Run:
     why = f"the auditor escalates: {event.notes}"
     if asked.instead_of:
         why = f"{why}\n{asked.instead_of.reason}"
+    phase = replace(phase, evidence=asked.evidence or phase.evidence)
     return moves.fail(run, phase, Failure(Cause.REQUIRES_HUMAN_REVIEW, why))
 
 

@@ -132,7 +132,8 @@ def _room(run: Run, promotions_open: int | None) -> Iterator[str]:
 
 def full(promotions_open: int, most: int) -> str:
     """That no more promotions may be open, in words."""
+    are = "pull request is" if promotions_open == 1 else "pull requests are"
     return (
-        f"{promotions_open} promotion pull requests are open, at most {most} may be"
+        f"{promotions_open} promotion {are} open, at most {most} may be"
         " (`[run] promotions_open_max`): merge or close one"
     )

@@ -49,7 +49,8 @@ class FileArtefacts:
     `logs`: the folder of `<run>/<phase>/…` logs that an incident tells from; `kept`: the
     supervisor's bare repository; `context`: what an incident tells of a run's surroundings. A
     `root` inside the user's repository is made and entered without following symlinks; one outside
-    is taken as named.
+    is taken as named. `tracked`: paths below a folder that the user's work tree tracks; these are
+    the user's, once a promotion that holds them is merged, and are not made again.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class FileArtefacts:
         logs: Path | None = None,
         kept: Path | None = None,
         context: Callable[[RunSpec], Context] = lambda _spec: Context(),
+        tracked: Callable[[Path], frozenset[str]] = lambda _folder: frozenset(),
     ) -> None:
         self._repository = repository.absolute()
         self._root = Path(os.path.normpath(self._repository / (root or ROOT)))
         self._logs = logs
         self._kept = kept
         self._context = context
+        self._tracked = tracked
 
     def folder(self, run_id: str) -> Path:
         """Where a run's files are."""
@@ -92,6 +95,11 @@ class FileArtefacts:
             files = {("", EVIDENCE): page, **files}
         if run.failure:
             files = {**self._incident(run, view, log), **files}
+        if run.promotion.number:
+            theirs = self._tracked(self.folder(run.run_id))
+            files = {
+                key: t for key, t in files.items() if "/".join(filter(None, key)) not in theirs
+            }
         try:
             self._write(view, files)
         except OSError as fault:

@@ -64,6 +64,14 @@ class Checkout:
         return self.git.run("merge-base", "--is-ancestor", old, new, git_dir=folder).ok
 
 
+def tracked_below(git: Git, folder: Path) -> frozenset[str]:
+    """Paths below a folder that its work tree tracks, relative to it; none where git cannot say."""
+    if not folder.is_dir():
+        return frozenset()
+    listed = git.run("ls-files", "-z", "--", ".", cwd=folder).stdout.split(b"\0")
+    return frozenset(name.decode(errors="replace") for name in listed if name)
+
+
 def open_checkout(git: Git, folder: Path) -> Checkout:
     """The work tree that holds `folder`; OperatorFault when there is none, or it is bare."""
     facts = inspect(git, folder)
