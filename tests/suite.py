@@ -21,7 +21,7 @@ MESSAGES = {
     "slow": "timed out after 3 s",
     "lost": "it is red",
     "worse": "now and then",
-    "first": "now and then" if "base3" in execution else "",
+    "first": "now and then" if "base4" in execution else "",
     "once": "now and then" if execution.endswith(".parent") else "",
     "flaky": "now and then" if first else "",
     "shaky": "now and then" if first or "base" in execution else "",

@@ -97,7 +97,7 @@ def test_red_on_the_parent_too_is_pre_existing(
     assert tested.verdict is CiVerdict.PASS
     (found,) = tested.exonerated
     assert found.kind is Blamed.PRE_EXISTING
-    assert found.attempts == ("fail", "fail", "fail", "base:fail", "base:fail")
+    assert found.attempts == ("fail", "fail", "fail", "fail", "base:fail", "base:fail")
     assert found.issue_key.startswith("pre-existing-")
     it.test()
     bases = [name for name in it.ran if "base" in name]
@@ -294,9 +294,18 @@ def test_one_report_is_kept_for_each_execution(tmp_path: Path, bench: Workbench)
     it = same(tmp_path, bench, one="red")
     it.test()
     kept = {path.name for path in (tmp_path / "task/logs").glob("*.xml")}
-    assert kept == {"0.xml", "0.rerun1.xml", "0.rerun2.xml", "0.base3.xml",
-                    "0.base4.xml", "0.parent.xml", "0.parent-again.xml"}  # fmt: skip
-    assert "tests.test_a" in (tmp_path / "task/logs/0.base3.xml").read_text()
+    runs = {
+        "0",
+        "0.parent",
+        "0.parent-again",
+        "0.rerun1",
+        "0.rerun2",
+        "0.rerun3",
+        "0.base4",
+        "0.base5",
+    }
+    assert kept == {f"{run}.xml" for run in runs}
+    assert "tests.test_a" in (tmp_path / "task/logs/0.base4.xml").read_text()
 
 
 # --- a green candidate beside its parent ---------------------------------------------------------

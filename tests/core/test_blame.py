@@ -99,14 +99,14 @@ BASE, BASE_ALL = Ask(Where.BASE, ("t",)), Ask(Where.BASE)
         (Test([F, P], [P]), Blamed.FLAKY, [ALONE, ALONE, ALL, BASE]),
         (Test([P], [F, P]), Blamed.FLAKY, [ALONE, ALL, ALL, BASE]),
         (Test([P], [P], M), Blamed.OURS, [ALONE, ALL, BASE]),
-        (Test([P], [F, F]), Blamed.OURS, [ALONE, ALL, ALL, BASE_ALL]),
-        (Test([P], [F, F], F), Blamed.PRE_EXISTING, [ALONE, ALL, ALL, BASE_ALL, BASE_ALL]),
-        (Test([F, F], [F]), Blamed.OURS, [ALONE, ALONE, BASE]),
-        (Test([F, F], [F], F), Blamed.PRE_EXISTING, [ALONE, ALONE, BASE, BASE]),
-        (Test([F, F], [F], [F, P]), Blamed.OURS, [ALONE, ALONE, BASE, BASE]),
-        (Test([F, F], [F], [F, M]), Blamed.OURS, [ALONE, ALONE, BASE, BASE]),
-        (Test([F, F], [F], F, "another"), Blamed.OURS, [ALONE, ALONE, BASE]),
-        (Test([F, F], [F], M), Blamed.OURS, [ALONE, ALONE, BASE]),
+        (Test([P], [F, F]), Blamed.OURS, [ALONE, ALL, ALL, ALL, BASE_ALL]),
+        (Test([P], [F, F], F), Blamed.PRE_EXISTING, [ALONE, ALL, ALL, ALL, BASE_ALL, BASE_ALL]),
+        (Test([F, F], [F]), Blamed.OURS, [ALONE, ALONE, ALONE, BASE]),
+        (Test([F, F], [F], F), Blamed.PRE_EXISTING, [ALONE, ALONE, ALONE, BASE, BASE]),
+        (Test([F, F], [F], [F, P]), Blamed.OURS, [ALONE, ALONE, ALONE, BASE, BASE]),
+        (Test([F, F], [F], [F, M]), Blamed.OURS, [ALONE, ALONE, ALONE, BASE, BASE]),
+        (Test([F, F], [F], F, "another"), Blamed.OURS, [ALONE, ALONE, ALONE, BASE]),
+        (Test([F, F], [F], M), Blamed.OURS, [ALONE, ALONE, ALONE, BASE]),
         (Test([M], [P], F), Blamed.OURS, [ALONE]),
         (Test([S], [P], F), Blamed.OURS, [ALONE]),
         (Test([P], [M], F), Blamed.OURS, [ALONE, ALL]),
@@ -122,9 +122,9 @@ def test_a_command_that_runs_tests_alone(test: Test, kind: Blamed, asked: list[A
         (Test([], [P]), Blamed.FLAKY, [ALL, BASE_ALL]),
         (Test([], [F, P]), Blamed.FLAKY, [ALL, ALL, BASE_ALL]),
         (Test([], [P], M), Blamed.OURS, [ALL, BASE_ALL]),
-        (Test([], [F, F]), Blamed.OURS, [ALL, ALL, BASE_ALL]),
-        (Test([], [F, F], F), Blamed.PRE_EXISTING, [ALL, ALL, BASE_ALL, BASE_ALL]),
-        (Test([], [F, F], [F, P]), Blamed.OURS, [ALL, ALL, BASE_ALL, BASE_ALL]),
+        (Test([], [F, F]), Blamed.OURS, [ALL, ALL, ALL, BASE_ALL]),
+        (Test([], [F, F], F), Blamed.PRE_EXISTING, [ALL, ALL, ALL, BASE_ALL, BASE_ALL]),
+        (Test([], [F, F], [F, P]), Blamed.OURS, [ALL, ALL, ALL, BASE_ALL, BASE_ALL]),
         (Test([], [M], F), Blamed.OURS, [ALL]),
     ],
 )
@@ -136,7 +136,7 @@ def test_what_is_known_of_the_parent_is_not_run_again() -> None:
     before = Result(red={"t": PRINT})
     assert blamed({"t": Test([], [F, F])}, parent=before) == ({"t": Blamed.PRE_EXISTING}, [])
     known = blamed({"t": Test([F, F], [F])}, parent=before, selects=True)
-    assert known == ({"t": Blamed.PRE_EXISTING}, [ALONE, ALONE])
+    assert known == ({"t": Blamed.PRE_EXISTING}, [ALONE, ALONE, ALONE])
     green = Result(passed=frozenset({"t"}))
     assert blamed({"t": Test([F, F], [F])}, parent=green, selects=True)[0] == {"t": Blamed.OURS}
 
@@ -168,7 +168,7 @@ def test_red_before_is_only_what_ends_as_it_ended_before(
 ) -> None:
     before = Result(red={"t": PRINT}, ended=there)
     assert blamed({"t": Test([], [F, F])}, parent=before, ended=here)[0] == {"t": kind}
-    case = Case((Suspect(red(), together=(F, F, F)),), ended=here)
+    case = Case((Suspect(red(), together=(F, F, F, F)),), ended=here)
     while (ask := blame.next_ask(case)) is not None:
         case = blame.told(case, ask, before)
     assert [found for _, found, _ in blame.verdicts(case)] == [kind]

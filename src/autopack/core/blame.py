@@ -17,8 +17,8 @@ from typing import Final
 from autopack.core.fingerprint import issue_key
 from autopack.core.said import Ending, Result, Said
 
-RERUNS_MAX: Final = 2
-"""Executions after the first of a test that is red."""
+RERUNS_MAX: Final = 3
+"""Executions after the first of a test that is red: so many that chance blames hardly any flake."""
 BASE_RUNS: Final = 2
 """Executions on the parent that say of a test that it was red before: one alone may be a flake."""
 SUSPECTS_MAX: Final = 200
