@@ -62,6 +62,20 @@ HONEST = {
     "a callback fills what is checked": edited(
         TESTS, TEST, "def test_total_of_items():\n    seen = []\n    total(ITEMS, seen.append)\n    assert seen == [1]\n    assert total(ITEMS) == 700\n"
     ),
+    "a nested function fills what is checked": edited(
+        TESTS,
+        TEST,
+        "def test_total_of_items():\n    asked = False\n\n    def ask():\n        nonlocal asked\n        asked = True\n\n"
+        "    total(ITEMS, ask)\n    assert asked\n    assert total(ITEMS) == 700\n",
+    ),
+    "a loop fills what is checked": edited(
+        TESTS,
+        TEST,
+        "def test_total_of_items():\n    got = {}\n    for item in ITEMS:\n        got[0] = total(item)\n    assert got[0] == 700\n",
+    ),
+    "a test of Go ends where it failed": edited(
+        "go/price_test.go", '\t\tt.Fatalf("got %d", got)\n', '\t\tt.Errorf("got %d", got)\n\t\treturn\n'
+    ),
     "a value gets a name": edited(
         TESTS, TEST, "def test_total_of_items():\n    got = total(ITEMS)\n    want = 700\n    assert got == want\n"
     ),

@@ -230,8 +230,13 @@ def _constants(body: Sequence[ast.stmt]) -> dict[str, str]:
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if isinstance(target, ast.Name):
                 twice |= {target.id} & found.keys()
-                found[target.id] = ast.unparse(node.value) if is_constant(node.value) else ""
+                found[target.id] = ast.unparse(node.value) if _stays(node.value) else ""
     return {name: text for name, text in found.items() if text and name not in twice}
+
+
+def _stays(value: ast.expr) -> bool:
+    """Whether a value is a literal that a test does not fill: an empty list is there for that."""
+    return is_constant(value) and ast.unparse(value) not in {"[]", "{}"}
 
 
 def _resolved(check: Check, known: Mapping[str, str]) -> Check:

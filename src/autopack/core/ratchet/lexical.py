@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 
 from autopack.core.ratchet.changed import Changed, added, ask, lines_of
@@ -65,7 +65,9 @@ class Block:
 
     @property
     def leaves(self) -> tuple[str, ...]:
-        return tuple(line for line in self.lines if LEAVES.search(line))
+        """Lines that leave it before its end, but for those right behind a check that failed."""
+        return tuple(line for above, line in pairwise(self.lines)
+                     if LEAVES.search(line) and above not in self.asserts)  # fmt: skip
 
 
 def language_of(change: Changed) -> Language | None:

@@ -42,7 +42,7 @@ def scope_of(node: Function) -> Scope:
     for each in ast.walk(node):
         _bind(each, scope)
         if isinstance(each, ast.Assign | ast.AnnAssign) and not _calls(each.value):
-            checks |= {id(part) for part in ast.walk(each)}
+            checks |= {id(part) for part in ast.walk(each.value)} if each.value else set()
     scope.filled |= {
         each.id
         for each in ast.walk(node)
@@ -81,6 +81,8 @@ def _bind(node: ast.AST, scope: Scope) -> None:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             scope.filled.add(name)
             scope.bound.add(name)
+        case ast.Nonlocal(names=names) | ast.Global(names=names):
+            scope.filled |= set(names)
         case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
             scope.filled.add(name)
         case ast.withitem(optional_vars=ast.expr() as target) | ast.NamedExpr(target=target):
