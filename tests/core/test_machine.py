@@ -360,7 +360,9 @@ def _some_spec(rng: random.Random, *, crowd: bool) -> RunSpec:
     if rng.random() >= 0.05:
         return spec
     landed = tuple(phase.phase_id for phase in phases)
-    return replace(spec, predecessor="r0", base_ref="autonomous/r0", landed=landed)
+    return replace(
+        spec, predecessor="r0", base_ref="autonomous/r0", promote_onto="main", landed=landed
+    )
 
 
 # --- promises that every walk keeps -------------------------------------------------------------

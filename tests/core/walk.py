@@ -189,6 +189,7 @@ def specs(draw: st.DrawFn) -> RunSpec:
         parks_max=draw(st.integers(0, 3)),
         predecessor="r0" if landed else "",
         base_ref="autonomous/r0" if landed else run.base_ref,
+        promote_onto=run.base_ref,
         landed=tuple(phase.phase_id for phase in phases[:landed]),
         known_issues=draw(st.sampled_from([(), (KNOWN,), (KNOWN, AGED)])),
         severity_upgrades=draw(st.sampled_from([(), (UPGRADE,)])),
