@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.terminal import Terminal
 from tests.lab import Lab, phase, until
 from tests.process.ground import alive, end_sleeps, new_mark
@@ -44,6 +46,7 @@ def test_a_terminal_and_a_desktop_are_rung_once_at_the_end(tmp_path: Path) -> No
         lab.close()
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_is_a_line_like_others(lab: Lab) -> None:
     mark = hanging(lab)
     argv = [sys.executable, "-m", "autopack.cli.main", "run", "watch", "r", "--notify"]
@@ -60,6 +63,7 @@ def test_without_a_terminal_it_is_a_line_like_others(lab: Lab) -> None:
     assert "\a" not in shown
 
 
+@pytest.mark.slow
 def test_an_old_story_rings_nobody(lab: Lab) -> None:
     mark = hanging(lab)
     end_sleeps(mark)

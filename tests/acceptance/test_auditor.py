@@ -31,6 +31,7 @@ def test_approval_lets_it_be_tested_and_land(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_a_revision_is_one_more_attempt_that_knows_the_notes(lab: Lab) -> None:
     task = ("do: tell src/prompt.md prompt", "do 1: write src/one.txt one")
     done = judged(lab, "revise", "approve").run(phase("F1", *task, category="security_auth"))
@@ -95,6 +96,7 @@ def asked(lab: Lab) -> list[str]:
     return [each.reason for each in lab.of_kind("audit_ended")]
 
 
+@pytest.mark.slow
 def test_spent_attempts_end_in_its_patch_which_gate_and_ci_judge(lab: Lab) -> None:
     write(lab.tools, {"verdicts/F1/1.patch": PATCH})
     task = ("do: write outside.txt here",)  # out of scope, each time
@@ -120,6 +122,7 @@ def test_what_was_red_to_the_end_does_not_land_by_approval(lab: Lab) -> None:
     assert not lab.delivered()
 
 
+@pytest.mark.slow
 def test_a_major_issue_and_a_high_risk_are_looked_at_before_ci(lab: Lab) -> None:
     told = '[{"issue_key": "race__queue", "severity": "major", "description": "two writers"}]'
     tiers = (

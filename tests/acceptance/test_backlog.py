@@ -105,6 +105,7 @@ def test_file_and_commands_age_by_the_thresholds_of_the_project(lab: Lab) -> Non
     assert held["issues_by_key"] == backlog(lab)
 
 
+@pytest.mark.slow
 def test_a_recording_with_a_key_counts_once(lab: Lab) -> None:
     landed(lab, "r")
     for _ in range(2):

@@ -52,6 +52,7 @@ def check_kept(lab: Lab, works: dict[str, str]) -> None:
         assert git(folder, "fsck", "--strict", "--no-dangling") == ""
 
 
+@pytest.mark.slow
 def test_nothing_goes_before_its_time(lab: Lab) -> None:
     before = refs(ended(lab).bare)
     done = lab.cli("clean", "--json")
@@ -65,6 +66,7 @@ def test_nothing_goes_before_its_time(lab: Lab) -> None:
     assert refs(lab.bare) == before
 
 
+@pytest.mark.slow
 def test_what_landed_goes_what_did_not_stays_and_a_dry_run_only_tells(lab: Lab) -> None:
     ended(lab).variables.update(NOW)
     before, works = refs(lab.bare), lab.kept()
@@ -91,6 +93,7 @@ def test_what_landed_goes_what_did_not_stays_and_a_dry_run_only_tells(lab: Lab) 
     assert lab.cli("run", lab.plan(GOOD), "--run-id", "r").code == 2, "the id stays used"
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_gone_keeps_its_work(lab: Lab) -> None:
     ended(lab).variables.update(NOW)
     works = lab.kept()
@@ -143,6 +146,7 @@ def test_a_clone_in_quarantine_goes_when_all_of_it_is_kept(lab: Lab) -> None:
     assert lab.kept() == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to end"])
 def test_what_a_dead_supervisor_s_clone_holds_is_kept(lab: Lab, end: signal.Signals) -> None:
     """It ends with its agent at work; the next one keeps what is there, then does it again."""
@@ -162,6 +166,7 @@ def test_what_a_dead_supervisor_s_clone_holds_is_kept(lab: Lab, end: signal.Sign
     assert list((lab.root / "state" / "clones").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_supervisor_with_nothing_left_to_do_cleans_up_once_a_day(lab: Lab) -> None:
     lab.variables.update(NOW)
     assert lab.make().run((RED, GOOD)).code == 1

@@ -58,6 +58,7 @@ def test_the_prompt_may_come_on_standard_input(lab: Lab) -> None:
     assert landed(lab, "src/app.txt") == "second"
 
 
+@pytest.mark.slow
 def test_the_fence_keeps_it_from_the_host_and_the_network(lab: Lab) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -72,6 +73,7 @@ def test_the_fence_keeps_it_from_the_host_and_the_network(lab: Lab) -> None:
     assert not (lab.tools / "mark").exists()
 
 
+@pytest.mark.slow
 def test_evidence_reaches_the_next_attempt(lab: Lab) -> None:
     task = ("do 1: write README.md mine", "do 2: tell src/prompt.md prompt")
     done = lab.make().run(phase("F1", *task))
@@ -98,6 +100,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_bad_work_ends_the_run_in_its_state_with_evidence(lab: Lab, name: str) -> None:
     task, cause, outcome, said = BAD[name]

@@ -181,6 +181,7 @@ def test_nothing_is_left_running(demo: Demo) -> None:
     until(demo.lab.idle, "the supervisor ends when idle")
 
 
+@pytest.mark.slow
 def test_again_it_makes_the_same(demo: Demo, tmp_path: Path) -> None:
     again = Demo(tmp_path)
     assert again.done.code == 0, again.done.err

@@ -56,6 +56,7 @@ def test_a_drafted_plan_runs_as_any_other(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_a_drafted_plan_is_split_as_any_other(lab: Lab) -> None:
     """Its cost and its goal are the first part's; the next ones are runs with a plan."""
     parts = (
@@ -102,6 +103,7 @@ def test_only_the_plan_is_one_file_for_all_its_runs(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_draft_is_its_next_attempts_evidence(lab: Lab) -> None:
     second = plan(phase("P1", "do: write src/a.txt one"))
     assert draft(lab, says(BAD, " 1"), says(second, " 2")) == 0
@@ -113,6 +115,7 @@ def test_what_is_wrong_with_a_draft_is_its_next_attempts_evidence(lab: Lab) -> N
     lab.check_sound()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", [(), ("--plan-only",)])
 def test_a_draft_larger_than_one_run_is_refused_and_drafted_again(
     lab: Lab, only: tuple[str, ...]
@@ -155,6 +158,7 @@ def test_the_whole_cap_is_there_for_the_run_of_a_plan_that_is_only_drafted(lab: 
     assert done.code == 0, done
 
 
+@pytest.mark.slow
 def test_a_builder_given_for_a_retry_wins_over_the_ruleset(lab: Lab) -> None:
     assert draft(lab, says(BAD)) == 1
     lab.cli("run", "retry", "r", "--builder", "worker")
@@ -180,6 +184,7 @@ def test_never_a_plan_ends_the_run_with_an_incident_and_is_tried_again(lab: Lab)
     assert lab.load("r-r1").spec.draft == run.spec.draft
 
 
+@pytest.mark.slow
 def test_the_tokens_of_drafting_have_a_cap_of_their_own(lab: Lab) -> None:
     assert draft(lab, "do: tokens 250000", says(BAD)) == 1
     assert lab.load().state.value == "DONE_FAILED_BUDGET_EXHAUSTED"
@@ -207,6 +212,7 @@ def test_only_the_plan_and_then_a_run_of_it(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "told"),
     [

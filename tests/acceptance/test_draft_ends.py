@@ -43,6 +43,7 @@ def test_a_plan_must_fit_into_what_its_draft_left(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_only_a_plan_is_no_work_to_do_again(lab: Lab) -> None:
     lab.make()
     assert lab.cli("run", "--goal", says(GOOD), "--run-id", "r", "--plan-only").code == 0

@@ -58,6 +58,7 @@ def test_a_flaky_and_an_old_failure_cost_no_attempt_and_are_remembered(lab: Lab)
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_strict_knows_the_flakes_of_earlier_runs(lab: Lab) -> None:
     """A green run does not resolve what is flaky, and a quarantine ends."""
     made(lab, one="green", two="flaky")

@@ -48,6 +48,7 @@ def at_github(lab: Lab, double: Double, client: str = "http", token: str = WRITE
     return repo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", ["http", "gh"])
 def test_a_candidate_lands_by_the_word_of_github(lab: Lab, double: Double, client: str) -> None:
     if client == "gh":

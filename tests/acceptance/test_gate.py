@@ -7,6 +7,8 @@ import re
 import zlib
 from pathlib import Path
 
+import pytest
+
 from autopack.core.run import RunState
 from tests.keys import planted
 from tests.lab import Lab, phase
@@ -96,6 +98,7 @@ def test_red_commands_are_the_candidates_only_when_the_parent_is_green(lab: Lab)
     assert [b"bad: one.txt" in log.read_bytes() for log in logs] == [True]
 
 
+@pytest.mark.slow
 def test_what_was_red_before_lands_with_an_issue(lab: Lab) -> None:
     made = lab.make(project=LINT, files={"lint.py": LINTER, "src/old.txt": "bad\n"})
     done = made.run(phase("F1", "do: write src/one.txt good"), phase("F2", "do: write src/b good"))
@@ -119,6 +122,7 @@ def stranger(lab: Lab, name: str = "licences") -> Lab:
     return Lab(lab.root, PYTHONPATH=str(tools))
 
 
+@pytest.mark.slow
 def test_a_strangers_check_asks_and_a_waiver_is_kept_and_shown(lab: Lab) -> None:
     made = stranger(lab)
     verdict = 'recommendation = "approve"\nnotes = "it is quoted only"\n'
@@ -145,6 +149,7 @@ def test_a_strangers_check_asks_and_a_waiver_is_kept_and_shown(lab: Lab) -> None
     assert "| licences | waived | licence | it is quoted only |" in page.read_text()
 
 
+@pytest.mark.slow
 def test_a_check_that_breaks_is_no_pass_and_one_that_is_missing_starts_nothing(lab: Lab) -> None:
     made = stranger(lab)
     made.make(project='[gate]\nchecks = ["licences"]\n')

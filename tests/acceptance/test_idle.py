@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.lab import Lab, phase
 
 SOME = phase("F1", "do: write src/one.txt one")
 
 
+@pytest.mark.slow
 def test_an_open_run_without_a_supervisor_is_told_and_how_to_go_on(lab: Lab) -> None:
     lab.make().record(SOME)
     for arguments in (("run", "list"), ("run", "view", "r")):
@@ -22,6 +25,7 @@ def test_an_open_run_without_a_supervisor_is_told_and_how_to_go_on(lab: Lab) -> 
     assert "supervisor" not in lab.cli("run", "list").err
 
 
+@pytest.mark.slow
 def test_a_run_whose_successor_is_open_is_not_retried_again(lab: Lab) -> None:
     assert lab.make().run(phase("F1", "do: exit 1")).code == 1
     lab.record(SOME, run_id="r-r1", predecessor="r")
@@ -31,6 +35,7 @@ def test_a_run_whose_successor_is_open_is_not_retried_again(lab: Lab) -> None:
     assert "autopack run watch r-r1" in done.err
 
 
+@pytest.mark.slow
 def test_missing_files_of_an_ended_run_are_made_again_when_it_is_viewed(lab: Lab) -> None:
     assert lab.make().run(phase("F1", "do: exit 1")).code == 1
     folder = lab.project / ".autonomous_runs" / "r"

@@ -88,6 +88,7 @@ def test_an_agents_doubt_is_in_files_views_and_backlog(lab: Lab) -> None:
     lab.check_untouched()
 
 
+@pytest.mark.slow
 def test_a_repeat_counts_once_and_happens_often(lab: Lab) -> None:
     lab.make()
     task = ("do 1: write state/mode red", "do 2: write src/one.txt one")
@@ -98,6 +99,7 @@ def test_a_repeat_counts_once_and_happens_often(lab: Lab) -> None:
     assert viewed(lab)["minor_issue_count"] == 1
 
 
+@pytest.mark.slow
 def test_an_auditors_issue_is_the_auditors(lab: Lab) -> None:
     said = (
         'recommendation = "approve"\n'
@@ -142,6 +144,7 @@ def test_a_test_that_stays_red_is_an_issue_and_resolves_when_it_is_green(lab: La
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_red_tests_beyond_those_that_are_named_are_told(lab: Lab) -> None:
     case = "<testcase classname='lab' name='t%d'><failure message='no'/></testcase>"
     ci = (
@@ -215,6 +218,7 @@ def test_a_cached_green_result_resolves_too(lab: Lab) -> None:
     assert backlog(lab)["flaky"]["status"] == "resolved"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "said",
     [
@@ -251,6 +255,7 @@ def test_a_hostile_file_is_ignored_and_the_attempt_is_not(lab: Lab, said: str) -
     lab.check_untouched()
 
 
+@pytest.mark.slow
 def test_half_a_surrogate_pair_is_kept_as_what_stands_for_it(lab: Lab) -> None:
     lab.make()
     said = 'issues [{"issue_key": "odd", "description": "\\ud800", "category": "a\\udfffb"}]'
@@ -261,6 +266,7 @@ def test_half_a_surrogate_pair_is_kept_as_what_stands_for_it(lab: Lab) -> None:
     assert "notes on attempts" not in lab.cli("run", "view", "r").out
 
 
+@pytest.mark.slow
 def test_issues_survive_a_supervisor_and_their_files(lab: Lab) -> None:
     mark = new_mark()
     lab.make()

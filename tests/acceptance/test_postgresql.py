@@ -25,6 +25,7 @@ def lab(tmp_path: Path, database: str) -> Iterator[Lab]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_run_from_plan_to_branch(lab: Lab) -> None:
     done = lab.make().run(ONE, TWO)
     assert done.code == 0, done
@@ -58,6 +59,7 @@ def test_cancelled_and_tried_again(lab: Lab) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_no_password_is_shown_or_given_to_programs(
     lab: Lab, database: str, postgres: Server
 ) -> None:

@@ -18,6 +18,7 @@ from tests.repos import git, write
 TELLS = 'commands = [{ run = ["sh", "-c", "exit 0"], seconds_max = 30 }]'
 
 
+@pytest.mark.slow
 def test_green_is_cached_records_no_run_and_the_script_says_the_same(lab: Lab) -> None:
     lab.make()
     first = lab.cli("preflight", "--json")

@@ -95,6 +95,7 @@ def test_a_good_run_becomes_one_pull_request_with_its_evidence(tested: Lab) -> N
     tested.check_sound()
 
 
+@pytest.mark.slow
 def test_what_a_person_merged_is_done_and_the_branch_stays_theirs(auto: Lab) -> None:
     assert auto.run(ONE).code == 0
     git(auto.project, "merge", "-q", "--ff-only", "autonomous/r")
@@ -107,6 +108,7 @@ def test_what_a_person_merged_is_done_and_the_branch_stays_theirs(auto: Lab) -> 
     assert git(auto.project, "status", "--short") == "", "what was merged is the person's"
 
 
+@pytest.mark.slow
 def test_one_that_failed_is_told_every_reason_and_promotes_nothing(auto: Lab) -> None:
     assert auto.run(phase("F1", "do: write src/one.txt 1"), phase("F2", RED)).code == 1
     assert not pulls(auto)
@@ -121,6 +123,7 @@ def test_one_that_failed_is_told_every_reason_and_promotes_nothing(auto: Lab) ->
     assert "not eligible for promotion: it is DONE_FAILED" in auto.cli("run", "view", "r").out
 
 
+@pytest.mark.slow
 def test_a_manual_run_is_looked_at_first(lab: Lab) -> None:
     lab.variables["AUTOPACK_RUN_PROMOTE"] = ""
     lab.make(project='[run]\npromote = "manual"')
@@ -140,6 +143,7 @@ def test_a_manual_run_is_looked_at_first(lab: Lab) -> None:
     assert len(pulls(lab)) == 1
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_checked_out_refuses_it_and_the_next_try_mends_it(lab: Lab) -> None:
     lab.make()
     assert lab.run(ONE).code == 0
@@ -154,6 +158,7 @@ def test_a_branch_that_is_checked_out_refuses_it_and_the_next_try_mends_it(lab: 
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_a_promotion_is_undone_as_a_landing_is(auto: Lab) -> None:
     assert auto.run(ONE).code == 0
     done = auto.cli("undo", "r")
@@ -164,6 +169,7 @@ def test_a_promotion_is_undone_as_a_landing_is(auto: Lab) -> None:
     assert git(auto.project, "rev-parse", "autonomous/r") == auto.load().tip
 
 
+@pytest.mark.slow
 def test_a_run_waits_while_too_many_are_open_and_begins_when_one_is_closed(lab: Lab) -> None:
     lab.variables["AUTOPACK_RUN_PROMOTE"] = "auto"
     lab.make(project="[run]\npromotions_open_max = 1")
@@ -190,6 +196,7 @@ def kinds(lab: Lab) -> list[str]:
         return []
 
 
+@pytest.mark.slow
 def test_what_others_wrote_drives_nothing_on_the_page(auto: Lab) -> None:
     write(auto.root, {"notes": HOSTILE})
     hostile = phase("F1", "do: write src/one.txt one").replace("does F1", HOSTILE)

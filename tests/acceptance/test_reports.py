@@ -124,6 +124,7 @@ def test_what_is_not_there_is_said(lab: Lab) -> None:
     assert lab.cli("report", "runs", "--limit", "0").code == 2
 
 
+@pytest.mark.slow
 def test_a_run_ended_when_it_ended(lab: Lab) -> None:
     lab.make().run(GOOD)
     before = lab.cli("report", "run", "r", "--json").data["run"]

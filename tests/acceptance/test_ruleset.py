@@ -35,6 +35,7 @@ DOCS = phase("F1.1", "do: write src/a.txt a", category="docs")
 TESTS = phase("F1.2", "do: write src/b.txt b", category="tests")
 
 
+@pytest.mark.slow
 def test_a_category_has_its_own_builder_and_the_strategy_is_frozen(lab: Lab) -> None:
     rule(lab, {
         "version": 7,
@@ -73,6 +74,7 @@ def test_a_category_has_its_own_builder_and_the_strategy_is_frozen(lab: Lab) -> 
     assert "phase_strategies.F1.2.builder" not in changed
 
 
+@pytest.mark.slow
 def test_who_commits_is_the_phases_builder(lab: Lab) -> None:
     rule(lab, {"agents": {"docs": {"builder": "second"}}})
     assert lab.run((DOCS,)).code == 0
@@ -80,6 +82,7 @@ def test_who_commits_is_the_phases_builder(lab: Lab) -> None:
     assert logs.agents == ("worker", "second")
 
 
+@pytest.mark.slow
 def test_a_builder_on_the_command_line_works_on_every_phase(lab: Lab) -> None:
     rule(lab, {"agents": {"docs": {"builder": "second"}}})
     done = lab.run((DOCS, TESTS), options=("--builder", "worker", "--dry-run"))
@@ -88,6 +91,7 @@ def test_a_builder_on_the_command_line_works_on_every_phase(lab: Lab) -> None:
     assert lab.load().spec.agents == ("worker",)
 
 
+@pytest.mark.slow
 def test_an_agent_that_audits_itself_is_told_of(lab: Lab) -> None:
     """By the ruleset or by flags; before a run and when it starts."""
     rule(lab, {"agents": {"docs": {"auditor": "worker"}}})
@@ -102,6 +106,7 @@ def test_an_agent_that_audits_itself_is_told_of(lab: Lab) -> None:
     assert "own work" not in lab.cli("run", plan, "--dry-run", "--auditor", "second").err
 
 
+@pytest.mark.slow
 def test_dry_runs_show_the_profile_and_the_ci_of_each_phase(lab: Lab) -> None:
     plan = lab.plan((DOCS, phase("F1.2", "do: write src/b.txt b", complexity="high")))
     usual = lab.cli("run", plan, "--dry-run").out
@@ -120,6 +125,7 @@ def test_dry_runs_show_the_profile_and_the_ci_of_each_phase(lab: Lab) -> None:
     assert wrong.code == 2
 
 
+@pytest.mark.slow
 def test_a_mode_that_prefers_a_single_tier_is_warned_of_among_several(lab: Lab) -> None:
     rule(lab, {"builder_modes": {"tweak_light": {"single_tier_preferred": True}}})
     warned = (
@@ -148,6 +154,7 @@ def test_an_agent_that_is_not_there_is_refused_with_whose_it_is(lab: Lab) -> Non
     assert "auditor 'nobody'" in done.err
 
 
+@pytest.mark.slow
 def test_each_source_of_a_value_wins_over_those_below_it(tmp_path: Path) -> None:
     def cap(lab: Lab, *options: str) -> int:
         done = lab.cli("strategy", "dry-run", lab.plan(DOCS), "--json")
@@ -177,6 +184,7 @@ def test_each_source_of_a_value_wins_over_those_below_it(tmp_path: Path) -> None
 # --- the last good one -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_wrong_ruleset_gives_way_to_the_last_good_one(lab: Lab) -> None:
     path = rule(lab, {"version": 3, "run_token_cap": 4_000_000})
     assert lab.run(DOCS).code == 0
@@ -275,6 +283,7 @@ def test_a_wrong_ruleset_without_a_last_good_one_is_refused(
 # --- other files -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_ruleset_is_tried_before_it_holds(lab: Lab, tmp_path: Path) -> None:
     file = tmp_path / "try.json"
     file.write_text(json.dumps({"version": 2, "builder_modes": {"tweak_light": {"files_max": 9}}}))

@@ -80,6 +80,7 @@ def test_a_branch_that_is_checked_out_is_delivered_when_it_is_free_again(lab: La
     lab.check_untouched()
 
 
+@pytest.mark.slow
 def test_cancel_ends_the_agent_keeps_its_work_and_retry_goes_on(lab: Lab) -> None:
     mark = new_mark()
     hangs = phase("F2", "do: write src/two.txt two", f"do: hang {mark}", needs="F1")

@@ -46,6 +46,7 @@ def test_what_did_not_land_is_listed_with_place_files_and_reason(lab: Lab) -> No
     assert lab.cli("salvage", "nobody").code == 2
 
 
+@pytest.mark.slow
 def test_patches_apply_on_their_parent_and_bundles_hold_the_commits(lab: Lab) -> None:
     made(lab)
     out = lab.root / "out"
@@ -89,6 +90,7 @@ def test_an_export_overwrites_nothing_and_leaves_nothing_half_written(lab: Lab) 
     assert (lab.root / "empty" / "F1" / "1.patch").is_file()
 
 
+@pytest.mark.slow
 def test_a_patch_that_did_not_apply_is_written_as_it_came(lab: Lab) -> None:
     patch = b"--- a/src/app.txt\n+++ b/src/app.txt\n@@ -1 +1 @@\n-nothing like it\n+x\n"
     worker = f'type = "scripted"\npatches = "{lab.root}/patches"'
@@ -107,6 +109,7 @@ def test_a_patch_that_did_not_apply_is_written_as_it_came(lab: Lab) -> None:
     assert (place / "autopack-rejected.patch").read_bytes() == patch
 
 
+@pytest.mark.slow
 def test_an_attempt_made_again_and_landed_is_no_salvage(lab: Lab) -> None:
     """Parallel phases: the second is made again on the first, and lands as that."""
     one, two = phase("F1", "do: write src/1.txt 1"), phase("F2", "do: write src/2.txt 2")

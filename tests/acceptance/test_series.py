@@ -144,6 +144,7 @@ def test_a_failed_part_ends_the_series_and_its_retry_goes_on(lab: Lab) -> None:
     assert "r-2-r1 begins: part 2 of 3" in watched.err
 
 
+@pytest.mark.slow
 def test_a_part_that_is_made_again_on_another_base_goes_on_under_free_names(lab: Lab) -> None:
     assert lab.make(project=SINGLE).run(ONE, TWO).code == 0
     again = lab.cli("run", "retry", "r", "--onto", "main")
@@ -178,6 +179,7 @@ def test_a_cancel_ends_the_series(lab: Lab) -> None:
     assert names(lab) == ["r"]
 
 
+@pytest.mark.slow
 def test_a_cancel_that_comes_late_names_the_part_that_is_under_way(lab: Lab) -> None:
     lab.make(project=SINGLE)
     assert lab.cli("run", lab.plan(ONE, SOON), "--run-id", "r", "--detach").code == 0

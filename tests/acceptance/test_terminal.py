@@ -48,6 +48,7 @@ def watched(lab: Lab) -> Iterator[Watched]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["detach\n", "d\n", "\n", "\x04", CTRL_C])
 def test_detached_it_goes_on_alone(watched: Watched, answer: str) -> None:
     """Also for no answer, the end of input, and Ctrl-C once more: none of them cancels a run."""
@@ -63,6 +64,7 @@ def test_detached_it_goes_on_alone(watched: Watched, answer: str) -> None:
     watched.let_go()
 
 
+@pytest.mark.slow
 def test_after_three_other_answers_it_goes_on_alone(watched: Watched) -> None:
     watched.interrupt()
     for number, answer in enumerate(("x", "y", "z"), 1):
@@ -74,6 +76,7 @@ def test_after_three_other_answers_it_goes_on_alone(watched: Watched) -> None:
     watched.let_go()
 
 
+@pytest.mark.slow
 def test_detached_it_goes_on_although_its_supervisor_was_killed(watched: Watched) -> None:
     watched.interrupt()
     supervisor = set(processes(watched.lab.root)) & set(alive("autopack.cli.hosting"))

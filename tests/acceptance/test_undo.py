@@ -92,6 +92,7 @@ def test_deliver_brings_the_branch_back_after_undo(lab: Lab, steps: int) -> None
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_deliver_brings_back_branch_and_tags_that_were_deleted(lab: Lab) -> None:
     landed(lab)
     before = refs(lab.project)
@@ -117,6 +118,7 @@ def test_deliver_says_so_when_it_is_refused_though_it_once_was_done(lab: Lab) ->
     assert lab.cli("run", "deliver", "r").code == 0
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_checked_out_stays(lab: Lab) -> None:
     commits = landed(lab)
     place = lab.root / "tree"
@@ -129,6 +131,7 @@ def test_a_branch_that_is_checked_out_stays(lab: Lab) -> None:
     assert not [ref for ref in refs(lab.bare) if "/_undone/" in ref]
 
 
+@pytest.mark.slow
 def test_work_of_others_on_the_branch_is_not_lost(lab: Lab) -> None:
     landed(lab)
     git(lab.project, "checkout", "-q", BRANCH)
@@ -160,6 +163,7 @@ def test_a_repository_that_refuses_is_told_and_leaves_no_record(lab: Lab) -> Non
     assert lab.cli("undo", "r").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -102,6 +102,7 @@ def test_each_commit_gets_its_verdict_and_nothing_is_touched(odd: World) -> None
     assert list((odd.root / "state" / "clones").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_another_policy_is_tried_and_its_changes_are_told(odd: World) -> None:
     (odd.root / "other.toml").write_text(POLICY)
     found = told(odd, "--last", "3", "--config", "../other.toml", code=1)
@@ -118,6 +119,7 @@ def test_another_policy_is_tried_and_its_changes_are_told(odd: World) -> None:
     assert f"{big[:12]} refuse -> accept" in loose
 
 
+@pytest.mark.slow
 def test_the_remedy_that_is_told_takes_the_commit(odd: World) -> None:
     (odd.root / "other.toml").write_text(POLICY)
     found = told(odd, "--last", "2", "--config", "../other.toml", code=1)
@@ -164,6 +166,7 @@ def test_without_refusals_it_leaves_with_0_also_from_a_bare_repository(odd: Worl
     assert found["verdicts"] == {"accept": 2, "needs_auditor": 1, "refuse": 0}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_backtested_is_told(world: World) -> None:
     assert "git clone" in refused(world, repo="https://example.org/x.git")
     assert "https://github.com/o/n" in refused(world, repo="github:o/n")
@@ -183,6 +186,7 @@ def test_an_option_or_a_policy_that_is_wrong_is_told(world: World) -> None:
     assert "did you mean 'max_files'" in refused(world)
 
 
+@pytest.mark.slow
 def test_ci_judges_history_by_the_profile_of_today(world: World) -> None:
     world.commit({"a.py": "def add(a, b):\n    return a - b\n"})
     world.git("commit", "--quiet", "--amend", "--message=no test yet")
@@ -294,6 +298,7 @@ def test_what_ctrl_c_tells_wakes_who_waits() -> None:
     assert told.wait()
 
 
+@pytest.mark.slow
 def test_a_run_can_be_built_by_history(world: World) -> None:
     settings = SETTINGS.replace('type = "scripted"\npatches = "../patches"',
                                 'type = "replay"\ncommits = { "F1.1" = "wrong fixed" }')  # fmt: skip

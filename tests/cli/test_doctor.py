@@ -121,6 +121,7 @@ def test_a_check_of_the_gate_that_nobody_brings(world: World) -> None:
     assert "did you mean 'ratchet'?" in found["fix"]
 
 
+@pytest.mark.slow
 def test_an_agent_that_nobody_chose_is_a_warning(world: World) -> None:
     world.toy(SETTINGS + '[agents.other]\ncommand = ["no-such-agent"]\n')
     found = checks(world, exit_code=0)
@@ -133,6 +134,7 @@ def test_an_agent_that_nobody_chose_is_a_warning(world: World) -> None:
     assert checks(world, exit_code=3)["agents"]["status"] == "fail"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["builder", "none"])
 def test_an_agent_that_only_an_environment_may_bring_is_a_warning(world: World, role: str) -> None:
     other = '[agents.other]\ncommand = ["no-such-agent"]\n'

@@ -124,6 +124,7 @@ def test_killed_around_the_plan(lab: Lab, drafted: Drafted, when: str, kind: str
     check(lab, drafted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("when", "share"), [("before", 0.2), ("after", 0.4)])
 def test_killed_in_a_git_call(
     lab: Lab, git: CountedGit, drafted: Drafted, when: str, share: float
@@ -132,12 +133,14 @@ def test_killed_in_a_git_call(
     check(lab, drafted)
 
 
+@pytest.mark.slow
 @WHEN
 def test_killed_at_the_plan_on_postgresql(server_lab: Lab, drafted: Drafted, when: str) -> None:
     die_at_save(begun(server_lab), when, drafted.save_of("plan_drafted"))
     check(server_lab, drafted)
 
 
+@pytest.mark.slow
 def test_killed_again_in_recovery(lab: Lab, drafted: Drafted) -> None:
     die_at_save(begun(lab), "after", drafted.save_of("plan_rejected"))
     die_at_save(lab, "before", 2)

@@ -78,6 +78,7 @@ def test_killed_around_the_hand_over(
     assert ended(lab) == undisturbed["end"]
 
 
+@pytest.mark.slow
 @WHEN
 def test_killed_at_the_hand_over_on_postgresql(
     server_lab: Lab, undisturbed: dict[str, Any], when: str

@@ -92,6 +92,7 @@ def test_with_folders_of_its_own_a_second_store_works_beside(lab: Lab, tmp_path:
     assert supervisor.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_a_dead_supervisor_s_clone_is_left_to_its_own_store(lab: Lab) -> None:
     """The second store's supervisor may work once the first one is dead, and knows no such run."""
     mark = new_mark()
