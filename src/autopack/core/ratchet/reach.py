@@ -116,16 +116,18 @@ def literals(body: Iterable[ast.stmt]) -> dict[str, ast.expr]:
             for name in _names(each) if isinstance(each, ast.stmt) else ():
                 if name in seen:
                     found.pop(name, None)
-                elif isinstance(each, ast.Assign | ast.AnnAssign) and _is_fixed(each.value):
-                    found[name] = each.value  # type: ignore[assignment]
+                elif (value := _fixed(each)) is not None:
+                    found[name] = value
                 seen.add(name)
     return found
 
 
-def _is_fixed(value: ast.expr | None) -> bool:
-    return value is not None and is_constant(value) and not isinstance(
-        value, ast.List | ast.Dict | ast.Set
-    )  # fmt: skip
+def _fixed(node: ast.AST) -> ast.expr | None:
+    """The literal that a statement gives, if nothing can fill it."""
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    if value is None or isinstance(value, ast.List | ast.Dict | ast.Set):
+        return None
+    return value if is_constant(value) else None
 
 
 def asks_code(check: Check, scope: Scope, module: Mapping[str, ast.expr]) -> bool:
