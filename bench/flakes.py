@@ -4,6 +4,7 @@ Each case is a suite of 40 tests on a candidate and its parent; a model runs wha
 the same order as CI would. Every second case has only failures that are not the candidate's; in
 every third the parent's tests are known, every fourth is strict. Counted are the right verdicts,
 every failing test, and the executions of tests beside "rerun all three times".
+tests/adapters/test_blame_pytest.py takes a sample through CI and pytest.
 python -m bench.flakes
 """
 
