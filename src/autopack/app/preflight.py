@@ -9,26 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
+from autopack.app.greens import GreenResults
 from autopack.app.ports import Cancel, TestTask, Verifier
 from autopack.core import preflight
 from autopack.core.preflight import Try
-
-
-class Greens(Protocol):
-    """The part of the store that remembers green results."""
-
-    def green(self, key: str) -> str | None: ...
-
-    def remember_green(self, key: str, result: str) -> None: ...
 
 
 @dataclass
 class HeldGreens:
     """Green results that are remembered at the end, or not at all."""
 
-    store: Greens
+    store: GreenResults
     held: dict[str, str] = field(default_factory=dict)
 
     def green(self, key: str) -> str | None:

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Final
 
 from autopack.adapters.ci.execution import Clones, Judged
-from autopack.adapters.ci.records import GreenResults, Judging, remember_said, said_before
+from autopack.adapters.ci.records import Judging, remember_said, said_before
+from autopack.app.greens import GreenResults
 from autopack.core import blame
 from autopack.core.blame import Ask, Blamed, Case, Exoneration, Red, Where
 from autopack.core.edits import touched

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from autopack.adapters.ci.records import GreenResults
 from autopack.app.forge import CheckState, ForgeAway, ForgeCheck, ForgeRefused, Tester
+from autopack.app.greens import GreenResults
 from autopack.app.ports import Cancel, Clock, Repository, Tested, TestTask, Verifier
 from autopack.core.errors import EnvironmentFault, Fault, OperatorFault, refusal
 from autopack.core.event import CiVerdict

@@ -22,7 +22,8 @@ from autopack.adapters.ci.environment import (
 )
 from autopack.adapters.ci.execution import CiLimits, Clones, Judged
 from autopack.adapters.ci.parent import Beside, Cancelled
-from autopack.adapters.ci.records import GreenResults, Judging, ids_of, remember_ids
+from autopack.adapters.ci.records import Judging, ids_of, remember_ids
+from autopack.app.greens import GreenResults
 from autopack.app.ports import Cancel, Repository, Tested, TestTask
 from autopack.core.blame import Blamed, Exoneration
 from autopack.core.errors import EnvironmentFault, OperatorFault, refusal

@@ -17,7 +17,8 @@ from typing import Final
 
 from autopack.adapters.ci.blaming import Side
 from autopack.adapters.ci.execution import Judged
-from autopack.adapters.ci.records import GreenResults, ids_of, remember_ids
+from autopack.adapters.ci.records import ids_of, remember_ids
+from autopack.app.greens import GreenResults
 from autopack.app.ports import Repository
 from autopack.core import idset
 from autopack.core.blame import Red

@@ -12,22 +12,15 @@ import json
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from autopack.app.greens import GreenResults
 from autopack.core.idset import IdSet
 from autopack.core.project import CiCommand, profile_digest
 from autopack.core.said import Ending, Result, agreed
 from autopack.core.spec import CiProfile
 
 DECODED_BYTES_MAX: Final = 64 << 20
-
-
-class GreenResults(Protocol):
-    """The part of the store that remembers green results."""
-
-    def green(self, key: str) -> str | None: ...
-
-    def remember_green(self, key: str, result: str) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from autopack.adapters.ci.environment import Environments
 from autopack.adapters.ci.forge import ChecksLimits, ForgeVerifier
 from autopack.adapters.ci.local import LocalVerifier
-from autopack.adapters.ci.records import GreenResults
 from autopack.adapters.plugins import VERIFIERS, load
 from autopack.app.apply import project_of_base
+from autopack.app.greens import GreenResults
 from autopack.app.ports import Cancel, Clock, Repository, Verifier
 from autopack.core.errors import OperatorFault
 from autopack.core.project import Project
