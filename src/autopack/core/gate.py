@@ -100,6 +100,11 @@ def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
             yield Finding(rule, message, severity=severity)
 
 
+def key(check: str, finding: Finding) -> str:
+    """The name of a question; `Waiver.questions` are such."""
+    return f"{check}\n{finding.rule}\n{finding.path}\n{finding.test}\n{finding.message}"
+
+
 def _waive(found: CheckResult, reason: str) -> CheckResult:
     return replace(found, verdict=CheckVerdict.WAIVED, reason=reason)
 
@@ -108,7 +113,7 @@ def _keys(found: CheckResult) -> Iterator[str]:
     """What names the questions of a check: where a change is made again its lines have moved."""
     for each in found.findings:
         if each.severity is Severity.ASK:
-            yield f"{found.check}\n{each.rule}\n{each.path}\n{each.test}\n{each.message}"
+            yield key(found.check, each)
 
 
 def _reasons(found: CheckResult, waivers: Sequence[Waiver]) -> list[str] | None:

@@ -5,14 +5,29 @@ Called by the machine's table alone. Never judges a test.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Final
 
 from autopack.core import gate, moves, queue
 from autopack.core.command import Pending
 from autopack.core.event import CandidateTested, CiVerdict
-from autopack.core.run import CheckVerdict, Doubt, Evidence, Phase, Run, Severity, Step
+from autopack.core.idset import SILENCED, VANISHED
+from autopack.core.run import (
+    CheckVerdict,
+    Doubt,
+    Evidence,
+    Finding,
+    Phase,
+    Run,
+    Severity,
+    Step,
+    Waiver,
+)
 
+IN_SOURCE: Final = {VANISHED: "test-deleted", SILENCED: "test-skipped"}
+"""What the ratchet says of a test's source where its id goes."""
 TEST_IDS: Final = "test_ids"
 """The check whose findings are CI's, beside those of the gate."""
 
@@ -35,7 +50,8 @@ def tested(run: Run, event: CandidateTested, asked: Pending) -> Run:
 
 def _green(run: Run, phase: Phase, event: CandidateTested, parent: str) -> Run:
     """It lands in its turn, unless its tests ask what no auditor has waived."""
-    said = gate.result(TEST_IDS, event.findings, phase.waivers)
+    waivers = (*phase.waivers, *_waived_by_source(event.findings, phase.waivers))
+    said = gate.result(TEST_IDS, event.findings, waivers)
     others = tuple(each for each in phase.checks if each.check != TEST_IDS)
     phase = replace(phase, checks=(*others, said) if event.findings else others)
     if said.verdict is not CheckVerdict.NEEDS_AUDITOR:
@@ -48,3 +64,27 @@ def _green(run: Run, phase: Phase, event: CandidateTested, parent: str) -> Run:
     summary = f"CI is green, and its tests ask for an auditor's approval: {rules}"
     doubt = Doubt(Evidence("gate", summary, asks), parent, asks=True)
     return moves.put(run, replace(phase, step=Step.LANDING_QUEUED, green=True, doubt=doubt))
+
+
+def _waived_by_source(findings: Sequence[Finding], waivers: Sequence[Waiver]) -> Iterator[Waiver]:
+    """What an auditor agreed to by a test's source needs no second audit by its id."""
+    for waiver in waivers:
+        keys = tuple(
+            gate.key(TEST_IDS, each)
+            for each in findings
+            if any(_names(question, each) for question in waiver.questions)
+        )
+        if keys:
+            yield replace(waiver, questions=keys)
+
+
+def _names(question: str, finding: Finding) -> bool:
+    """Whether a question of the ratchet is about the test of a finding: file, class and name."""
+    _, rule, path, _, message = question.split("\n", 4)
+    if rule != IN_SOURCE.get(finding.rule):
+        return False
+    where, _, name = finding.test.partition("[")[0].rpartition("::")
+    module = ".".join(PurePosixPath(path).with_suffix("").parts) + "."
+    case = f"{where}.{name}"
+    told = case.removeprefix(module)
+    return case.startswith(module) and message.startswith((f"{told} ", f"{told}:"))
