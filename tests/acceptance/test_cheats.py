@@ -13,7 +13,7 @@ from tests.repos import write
 
 JUDGE = 'auditor = "judge"\n[agents.judge]\ntype = "scripted"\npatches = "../tools/verdicts"\n'
 FILES: dict[str, str | bytes] = {
-    "tests/test_sums.py": "def test_sum(): assert sum([1, 2]) == 3\n",
+    "tests/test_sums.py": "from sums import double\ndef test_sum(): assert double(2) == 4\n",
     "src/sums.py": "def double(x): return sum([x, x])\n",
     "pyproject.toml": "[tool.coverage.report]\nfail_under = 90\n",
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Final
 
 from autopack.core import gate, moves, queue
@@ -84,7 +83,7 @@ def _names(question: str, finding: Finding) -> bool:
     if rule != IN_SOURCE.get(finding.rule):
         return False
     where, _, name = finding.test.partition("[")[0].rpartition("::")
-    module = ".".join(PurePosixPath(path).with_suffix("").parts) + "."
+    module = path.rpartition(".")[0].replace("/", ".") + "."
     case = f"{where}.{name}"
     told = case.removeprefix(module)
     return case.startswith(module) and message.startswith((f"{told} ", f"{told}:"))
