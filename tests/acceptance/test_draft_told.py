@@ -40,6 +40,7 @@ def test_what_drafting_took_is_told_and_is_no_landed_work(lab: Lab) -> None:
     assert lab.cli("run", "view", "r", "--json").data["run"]["draft"]["tokens_spent"] == 110
 
 
+@pytest.mark.slow
 def test_a_draft_of_several_runs_is_told_as_a_whole(lab: Lab) -> None:
     tiers = [f"## Tier T{n}: part\n\n{phase(f'P{n}', f'do: write src/{n}.txt a')}" for n in (1, 2)]
     text = "\n\n".join(["# In parts", *tiers])
@@ -48,6 +49,7 @@ def test_a_draft_of_several_runs_is_told_as_a_whole(lab: Lab) -> None:
     assert "the draft is a plan of 2 phases in 2 runs" in lab.cli("events", "list", "r").out
 
 
+@pytest.mark.slow
 def test_a_finding_names_its_place_once(lab: Lab) -> None:
     fenced = f"Here it is:\n\n```markdown\n{GOOD}\n```\n"
     assert draft(lab, says(BAD, " 1"), says(fenced, " 2"), says(GOOD, " 3")) == 0

@@ -75,6 +75,7 @@ def test_strict_knows_the_flakes_of_earlier_runs(lab: Lab) -> None:
     assert "quarantine ended 2026-01-15" in lab.cli("issues", "list").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verdict", ["approve", "escalate", ""])
 def test_a_test_that_vanishes_asks_the_auditor_after_green(lab: Lab, verdict: str) -> None:
     """CI's verdict is kept: approved of, it lands without another test."""
@@ -104,6 +105,7 @@ def test_a_test_that_vanishes_asks_the_auditor_after_green(lab: Lab, verdict: st
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_new_tests_of_a_feature_must_need_it(lab: Lab) -> None:
     """The builder is told, and its next attempt proves its change."""
     made(lab, one="green")

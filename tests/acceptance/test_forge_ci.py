@@ -76,6 +76,7 @@ def holds(path: Path, word: str) -> bool:
     return word.encode() in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_red_at_github_is_the_next_builders_evidence(lab: Lab, double: Double) -> None:
     repo = at_github(lab, double)
     task = ("do 1: write state/mode red", "do 2: tell src/prompt.md prompt")
@@ -122,6 +123,7 @@ def test_killed_while_it_waits_it_looks_again_and_pushes_nothing_twice(
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_no_report_in_time_never_lands(lab: Lab, double: Double) -> None:
     repo = at_github(lab, double)
     repo.actions = lambda _branch, _sha: []

@@ -132,6 +132,7 @@ def test_the_runs_tokens(lab: Lab) -> None:
     reproduced(lab, text, 0)
 
 
+@pytest.mark.slow
 def test_the_tokens_of_a_phase(lab: Lab) -> None:
     text = complete(lab, Limit.PHASE_TOKENS, BUDGET, made(lab).run(GOOD, SPENT))
     assert named(text) == ["tokens of P2"]
@@ -139,6 +140,7 @@ def test_the_tokens_of_a_phase(lab: Lab) -> None:
     reproduced(lab, text, 0)
 
 
+@pytest.mark.slow
 def test_the_attempts_of_a_builder(lab: Lab) -> None:
     text = complete(lab, Limit.BUILDER_ATTEMPTS, HUMAN, made(lab).run(GOOD, RED))
     assert named(text) == ["attempts of P2"]
@@ -193,6 +195,7 @@ def test_the_runs_minutes(lab: Lab) -> None:
     reproduced(lab, text, 0)
 
 
+@pytest.mark.slow
 def test_the_minutes_that_a_run_is_parked(lab: Lab) -> None:
     done = told(lab, PARKED, "P2", parked_seconds_max=0)
     text = complete(lab, Limit.PARKED_MINUTES, BUDGET, done)
@@ -272,6 +275,7 @@ def test_a_tier_that_passed_its_cap_with_its_last_phase_ends_a_critical_run(lab:
     assert lab.load().tip in reproduced(lab, text, 0)[2]
 
 
+@pytest.mark.slow
 def test_the_whole_folder_is_made_again(lab: Lab) -> None:
     assert made(lab).run(GOOD, RED).code == 1
     folder = folder_of(lab)

@@ -101,6 +101,7 @@ def test_one_supervisor_on_all_machines(lab: Lab, tmp_path: Path, database: str)
     assert lab.load().state is RunState.DONE_SUCCESS
 
 
+@pytest.mark.slow
 def test_who_loses_the_lock_stops_and_takes_it_anew(lab: Lab, postgres: Server) -> None:
     mark = new_mark()
     lab.make().record(phase("F1", "do: write src/one.txt one", f"do: hang {mark}"))

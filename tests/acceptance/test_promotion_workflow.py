@@ -96,6 +96,7 @@ def test_its_jobs_make_one_pull_request(lab: Lab, double: Double, at_work: bool)
             assert supervisor.wait(30) is not None
 
 
+@pytest.mark.slow
 def test_its_first_job_stops_a_run_that_may_not_be(lab: Lab, double: Double) -> None:
     of_the_runner(lab, double)
     double.hub.add(NAME, lab.project)

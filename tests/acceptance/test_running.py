@@ -113,6 +113,7 @@ def test_cancel_ends_the_agent_keeps_its_work_and_retry_goes_on(lab: Lab) -> Non
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_four_phases_work_at_a_time_and_all_land(lab: Lab) -> None:
     mark = new_mark()
     phases = tuple(
@@ -171,6 +172,7 @@ def test_minutes_that_are_spent_end_the_run_and_its_agent(lab: Lab) -> None:
     assert set(lab.kept()) == {"F1/1"}
 
 
+@pytest.mark.slow
 def test_a_second_supervisor_is_refused(lab: Lab) -> None:
     mark = new_mark()
     lab.make().record(phase("F1", f"do: hang {mark}", "do: write src/one.txt one"))
@@ -183,6 +185,7 @@ def test_a_second_supervisor_is_refused(lab: Lab) -> None:
     assert first.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_two_runs_share_a_store_and_its_supervisor(lab: Lab) -> None:
     lab.make()
     first = lab.plan(phase("A1", "do: write src/a.txt a"), name="first")

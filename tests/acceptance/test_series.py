@@ -38,6 +38,7 @@ def document(lab: Lab, run_id: str, name: str) -> str:
     return (lab.project / ".autonomous_runs" / run_id / name).read_text()
 
 
+@pytest.mark.slow
 def test_a_tier_a_run_to_the_end(lab: Lab) -> None:
     done = lab.make(project=SINGLE).run(ONE, TWO, THREE)
     assert done.code == 0, done.err
@@ -82,6 +83,7 @@ def test_every_view_tells_the_place_in_the_series(lab: Lab) -> None:
     assert "its series ended in r-3: DONE_SUCCESS" in late.err
 
 
+@pytest.mark.slow
 def test_the_plan_is_split_where_it_has_too_many_phases(lab: Lab) -> None:
     done = lab.make().run(ONE, TWO, THREE, options=("--max-phases", "2"))
     assert done.code == 0, done.err
@@ -98,6 +100,7 @@ def test_the_plan_is_split_where_it_has_too_many_phases(lab: Lab) -> None:
     assert said in too_large.err
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_the_runs_and_the_worst_of_all(lab: Lab) -> None:
     plan = lab.make(project=SINGLE).plan(ONE, TWO, THREE)
     told = lab.cli("run", plan, "--run-id", "r", "--dry-run")
@@ -225,6 +228,7 @@ def test_what_an_earlier_part_saw_is_known_to_the_next(lab: Lab) -> None:
     assert "one__is_untested" in git(lab.project, "show", "autonomous/r-2:src/prompt.md")
 
 
+@pytest.mark.slow
 def test_a_series_over_a_server(tmp_path: Path, database: str) -> None:
     lab = Lab(tmp_path, DATABASE_URL=database)
     try:

@@ -69,6 +69,7 @@ def test_a_failed_run_that_landed_everything_has_nothing_to_retry(lab: Lab) -> N
     assert good.data["run"]["places"]["incident"] is None
 
 
+@pytest.mark.slow
 def test_the_json_of_a_run_tells_the_same(lab: Lab) -> None:
     lab.make().run(SCOPE)
     run = lab.cli("run", "view", "r", "--json").data["run"]
@@ -82,6 +83,7 @@ def test_the_json_of_a_run_tells_the_same(lab: Lab) -> None:
     assert run["places"]["repository"] == str(lab.bare)
 
 
+@pytest.mark.slow
 def test_a_red_ci_is_told_with_the_test_that_failed(lab: Lab) -> None:
     done = lab.make().run(RED)
     assert done.code == 1, done.err
@@ -92,6 +94,7 @@ def test_a_red_ci_is_told_with_the_test_that_failed(lab: Lab) -> None:
     assert "\\x0a" not in done.out + shown
 
 
+@pytest.mark.slow
 def test_lines_of_others_stay_lines_and_pass_for_none_of_ours(lab: Lab) -> None:
     """CI says two lines and an escape on its own; they are quoted, each on its line."""
     ci = 'commands = [{ run = ["sh", "-c", "printf \'first\\\\nnext: \\\\033[1mforged\\\\n\'; false"] }]'
@@ -126,6 +129,7 @@ def test_a_broken_settings_file_hinders_no_reading_and_no_cancelling(lab: Lab) -
     assert lab.cli("run", lab.plan(SCOPE)).code == 2
 
 
+@pytest.mark.slow
 def test_a_reason_is_told_once_and_a_tier_once(lab: Lab) -> None:
     first = phase("F1", "do: write state/mode red")
     second = phase("F2", "do: write src/two.txt two", needs="F1")
@@ -139,6 +143,7 @@ def test_a_reason_is_told_once_and_a_tier_once(lab: Lab) -> None:
     assert "0 attempts" in shown
 
 
+@pytest.mark.slow
 def test_a_delivery_asked_for_again_tells_only_what_is_new(lab: Lab) -> None:
     assert lab.make().run(phase("F1", "do: write src/one.txt one")).code == 0
     again = lab.cli("run", "deliver", "r")
@@ -148,6 +153,7 @@ def test_a_delivery_asked_for_again_tells_only_what_is_new(lab: Lab) -> None:
     assert "1 of 1 phase landed, 0 of 5,000,000 tokens, 1 CI run\n" in again.out
 
 
+@pytest.mark.slow
 def test_no_empty_folder_is_left_where_clones_were(lab: Lab) -> None:
     assert lab.make().run(phase("F1", "do: write src/one.txt one")).code == 0
     until(lab.idle, "the supervisor ends")

@@ -108,6 +108,7 @@ def test_cancelled_it_ends_and_its_work_is_kept(watched: Watched) -> None:
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_watched_on_it_asks_again_only_when_it_is_interrupted_again(watched: Watched) -> None:
     watched.interrupt()
     watched.terminal.type("what?\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from autopack.core.run import RunState
 from tests.lab import Lab, phase
 
@@ -16,6 +18,7 @@ def worker(report: str, end: str = "true") -> str:
     return f"command = [\"sh\", \"-c\", '''{script}''']"
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_read_costs_the_whole_cap_and_is_told(lab: Lab) -> None:
     done = lab.make(worker=worker("not json")).run(TASK)
     assert done.code == 0, done.err
@@ -28,6 +31,7 @@ def test_a_report_that_cannot_be_read_costs_the_whole_cap_and_is_told(lab: Lab) 
     lab.check_sound()
 
 
+@pytest.mark.slow
 def test_it_is_the_evidence_of_an_attempt_that_failed(lab: Lab) -> None:
     done = lab.make(worker=worker('{"tokens": -5}', "exit 4")).run(TASK)
     assert done.code == 1, done.err

@@ -46,6 +46,7 @@ def test_what_is_not_green_never_lands(lab: Lab, mode: str, verdict: str, said: 
     assert not lab.delivered()
 
 
+@pytest.mark.slow
 def test_red_once_is_mended_with_the_test_as_evidence(lab: Lab) -> None:
     task = ("do 1: write state/mode red", "do 2: tell src/prompt.md prompt")
     done = lab.make().run(phase("F1", *task))
@@ -62,6 +63,7 @@ def test_an_exit_code_alone_is_weak_evidence(lab: Lab) -> None:
     assert [(each.verdict.value, each.weak) for each in tested] == [("fail", False), ("pass", True)]
 
 
+@pytest.mark.slow
 def test_the_environment_is_made_once_and_a_green_tree_is_green_again(lab: Lab) -> None:
     lab.make(ci=USES_IT, project=PREPARED, files={"prepare.sh": PREPARE})
     plan = lab.plan(phase("F1", "do: write src/one.txt one"))

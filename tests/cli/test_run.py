@@ -88,6 +88,7 @@ def test_a_failed_run_is_retried_from_what_landed(world: World) -> None:
     assert len(log) == 2
 
 
+@pytest.mark.slow
 def test_detached_then_cancelled(world: World) -> None:
     world.toy()
     (world.root / "patches" / "F1.1" / "1.toml").write_text("wait_seconds = 600\n")
@@ -102,6 +103,7 @@ def test_detached_then_cancelled(world: World) -> None:
     assert run["failure"]["reason"].startswith("cancelled")
 
 
+@pytest.mark.slow
 def test_interrupted_without_a_terminal_the_run_goes_on(world: World) -> None:
     world.toy()
     (world.root / "patches" / "F1.1" / "1.toml").write_text("wait_seconds = 600\n")
@@ -124,6 +126,7 @@ def test_interrupted_without_a_terminal_the_run_goes_on(world: World) -> None:
     assert world.autopack("run", "watch", "plan-1", "--json").exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_refused_delivery_is_made_good(world: World) -> None:
     """Someone holds the branch's lock in the user's repository, until it is tried again."""
     world.toy()

@@ -124,6 +124,7 @@ def test_a_file_is_refused(lab: Lab, steps: Steps, index: int) -> None:
     check(lab, steps.story, at_site(site, index))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(2))
 def test_a_program_cannot_be_started(lab: Lab, steps: Steps, index: int) -> None:
     check(lab, steps.story, at_program(1 + (index * 2 + 1) * steps.programs // 4))

@@ -13,8 +13,8 @@ from tests.recovery.conftest import Undisturbed
 from tests.recovery.ground import CountedGit, check_as_undisturbed, finish, started
 from tests.recovery.places import PARTS, WHEN, EveryPlace, die_at_save, die_in_git
 
-SAMPLE = 6
-"""Places of each kind and side in `make test`: 4 x 6 kills."""
+SAMPLE = 4
+"""Places of each kind and side in `make test`: 4 x 4 kills."""
 
 
 def place(index: int, places: int) -> int:
@@ -42,6 +42,7 @@ def test_killed_in_a_git_call(
     check_as_undisturbed(lab, undisturbed.story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("when", "index"), [("before", 2), ("after", 1), ("after", 3)])
 def test_killed_at_a_save_on_postgresql(
     server_lab: Lab, undisturbed: Undisturbed, when: str, index: int
@@ -51,6 +52,7 @@ def test_killed_at_a_save_on_postgresql(
     check_as_undisturbed(server_lab, undisturbed.story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("when", "index"), [("before", 3), ("after", 2)])
 def test_killed_in_a_git_call_on_postgresql(
     server_lab: Lab, git: CountedGit, undisturbed: Undisturbed, when: str, index: int
