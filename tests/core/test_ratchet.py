@@ -21,6 +21,7 @@ from tests.hostile.cheating import base_files
 BASE = {path: str(text) for path, text in base_files().items()}
 TESTS, SOURCE, PROJECT = "tests/test_prices.py", "shop/prices.py", "pyproject.toml"
 IGNORE = "# type" + ": ignore"
+UNCOVERED = "# pragma" + ": no cover"
 
 
 def edited(path: str, old: str, new: str) -> Changed:
@@ -97,6 +98,7 @@ HONEST = {
     "an error is raised again": edited(
         SOURCE, "except ValueError:", "except Exception:\n        log()\n        raise\n    except ValueError:"
     ),
+    "one line is not covered": edited(SOURCE, "self.items = []", f"self.items = []  {UNCOVERED}"),
     "one rule is silenced by name": edited(SOURCE, "self.items = []", f"self.items = []  {IGNORE}[misc]"),
     "a version is raised": edited(PROJECT, "1.2.0", "1.3.0"),
     "a dependency is raised": edited(PROJECT, "attrs>=23.1", "attrs>=24.2"),
@@ -131,6 +133,13 @@ def test_a_test_that_moves_to_another_file_is_not_gone() -> None:
     moved = edited(TESTS, TEST, "")
     assert not asked(moved, Changed("tests/test_total.py", None, TEST.encode()))
     assert asked(moved) == {"test-deleted"}
+
+
+def test_what_is_uncovered_as_a_whole_asks_and_so_do_many_lines() -> None:
+    whole = f"def more():  {UNCOVERED}\n    return shop.less()\n"
+    assert asked(Changed("shop/more.py", b"", whole.encode())) == {"suppression-added"}
+    lines = f"import shop  {UNCOVERED}\n" * 3
+    assert asked(Changed("shop/more.py", b"", lines.encode())) == {"suppression-added"}
 
 
 def test_many_silenced_rules_ask_though_each_is_named() -> None:

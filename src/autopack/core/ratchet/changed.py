@@ -11,11 +11,11 @@ from typing import Final
 
 from autopack.core.run import Finding, Severity
 
-FILE_BYTES_MAX: Final = 512 << 10
-"""Bytes of a file that is read: 2 s of parsing at worst; larger ones are generated."""
+FILE_BYTES_MAX: Final = 1 << 20
+"""Bytes of a file that is read: 4 s of parsing at worst; larger ones are generated."""
 FILES_MAX: Final = 500
 """Files of a change that are read, those that hold tests or configuration first."""
-TOTAL_BYTES_MAX: Final = 2 << 20
+TOTAL_BYTES_MAX: Final = 4 << 20
 """Bytes of a change that are read, before and after: bounds the time of the whole check."""
 MESSAGE_CHARACTERS_MAX: Final = 300
 

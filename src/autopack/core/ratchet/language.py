@@ -30,6 +30,8 @@ class Language:
     """Leaves all others out."""
     expects: re.Pattern[str] = re.compile("")
     """Among the lines that demand something, or beside them: those that name a value."""
+    tables: bool = True
+    """Values that are demanded stand in lines of their own, too; False: these are commands."""
 
 
 _QUOTED: Final = r"""(?P<id>'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)"""
@@ -144,6 +146,8 @@ LANGUAGES: Final = (
         re.compile(r"^\s*return\s+\{?skip|\bskip\b", re.MULTILINE),
         re.compile(r"(?:^|/)tests?/"),
         remark="#",
+        expects=re.compile(r"\bassert\w*\b|^if\b|^\S*\}\s+\{\S"),
+        tables=False,
     ),
     Language(
         "shell",

@@ -52,6 +52,8 @@ class Block:
     skips: tuple[str, ...]
     expects: tuple[str, ...]
     """Lines that name a value that is demanded."""
+    tables: bool = True
+    """As in its language."""
 
     @property
     def weak(self) -> int:
@@ -156,6 +158,7 @@ def _blocks(path: str, code: str, language: Language) -> Iterator[Block]:
             tuple(line for line in lines if language.asserts.search(line)),
             tuple(match[0].strip() for match in language.skips.finditer(text)),
             tuple(line for line in lines if _expects(line, language)),
+            language.tables,
         )
 
 
@@ -213,7 +216,7 @@ def _rewritten(old: Block, new: Block) -> str:
         if form in forms:
             return f"{line} became {forms[form]}"
     before, after = _values(old), _values(new)
-    if old.asserts and before != after and _forms(before) == _forms(after):
+    if old.tables and old.asserts and before != after and _forms(before) == _forms(after):
         return f"{added(after, before)[0]} became {added(before, after)[0]}"
     return ""
 

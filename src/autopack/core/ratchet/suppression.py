@@ -38,8 +38,12 @@ LINE_CHARACTERS_MAX: Final = 2_000
 """Of a line that is looked at: longer ones nobody wrote."""
 RULE_CHARACTERS_MAX: Final = 40
 """Of what follows a mark: the rules that it names."""
+_COVERAGE: Final = re.compile(r"#\s*pragma:\s*no\s*(?:cover|branch)")
+_WHOLE: Final = re.compile(r"(?:async\s+)?(?:def|class)\b|@")
+"""Begins a line that stands for a whole function or class."""
 _NARROW: Final = re.compile(
-    r"^#(?:type:ignore\[|noqa:|pylint:disable=|pyright:ignore\[|ty:ignore\[|nosecB\d)"
+    r"^one line uncovered$"
+    r"|^#(?:type:ignore\[|noqa:|pylint:disable=|pyright:ignore\[|ty:ignore\[|nosecB\d)"
     r"|eslint-disable-(?:next-)?line\S|nolint:|#\[allow\(|rubocop:disable\S|shellcheckdisable=SC"
     r"|@SuppressWarnings\(\S|pragmawarningdisable\S|@phpstan-ignore\S|biome-ignore\S"
 )
@@ -106,5 +110,8 @@ def _stripped(content: bytes | None) -> Iterator[str]:
 def _marks(line: str) -> Iterator[str]:
     """Each mark of a line with the rules that it names, without blanks."""
     for match in _SILENT.finditer(line):
+        if _COVERAGE.match(match[0]) and not _WHOLE.match(line):
+            yield "one line uncovered"
+            continue
         rest = line[match.end() : match.end() + RULE_CHARACTERS_MAX]
         yield "".join((match[0] + rest).split())
