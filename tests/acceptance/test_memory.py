@@ -107,6 +107,7 @@ def test_an_issue_over_six_runs(lab: Lab) -> None:
     assert entry(lab)["status"] == "resolved"
     assert planned(lab) == ["F1"]
 
+    write(lab.tools, {"verdicts/F1/1.toml": 'recommendation = "approve"\n'})  # it is skipped again
     merged(lab, "r5", *dirty)
     back = entry(lab)
     assert (back["status"], back["age_in_runs"], back["resolved_before"]) == ("needs_cleanup", 3, 1)
