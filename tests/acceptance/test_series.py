@@ -237,3 +237,11 @@ def test_a_series_over_a_server(tmp_path: Path, database: str) -> None:
         lab.check_sound()
     finally:
         lab.close()
+
+
+def test_a_dry_run_tells_of_attempts_that_are_granted_side_by_side(lab: Lab) -> None:
+    lab.make()
+    beside = lab.plan((phase("F1", "One."), phase("F2", "Two.")), name="beside")
+    assert "each may be granted 2 attempts more" in lab.cli("run", beside, "--dry-run").out
+    behind = lab.plan((phase("F1", "One."), phase("F2", "Two.", needs="F1")), name="behind")
+    assert "may be granted" not in lab.cli("run", behind, "--dry-run").out

@@ -78,6 +78,9 @@ def _course(spec: RunSpec, course: DryRun) -> list[str]:
         f"critical path: {' '.join(course.critical_path)} ({course.critical_path_tokens:,} tokens)",
         f"at worst: {course.tokens_max:,} tokens, {tries}",
     ]
+    if any(len(wave.phases) > 1 for wave in course.waves):
+        granted = count(RunSpec.conflicts_max, "attempt")
+        lines.append(f"side by side each may be granted {granted} more, within the same tokens")
     if course.incident_tokens > course.tokens_max:
         whose = "a run's cap is less" if len(runs) > 1 else "the run's cap is less"
         lines.append(f"the phases' caps add up to {course.incident_tokens:,}: {whose}")
