@@ -243,11 +243,12 @@ def test_hostile_drafts_are_refused(lab: Lab, lines: tuple[str, ...], told: str)
         ((), "exactly one of PLAN, --goal"),
         (("--goal", "a", "--goal-file", "b"), "exactly one of PLAN, --goal"),
         (("--goal", " "), "the goal is empty"),
-        (("--goal", "x" * 20_001), "20,001 characters"),
+        (("--goal", "x" * 20_001), "20,001 characters, at most 20,000: say it shorter"),
         (("--goal-file", "nowhere.txt"), "cannot read the goal"),
         (("--goal-file", "odd.txt"), "not UTF-8"),
         (("--goal-file", "long.txt"), "long.txt: too large: more than 80,003 bytes"),
         (("--goal-file", "wide.txt"), "20,001 characters"),
+        (("--goal-file", "null.txt"), "NUL or half of a surrogate pair: take it out"),
         (("--goal", "a", "--dry-run"), "--plan-only has the plan drafted"),
         (("odd.txt", "--plan-only"), "--plan-only goes with --goal"),
         (("--goal", "a", "--builder", "nobody"), "no [agents.nobody]"),
@@ -257,6 +258,7 @@ def test_bad_goals_start_nothing(lab: Lab, arguments: tuple[str, ...], told: str
     lab.make()
     Path(lab.project / "odd.txt").write_bytes(b"\xff\xfe")
     Path(lab.project / "long.txt").write_text("é" * 50_000, "utf-8")
+    Path(lab.project / "null.txt").write_bytes(b"Reach\0it.")
     Path(lab.project / "wide.txt").write_text("é" * 20_001, "utf-8-sig")
     done = lab.cli("run", *arguments)
     assert (done.code, told in done.err) == (2, True), done
