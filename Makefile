@@ -23,7 +23,7 @@ DEV := .venv/.dev-$(call digest,requirements/dev.txt pyproject.toml)
 help:
 	@echo 'make demo       a real run on a toy project, with scripted agents'
 	@echo 'make test       lint, types, contracts and the quick tests'
-	@echo 'make test-full  all tests: every seed, every kill point'
+	@echo 'make test-full  what takes longer: every seed, every kill point'
 	@echo 'make setup      .venv with everything for development'
 	@echo 'make fix | lint | bench | docs | lock | clean'
 
@@ -40,7 +40,7 @@ test: lint
 	@$(PYTEST) -m 'not slow and not full'
 
 test-full: setup
-	@$(PYTEST)
+	@$(PYTEST) -m 'slow or full'
 
 lint: setup
 	@$(BIN)/ruff format --check --quiet $(LINTED)

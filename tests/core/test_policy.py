@@ -89,6 +89,8 @@ def told(*changes: Change, rules: Rules = ALL) -> set[tuple[str, Severity]]:
         (changed("autopack.toml"), "protected-path", ASK),
         (added(".github/workflows/x.yml"), "protected-path", ASK),
         (added(".GitHub/workflows/x.yml"), "protected-path", ASK),
+        (added(".github/actions/issue_template/action.yml"), "protected-path", ASK),
+        (added(".github/copilot-instructions.md"), "protected-path", ASK),
         (added("pkg/AGENTS.md"), "protected-path", ASK),
         (added(".mcp.json"), "protected-path", ASK),
         (added(".claude/settings.json"), "protected-path", ASK),
@@ -114,6 +116,8 @@ def test_a_shape_meets_its_rule(change: Change, rule: str, severity: Severity) -
         added("a-b"),
         added("docs/agents.rst"),
         added("x.github"),
+        added(".github/ISSUE_TEMPLATE/config.yml"),
+        changed(".github/PULL_REQUEST_TEMPLATE.md"),
     ],
 )
 def test_honest_work_passes(change: Change) -> None:

@@ -6,7 +6,7 @@ Never reads a repository: who calls has the contents, or says that they are too 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from autopack.core.run import Finding, Severity
@@ -45,6 +45,11 @@ def ask(rule: str, path: str, message: str, line: int = 0) -> Finding:
     """A question for an auditor."""
     told = " ".join(message.split())[:MESSAGE_CHARACTERS_MAX]
     return Finding(rule, told, path, line, Severity.ASK)
+
+
+def note(rule: str, path: str, message: str, line: int = 0) -> Finding:
+    """What an auditor may read, and need not decide."""
+    return replace(ask(rule, path, message, line), severity=Severity.NOTE)
 
 
 def lines_of(content: bytes | None) -> list[str]:

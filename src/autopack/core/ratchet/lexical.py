@@ -1,4 +1,4 @@
-"""The ratchet for tests in other languages: blocks of text from one test's head to the next.
+"""The ratchet for tests in other languages: their blocks of text, before and after a change.
 
 A block is compared with what became of it: its name, or most of its lines. Counts assertions and
 marks in code without comments, so that a test that is commented out is gone. Never parses.
@@ -7,69 +7,30 @@ marks in code without comments, so that a test that is commented out is gone. Ne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from autopack.core.ratchet.changed import Changed, added, ask, lines_of
-from autopack.core.ratchet.language import (
-    LANGUAGES,
-    LEAVES,
-    LEAVING,
-    SWALLOWS,
-    VACUOUS,
-    WEAK,
-    Language,
-)
-from autopack.core.run import Finding
+from autopack.core.ratchet.blocks import OUTSIDE, Block, blocks_of, code_of, with_helpers
+from autopack.core.ratchet.changed import Changed, added, ask, note
+from autopack.core.ratchet.language import LANGUAGES, LEAVING, Language
+from autopack.core.ratchet.wording import Wording, wording
+from autopack.core.run import Finding, Severity
 
 ALIKE: Final = 0.5
 """Share of the lines that a renamed or moved test keeps."""
+WHOLE_LINES_MIN: Final = 3
+"""Lines of a test that is known again when all of them stand in another one."""
 PAIRS_MAX: Final = 20_000
 """Pairs of blocks that are compared for that; beyond, tests that are gone count as gone."""
-TESTS_MAX: Final = 5_000
-"""Tests of one file that are told apart; what follows belongs to the last."""
-_REMARKS: Final = {
-    "//": re.compile(r'("(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\'(?:\\.|[^\'\\\n])+\')'
-                     r"|//[^\n]*|/\*(?:[\s\S]*?\*/|[\s\S]*\Z)"),
-    "#": re.compile(r'("(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\')|(?<![^\s;])#(?![{\[])[^\n]*'),
-}  # fmt: skip
 _LITERAL: Final = re.compile(
-    r'"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\'(?:\\.|[^\'\\\n])*\'|:\w+'
+    r'"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\'(?:\\.|[^\'\\\n])*\'|(?<![:\w]):\w+'
     r"|\b(?:0x[\da-fA-F]+|\d[\d_.]*\w*|true|false|null|nil|None|undefined|True|False)\b"
 )
-
-
-@dataclass(frozen=True)
-class Block:
-    """One test: its name, its lines in order, and which of them demand something."""
-
-    path: str
-    name: str
-    lines: tuple[str, ...]
-    asserts: tuple[str, ...]
-    skips: tuple[str, ...]
-    expects: tuple[str, ...]
-    """Lines that name a value that is demanded."""
-    tables: bool = True
-    """As in its language."""
-
-    @property
-    def weak(self) -> int:
-        return sum(WEAK.search(line) is not None for line in self.asserts)
-
-    @property
-    def vacuous(self) -> tuple[str, ...]:
-        told = dict.fromkeys((*self.asserts, *self.expects))
-        swallowed = (match[0] for match in SWALLOWS.finditer("\n".join(self.lines)))
-        return (*(line for line in told if VACUOUS.search(line)), *swallowed)
-
-    @property
-    def leaves(self) -> tuple[str, ...]:
-        """Lines that leave it before its end, but for those right behind a check that failed."""
-        return tuple(line for above, line in pairwise(self.lines)
-                     if LEAVES.search(line) and above not in self.asserts)  # fmt: skip
+_NO_VALUE: Final = re.compile(
+    r"^(?:context|describe|suite|import|use|from|#\s*include|source)\b|\brequire\s*\(|\bsleep\b"
+)
+RENAMED_MAX: Final = 200
+"""New tests that are looked at for one whose name another took."""
 
 
 def language_of(change: Changed) -> Language | None:
@@ -78,47 +39,65 @@ def language_of(change: Changed) -> Language | None:
     return found if found is not None and found.paths.search(change.path) else None
 
 
-def weakened(changes: Iterable[Changed]) -> Iterator[Finding]:
+def weakened(changes: Sequence[Changed]) -> Iterator[Finding]:
     """What a change takes from the tests of these files."""
     by_language: dict[str, list[tuple[Changed, Language]]] = {}
     for change in changes:
         if language := language_of(change):
             by_language.setdefault(language.name, []).append((change, language))
+    said = wording(changes)
     for files in by_language.values():
-        yield from _of_language(files)
+        yield from _of_language(files, said)
 
 
-def code_of(content: bytes | None, language: Language) -> str:
-    """A file's text without its comments."""
-    return _REMARKS[language.remark].sub(
-        lambda match: match[1] or " ", "\n".join(lines_of(content))
-    )
-
-
-def _of_language(files: list[tuple[Changed, Language]]) -> Iterator[Finding]:
+def _of_language(files: list[tuple[Changed, Language]], said: Wording) -> Iterator[Finding]:
     old: dict[tuple[str, str], Block] = {}
     new: dict[tuple[str, str], Block] = {}
     for change, language in files:
         before, after = code_of(change.before, language), code_of(change.after, language)
-        old |= {(each.path, each.name): each for each in _blocks(change.path, before, language)}
-        new |= {(each.path, each.name): each for each in _blocks(change.path, after, language)}
+        old |= _full(change.path, before, language)
+        new |= _full(change.path, after, language)
         if change.after is not None:
             yield from _file(change.path, before, after, language)
-    gone = {key: block for key, block in old.items() if key not in new}
-    fresh = {key: block for key, block in new.items() if key not in old}
+    tests = {key: block for key, block in new.items() if block.name != OUTSIDE}
+    gone = {k: block for k, block in old.items() if k not in new and block.name != OUTSIDE}
+    fresh = {key: block for key, block in tests.items() if key not in old}
     for key, block in old.items():
         if key in new:
-            yield from _compared(block, new[key])
+            yield from _followed(block, new[key], fresh, said)
     known = gone | fresh
     for key, match in _successors(gone, fresh):
         if match is None:
             yield ask("test-deleted", key[0], f"{key[1]} is gone")
         else:
-            yield from _compared(known[key], match)
+            yield from _compared(known[key], match, said)
     for block in fresh.values():
         if block.vacuous and len(block.vacuous) == len(block.asserts):
             told = f"{block.name}: {block.vacuous[0]} cannot fail, and it checks nothing else"
             yield ask("assertion-vacuous", block.path, told)
+
+
+def _full(path: str, code: str, language: Language) -> dict[tuple[str, str], Block]:
+    """A file's blocks by their names, tests with the checks of their helpers."""
+    blocks = {(path, block.name): block for block in blocks_of(path, code, language)}
+    outside = blocks.pop((path, OUTSIDE), None)
+    if outside is None:
+        return {}
+    told = {key: with_helpers(block, outside) for key, block in blocks.items()}
+    return {**told, (path, OUTSIDE): outside}
+
+
+def _followed(
+    old: Block, new: Block, fresh: Mapping[tuple[str, str], Block], said: Wording
+) -> Iterator[Finding]:
+    """What became of a test whose name is still there, maybe on another one: it got a new name."""
+    found = list(_compared(old, new, said))
+    asks = any(each.severity is Severity.ASK for each in found)
+    if asks and old.name != OUTSIDE and len(fresh) <= RENAMED_MAX:
+        for other in fresh.values():
+            if old.lines[1:] and old.lines[1:] == other.lines[1:] and old.path == other.path:
+                return iter(_compared(old, other, said))
+    return iter(found)
 
 
 def _file(path: str, before: str, after: str, language: Language) -> Iterator[Finding]:
@@ -138,36 +117,6 @@ def _file(path: str, before: str, after: str, language: Language) -> Iterator[Fi
         yield ask("test-skipped", path, f"{more[0].strip()} outside of any test")
 
 
-def _blocks(path: str, code: str, language: Language) -> Iterator[Block]:
-    """Each test with what follows it, up to the next; a name that stands twice gets a number."""
-    heads = list(islice(language.tests.finditer(code), TESTS_MAX))
-    seen: dict[str, int] = {}
-    above = 0
-    for number, head in enumerate(heads):
-        end = heads[number + 1].start() if number + 1 < len(heads) else len(code)
-        start = max(above, code.rfind("\n", above, head.start()) + 1)
-        above = head.end()
-        text = code[start:end]
-        name = next((told for told in head.groupdict().values() if told), "a test")[:120]
-        seen[name] = seen.get(name, 0) + 1
-        lines = tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
-        yield Block(
-            path,
-            name if seen[name] == 1 else f"{name} ({seen[name]})",
-            lines,
-            tuple(line for line in lines if language.asserts.search(line)),
-            tuple(match[0].strip() for match in language.skips.finditer(text)),
-            tuple(line for line in lines if _expects(line, language)),
-            language.tables,
-        )
-
-
-def _expects(line: str, language: Language) -> bool:
-    if language.expects.pattern:
-        return language.expects.search(line) is not None
-    return language.asserts.search(line) is not None
-
-
 def _successors(
     gone: Mapping[tuple[str, str], Block], fresh: Mapping[tuple[str, str], Block]
 ) -> Iterator[tuple[tuple[str, str], Block | None]]:
@@ -182,13 +131,14 @@ def _successors(
         if same is None and pairs <= PAIRS_MAX:
             for other_key, other in left.items():
                 lines = set(other.lines[1:])
-                alike = len(wanted & lines) / max(1, len(wanted | lines))
+                whole = len(wanted) >= WHOLE_LINES_MIN and wanted <= lines
+                alike = 1.0 if whole else len(wanted & lines) / max(1, len(wanted | lines))
                 if alike >= share:
                     best, share = other_key, alike
         yield key, left.pop(best) if best is not None else None
 
 
-def _compared(old: Block, new: Block) -> Iterator[Finding]:
+def _compared(old: Block, new: Block, said: Wording) -> Iterator[Finding]:
     where, name = new.path, new.name
     if more := added(old.skips, new.skips):
         yield ask("test-skipped", where, f"{name}: {more[0]}")
@@ -197,34 +147,34 @@ def _compared(old: Block, new: Block) -> Iterator[Finding]:
         yield ask("test-emptied", where, f"{name} checks nothing any more")
     elif empty := added(old.vacuous, new.vacuous):
         yield ask("assertion-vacuous", where, f"{name}: {empty[0]} cannot fail")
-    elif before and (more := added(old.leaves, new.leaves)):
+    elif (before or old.name == OUTSIDE) and (more := added(old.leaves, new.leaves)):
         yield ask("assertion-conditional", where, f"{name}: leaves before its end: {more[0]}")
     elif after < before:
         yield ask("assertion-removed", where, f"{name}: {before} checks before, {after} now")
     elif new.weak > old.weak and after - new.weak < before - old.weak:
         yield ask("assertion-weakened", where, f"{name}: {new.weak} checks demand hardly anything")
-    elif told := _rewritten(old, new):
-        yield ask("expectation-changed", where, f"{name}: {told}")
+    elif changed := list(_rewritten(old, new)):
+        bent = [each for each in changed if not said.explains(*each)]
+        say, (was, now) = (ask, bent[0]) if bent else (note, changed[0])
+        source = "" if bent else ", as in the source"
+        yield say("expectation-changed", where, f"{name}: {was} became {now}{source}")
 
 
-def _rewritten(old: Block, new: Block) -> str:
-    """An assertion that is the same but for a literal in it."""
+def _rewritten(old: Block, new: Block) -> Iterator[tuple[str, str]]:
+    """Assertions that are the same but for a literal in them: what each was, and is now."""
     lost, gained = added(new.expects, old.expects), added(old.expects, new.expects)
     forms = {_LITERAL.sub("_", line): line for line in gained}
-    for line in lost:
-        form = _LITERAL.sub("_", line)
-        if form in forms:
-            return f"{line} became {forms[form]}"
+    told = [(line, forms[form]) for line in lost if (form := _LITERAL.sub("_", line)) in forms]
+    yield from told
     before, after = _values(old), _values(new)
     if old.tables and old.asserts and before != after and _forms(before) == _forms(after):
-        return f"{added(after, before)[0]} became {added(before, after)[0]}"
-    return ""
+        yield from ((was, now) for was, now in zip(before, after, strict=True) if was != now)
 
 
 def _values(block: Block) -> list[str]:
-    """The lines of a test below its head, but for those that only word a failure."""
+    """The lines of a test that may hold a value: none that words a failure, imports or waits."""
     words = set(block.asserts) - set(block.expects)
-    return [line for line in block.lines[1:] if line not in words]
+    return [line for line in block.lines[1:] if line not in words and not _NO_VALUE.search(line)]
 
 
 def _forms(lines: list[str]) -> list[str]:

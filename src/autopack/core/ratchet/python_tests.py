@@ -7,12 +7,13 @@ a cheat looks like: nothing here refuses, an auditor decides. Never reads a repo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from autopack.core.ratchet.case import Case, TestFile, is_test_path, read_tests, with_helpers
-from autopack.core.ratchet.changed import Changed, added, ask
+from autopack.core.ratchet.changed import Changed, added, ask, note
 from autopack.core.ratchet.strength import Strength
+from autopack.core.ratchet.wording import Wording, wording
 from autopack.core.run import Finding
 
 ALIKE: Final = 0.5
@@ -25,7 +26,7 @@ _CONDITIONAL: Final = re.compile(r"skipif|skipIf|skipUnless|importorskip|SkipTes
 """Marks of a new test that leave it out somewhere only; a call may stand behind an `if`."""
 
 
-def weakened(changes: Iterable[Changed]) -> Iterator[Finding]:
+def weakened(changes: Sequence[Changed]) -> Iterator[Finding]:
     """What a change takes from the tests."""
     tests = [each for each in changes if each.suffix in {".py", ".pyi"} and is_test_path(each.path)]
     old = {c.path: read_tests(c.path, c.before) for c in tests if c.before is not None}
@@ -33,12 +34,14 @@ def weakened(changes: Iterable[Changed]) -> Iterator[Finding]:
     for path, file in new.items():
         if not file.readable and (path not in old or old[path].readable):
             yield ask("test-unreadable", path, "is no Python that can be read here")
-    yield from _cases(old, new)
+    yield from _cases(old, new, wording(changes))
     for path, file in new.items():
         yield from _file(old.get(path, TestFile(path)), file)
 
 
-def _cases(old: Mapping[str, TestFile], new: Mapping[str, TestFile]) -> Iterator[Finding]:
+def _cases(
+    old: Mapping[str, TestFile], new: Mapping[str, TestFile], said: Wording
+) -> Iterator[Finding]:
     skip = {p for p, f in (*old.items(), *new.items()) if not f.readable}
     before = {(c.path, c.name): c for f in old.values() for c in _full(f) if f.path not in skip}
     after = {(c.path, c.name): c for f in new.values() for c in _full(f) if f.path not in skip}
@@ -46,12 +49,12 @@ def _cases(old: Mapping[str, TestFile], new: Mapping[str, TestFile]) -> Iterator
     fresh = {key: case for key, case in after.items() if key not in before}
     for key, case in before.items():
         if key in after:
-            yield from _compared(case, after[key])
+            yield from _compared(case, after[key], said)
     for case in gone.values():
         match = _successor(case, fresh)
         if match is not None:
             del fresh[match.path, match.name]
-            yield from _compared(case, match)
+            yield from _compared(case, match, said)
         elif case.collected:
             yield ask("test-deleted", case.path, f"{case.name} is gone")
         elif case.checks:
@@ -83,7 +86,7 @@ def _successor(case: Case, fresh: Mapping[tuple[str, str], Case]) -> Case | None
     return best
 
 
-def _compared(old: Case, new: Case) -> Iterator[Finding]:
+def _compared(old: Case, new: Case, said: Wording) -> Iterator[Finding]:
     where, name = new.path, new.name
     if old.collected and not new.collected:
         yield ask("test-uncollected", where, f"{old.name} is now {name}, which no runner finds")
@@ -99,7 +102,7 @@ def _compared(old: Case, new: Case) -> Iterator[Finding]:
     if new.parameters < old.parameters:
         counts = f"{old.parameters} sets of values before, {new.parameters} now"
         yield ask("test-cases-removed", where, f"{name}: {counts}")
-    yield from _checks(old, new)
+    yield from _checks(old, new, said)
 
 
 def _asked(case: Case, name: str) -> bool:
@@ -107,7 +110,7 @@ def _asked(case: Case, name: str) -> bool:
     return any(name in re.findall(r"\w+", check.subject) for check in case.checks)
 
 
-def _checks(old: Case, new: Case) -> Iterator[Finding]:
+def _checks(old: Case, new: Case, said: Wording) -> Iterator[Finding]:
     where, name = new.path, new.name
     before, after = old.strengths, new.strengths
     swallowed = [text for text in new.vacuous if text not in old.vacuous]
@@ -123,8 +126,10 @@ def _checks(old: Case, new: Case) -> Iterator[Finding]:
         yield ask("assertion-conditional", where, f"{name}: {told}")
     elif lost := _weaker(before, after):
         yield ask("assertion-weakened", where, f"{name}: {lost}")
-    elif changed := _rewritten(old, new):
-        yield ask("expectation-changed", where, f"{name}: {changed}")
+    elif changed := list(_rewritten(old, new)):
+        bent = [told for was, now, told in changed if not said.explains(was, now)]
+        say, told = (ask, bent[0]) if bent else (note, f"{changed[0][2]}, as in the source")
+        yield say("expectation-changed", where, f"{name}: {told}")
 
 
 def _always(case: Case) -> int:
@@ -140,23 +145,29 @@ def _weaker(before: tuple[Strength, ...], after: tuple[Strength, ...]) -> str:
     return ""
 
 
-def _rewritten(old: Case, new: Case) -> str:
-    """A check that demands another value of the same thing than before."""
-    kept = {check.text for check in new.checks}
-    now = {check.subject: check for check in new.checks if check.expected}
+def _rewritten(old: Case, new: Case) -> Iterator[tuple[str, str, str]]:
+    """Checks that demand another value of the same thing: what it was, is now, and both told."""
+    known, kept = ({check.text for check in side.checks} for side in (old, new))
+    now = {check.subject: check.expected for check in new.checks if check.expected}
+    others: dict[str, list[str]] = {}
+    for check in new.checks:
+        if check.expected and check.text not in known:
+            others.setdefault(check.subject, []).append(check.expected)
     for check in old.checks:
         if check.expected and check.text not in kept and check.subject in now:
-            return f"{check.subject} must be {now[check.subject].expected}, was {check.expected}"
+            left = others.get(check.subject)
+            value = left.pop(0) if left else now[check.subject]
+            yield check.expected, value, f"{check.subject} must be {value}, was {check.expected}"
     fresh = {(_LITERAL.sub("_", c.subject), c.expected): c.subject for c in new.checks
-             if c.text not in {check.text for check in old.checks}}  # fmt: skip
+             if c.text not in known}  # fmt: skip
     for check in old.checks:
         form = _LITERAL.sub("_", check.subject), check.expected
         if check.expected and check.text not in kept and form in fresh:
-            return f"{check.expected} is demanded of {fresh[form]}, was of {check.subject}"
+            told = f"{check.expected} is demanded of {fresh[form]}, was of {check.subject}"
+            yield check.subject, fresh[form], told
     lost, gained = added(new.values, old.values), added(old.values, new.values)
     if lost and gained and new.parameters == old.parameters:
-        return f"tries {gained[0]}, no more {lost[0]}"
-    return ""
+        yield "", "", f"tries {gained[0]}, no more {lost[0]}"
 
 
 def _born(case: Case) -> Iterator[Finding]:

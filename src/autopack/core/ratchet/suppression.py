@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
-from autopack.core.ratchet.changed import Changed, added, ask, lines_of
-from autopack.core.run import Finding, Severity
+from autopack.core.ratchet.changed import Changed, added, ask, lines_of, note
+from autopack.core.run import Finding
 
 CODE: Final = frozenset({
     ".py", ".pyi", ".bats", ".phpt", ".t", ".pyx", ".js", ".jsx", ".ts", ".tsx", ".mjs",
@@ -43,7 +42,7 @@ _WHOLE: Final = re.compile(r"(?:async\s+)?(?:def|class)\b|@")
 """Begins a line that stands for a whole function or class."""
 _NARROW: Final = re.compile(
     r"^one line uncovered$"
-    r"|^#(?:type:ignore\[|noqa:|pylint:disable=|pyright:ignore\[|ty:ignore\[|nosecB\d)"
+    r"|^#(?:type:ignore\[|noqa:|pylint:disable=|pyright:ignore\[|ty:ignore\[|nosec[BG]\d)"
     r"|eslint-disable-(?:next-)?line\S|nolint:|#\[allow\(|rubocop:disable\S|shellcheckdisable=SC"
     r"|@SuppressWarnings\(\S|pragmawarningdisable\S|@phpstan-ignore\S|biome-ignore\S"
 )
@@ -85,9 +84,8 @@ def silenced(changes: Iterable[Changed]) -> Iterator[Finding]:
     more = {mark: place for mark, place in where.items() if balance[mark] > 0}
     narrow = sum(balance[mark] for mark in more if _NARROW.search(mark))
     for mark, (path, number, line) in more.items():
-        finding = ask("suppression-added", path, f"silences a check: {line}", number)
-        little = _NARROW.search(mark) and narrow <= NARROW_MAX
-        yield replace(finding, severity=Severity.NOTE) if little else finding
+        say = note if _NARROW.search(mark) and narrow <= NARROW_MAX else ask
+        yield say("suppression-added", path, f"silences a check: {line}", number)
 
 
 def detected(changes: Iterable[Changed]) -> Iterator[Finding]:
