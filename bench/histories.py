@@ -18,6 +18,7 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def main() -> None:
     commits = int(sys.argv[1]) if len(sys.argv) > 1 else COMMITS
     rules: Counter[str] = Counter()
     total = Counted()
+    asked: dict[str, set[str]] = {}
     rows: list[tuple[str, ...]] = []
     for name, kind in REPOSITORIES.items():
         folder = mirrors / name.replace("/", "+") / "repo"
@@ -79,7 +81,7 @@ def main() -> None:
             rows.append((name, kind, *["not there"] + [""] * 6))
             continue
         progress(f"histories: {name}")
-        counted = _counted(folder, commits, rules)
+        counted = _counted(folder, commits, rules, asked)
         rows.append((name, kind, *_told(counted)))
         for key, value in vars(counted).items():
             setattr(total, key, getattr(total, key) + value)
@@ -96,7 +98,7 @@ def main() -> None:
             (f"`{rule}`", f"{100 * n / total.ordinary:.1f} %") for rule, n in rules.most_common()
         )
         print(table(("rule", "of ordinary commits"), shares))
-    print(f"\n{labelled()}")
+    print(f"\n{labelled(asked)}")
 
 
 def _told(found: Counted) -> tuple[str, ...]:
@@ -105,7 +107,9 @@ def _told(found: Counted) -> tuple[str, ...]:
     return (*map(str, numbers), share, f"{found.refused} ({found.structural})")
 
 
-def _counted(folder: Path, commits: int, rules: Counter[str]) -> Counted:
+def _counted(
+    folder: Path, commits: int, rules: Counter[str], asked: dict[str, set[str]]
+) -> Counted:
     """The verdicts of a history's last commits; rules are counted once a commit."""
     found = Counted()
     bots, paths = _authors(folder, commits), _paths(folder, commits)
@@ -113,6 +117,8 @@ def _counted(folder: Path, commits: int, rules: Counter[str]) -> Counted:
     for each in _backtest(folder, commits):
         commit = each["commit"]
         found.commits += 1
+        told = {f["rule"] for f in each["findings"] if f["severity"] == "ask"}
+        asked[commit] = told
         if each["verdict"] == "refuse":
             found.refused += 1
             refusing = {f["rule"] for f in each["findings"] if f["severity"] == "refuse"}
@@ -126,9 +132,8 @@ def _counted(folder: Path, commits: int, rules: Counter[str]) -> Counted:
             found.upkeep += 1
         else:
             found.ordinary += 1
-            asked = {f["rule"] for f in each["findings"] if f["severity"] == "ask"}
-            found.asked += bool(asked)
-            rules.update(asked)
+            found.asked += bool(told)
+            rules.update(told)
     return found
 
 
@@ -173,20 +178,29 @@ def _paths(folder: Path, commits: int) -> dict[str, list[str]]:
     return found
 
 
-def labelled() -> str:
-    """The sample that was judged by hand, by rule."""
+def labelled(asked: Mapping[str, set[str]]) -> str:
+    """The sample that was judged by hand: what is asked of it now, by rule.
+
+    `asked`: the rules that ask, by commit that was replayed.
+    """
     rows = tomllib.loads(LABELS.read_text(encoding="utf-8"))["commit"]
-    rightly = Counter(row["rule"] for row in rows if row["label"] == "rightly")
-    honest = Counter(row["rule"] for row in rows if row["label"] == "honest")
-    total = sum(rightly.values())
-    share = 100 * total / len(rows)
+    seen = [row for row in rows if row["commit"] in asked]
+    now = [row for row in seen if row["rule"] in asked[row["commit"]]]
+    if not now:
+        return "Nothing of the sample that was judged by hand is among these commits."
+    counts = Counter((row["rule"], row["label"]) for row in now)
+    rightly = sum(row["label"] == "rightly" for row in now)
+    passed = [row for row in seen if row not in now]
+    missed = sum(row["label"] == "rightly" for row in passed)
     told = (
-        f"{len(rows)} commits that were asked, judged by hand: {total} rightly, because the change "
-        "does take from tests or from what judges, so that somebody should look (precision "
-        f"{share:.0f} %). None was a cheat."
+        f"{len(now)} questions judged by hand: {rightly} rightly asked, as the change does take "
+        "from tests or from what judges, so that somebody should look (precision "
+        f"{100 * rightly / len(now):.0f} %). None was a cheat. Of {len(passed)} more that are not "
+        f"asked any longer, {missed} were."
     )
-    names = sorted(rightly.keys() | honest.keys())
-    found = [(f"`{name}`", str(rightly[name]), str(honest[name])) for name in names]
+    names = sorted({row["rule"] for row in now})
+    found = [(f"`{name}`", str(counts[name, "rightly"]), str(counts[name, "honest"]))
+             for name in names]  # fmt: skip
     return f"{told}\n\n{table(('rule', 'rightly', 'needlessly'), found)}"
 
 

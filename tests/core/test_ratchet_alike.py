@@ -179,3 +179,41 @@ def test_one_named_rule_of_gosec_is_told() -> None:
     assert asked(change("command.go", "return matches[0]\n", "return matches[0] // #nosec\n")) == {
         "suppression-added"
     }
+
+
+def test_a_test_of_what_is_expected_is_no_golden_file() -> None:
+    path = "src/test/java/rules/ExpectedExceptionTest.java"
+    assert asked(change(path, "import a.B;\n", "import a.C;\n")) == set()
+    assert asked(change("tests/expected_output.txt", "a\n", "b\n")) == {"expectation-changed"}
+
+
+def test_a_remark_about_the_end_of_a_process_ends_none() -> None:
+    plain = "def serve\n  run\nend\n"
+    assert (
+        asked(change("lib/serve.rb", plain, plain.replace("  run", "  # no at_exit here\n  run")))
+        == set()
+    )
+    assert asked(
+        change("lib/serve.rb", plain, plain.replace("  run", "  at_exit { exit! 0 }\n  run"))
+    ) == {"process-ended"}
+
+
+def test_each_of_many_values_of_one_thing_is_followed_to_its_own() -> None:
+    def messages(last: str) -> str:
+        checks = "".join(f'    with raises(E) as said:\n        get({n})\n    assert str(said.value) == "{word} {last}"\n'
+                         for n, word in ((1, "one"), (2, "two")))  # fmt: skip
+        return "def test_messages():\n" + checks
+
+    was, now = "port is out of range", "port is beyond its range"
+    test = change("tests/test_port.py", messages(was), messages(now))
+    assert asked(test, change("port.py", source(was), source(now))) == set()
+    assert asked(test) == {"expectation-changed"}
+
+
+def test_an_early_return_before_the_tests_of_a_loop_asks() -> None:
+    def suite(first: str) -> str:
+        return f"methods.forEach(function (method) {{\n{first}  it('works', () => {{\n    expect(method()).toBe(1)\n  }})\n}})\nit('else', () => {{ expect(1).toBe(one) }})\nmore.forEach(function (method) {{\n{first}  it('works too', () => {{\n    expect(method()).toBe(1)\n  }})\n}})\n"
+
+    assert asked(
+        change("test/a.test.js", suite(""), suite("  if (method === 'query') return\n"))
+    ) == {"assertion-conditional"}

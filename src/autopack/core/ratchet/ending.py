@@ -31,6 +31,7 @@ _REPORT: Final = re.compile(r"junit", re.IGNORECASE)
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _PROGRAMS: Final = frozenset({"__main__.py", "setup.py", "noxfile.py", "conftest.py"})
 """Files that are run, not imported."""
+_REMARKS: Final = ("# ", "//", "* ")
 _ELSEWHERE: Final = re.compile(
     r"\bprocess\.(?:on|once|addListener)\(\s*[\"'](?:exit|beforeExit)|\bprocess\.exitCode\s*=\s*0"
     r"|\bprocess\.reallyExit\b|\bat_exit\b|\bexit!|\batexit\s*\(|\b_exit\s*\(\s*0|\bquick_exit\b"
@@ -59,7 +60,9 @@ def ended(changes: Iterable[Changed]) -> Iterator[Finding]:
 def _by_lines(change: Changed) -> Iterator[Finding]:
     known = frozenset(map(str.strip, lines_of(change.before)))
     for number, line in enumerate(map(str.strip, lines_of(change.after)), 1):
-        if line not in known and len(line) < 2_000 and _ELSEWHERE.search(line):
+        if line in known or len(line) >= 2_000 or line.startswith(_REMARKS):
+            continue
+        if _ELSEWHERE.search(line):
             told = f"{line}: ends the tests' process, or acts when it ends"
             yield ask(RULE, change.path, told, number)
             return

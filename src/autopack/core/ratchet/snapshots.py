@@ -15,7 +15,7 @@ from autopack.core.run import Finding
 _SNAPSHOT: Final = re.compile(
     r"(?:^|/)(?:__snapshots__|__image_snapshots__|snapshots?|goldens?|golden_?files?|approved"
     r"|expected(?:_outputs?)?)/[^/]+$"
-    r"|(?:^|/)(?:tests?|testdata|specs?|fixtures)/(?:.*/)?(?:expected|golden)[^/]*\.\w+$"
+    r"|(?:^|/)(?:tests?|testdata|specs?|fixtures)/(?:.*/)?(?:expected|golden)(?![^/]*tests?\.)[^/]*\.\w+$"
     r"|\.(?:snap|ambr|golden|approved\.\w+|verified\.\w+|expected|expect)$",
     re.IGNORECASE,
 )
