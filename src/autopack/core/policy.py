@@ -33,7 +33,12 @@ PATH_BYTES_MAX: Final = 1_024  # bytes; macOS' PATH_MAX, the smallest of the Uni
 
 PROTECTED: Final = (
     # what judges: CI and the gate
-    "/autopack.toml", "/.github/*", "/.gitlab-ci.yml", "/.gitlab/", "/.circleci/", "/.travis.yml",
+    "/autopack.toml",
+    "/.github/**",  # but for forms that people fill in
+    "!/.github/issue_template.md", "!/.github/pull_request_template.md",
+    "!/.github/issue_template/*.md", "!/.github/issue_template/*.yml",
+    "!/.github/issue_template/*.yaml", "!/.github/pull_request_template/*.md",
+    "/.gitlab-ci.yml", "/.gitlab/", "/.circleci/", "/.travis.yml",
     "/Jenkinsfile", "/azure-pipelines.yml", "/.azure-pipelines/", "/.buildkite/", "/.drone.yml",
     "/.woodpecker/", "/.woodpecker.yml", "/.forgejo/", "/.gitea/", "/bitbucket-pipelines.yml",
     "/appveyor.yml", "/.cirrus.yml", "/.ci/", "/zuul.yaml", "/.zuul.yaml", "/.zuul.d/",
@@ -46,10 +51,6 @@ PROTECTED: Final = (
     ".junie/", ".vscode/", ".idea/", ".zed/", ".devcontainer/", ".devcontainer.json", ".envrc",
     # what rules the next run, once a branch is checked out
     "/.autonomous_runs/",
-    # prose for people beside what judges
-    "!/.github/issue_template*", "!/.github/pull_request_template*", "!/.github/contributing.md",
-    "!/.github/funding.yml", "!/.github/code_of_conduct.md", "!/.github/security.md",
-    "!/.github/support.md", "!/.github/readme.md",
 )  # fmt: skip
 """Paths whose change needs an auditor: gitignore patterns, matched without regard to case."""
 PROTECTED_FOLDED: Final = tuple(pattern.casefold() for pattern in PROTECTED)

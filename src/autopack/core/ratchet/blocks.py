@@ -1,7 +1,8 @@
-"""Tests in other languages than Python as blocks of text: from a test's head to its end.
+"""Tests in other languages than Python as blocks of text, and what stands behind each.
 
-A test ends where the next begins, or where something else does at its level or above; what stands
-outside of all tests is a block of its own, for helpers check, too. Never parses.
+A test ends where its block closes, or where something else begins at its level: that is a block of
+its own, named by its first line, for helpers check, too. Nothing behind the first test is left out,
+and lines of marks right above a test are its own. Never parses.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice, pairwise
 from typing import Final
 
@@ -18,29 +18,25 @@ from autopack.core.ratchet.language import LEAVES, SWALLOWS, VACUOUS, WEAK, Lang
 
 TESTS_MAX: Final = 5_000
 """Tests of one file that are told apart; what follows belongs to the last."""
-OUTSIDE: Final = "what is outside of its tests"
 _REMARKS: Final = {
-    "//": re.compile(r'("(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\'(?:\\.|[^\'\\\n])+\')'
+    "//": re.compile(r'("(?:\\.|[^"\\\n])*+"|`(?:\\.|[^`\\])*+`|\'(?:\\.|[^\'\\\n])++\')'
                      r"|//[^\n]*|/\*(?:[\s\S]*?\*/|[\s\S]*\Z)"),
-    "#": re.compile(r'("(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\')|(?<![^\s;])#(?![{\[])[^\n]*'),
+    "#": re.compile(r'("(?:\\.|[^"\\\n])*+"|\'(?:\\.|[^\'\\\n])*+\')|(?<![^\s;])#(?![{\[])[^\n]*'),
 }  # fmt: skip
 _CLOSES: Final = re.compile(r"[})\]]|end\b")
 _BEGINS: Final = re.compile(
     r"(?:func|proc|fn|def|class|function|impl|mod|struct|enum|interface|namespace|module|describe"
     r"|context|suite|start_server|start_cluster|foreach|setup|teardown|before\w*|after\w*|public"
-    r"|private|protected|internal|static|export|pub)\b|@\w|#\[|\w+\s*\(\)\s*\{"
+    r"|private|protected|internal|static|export|pub|const|var)\b|\w+\s*\(\)\s*\{"
 )
 """What is no part of the test above it, where it stands at its level."""
-_DEFINES: Final = re.compile(
-    r"(?:[\w<>\[\],]+ )*?(?:(?:func|proc|fn|def|function|void|let|const|fun) )"
-    r"(?:\([^)]*\) )?(?P<name>\w+)"
-)
-_NAME: Final = re.compile(r"\b[A-Za-z_]\w*")
+_MARK: Final = re.compile(r"\s*(?:@\w|#\[|\[\w)")
+"""A line that says something of the test below it."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One test: its name, its lines in order, and which of them demand something."""
+    """One test or piece between tests: its lines in order, and which of them demand something."""
 
     path: str
     name: str
@@ -51,6 +47,8 @@ class Block:
     """Lines that name a value that is demanded."""
     tables: bool = True
     """As in its language."""
+    test: bool = True
+    """False: what stands between tests."""
 
     @property
     def weak(self) -> int:
@@ -61,19 +59,6 @@ class Block:
         told = dict.fromkeys((*self.asserts, *self.expects))
         swallowed = (match[0] for match in SWALLOWS.finditer("\n".join(self.lines)))
         return (*(line for line in told if VACUOUS.search(line)), *swallowed)
-
-    @cached_property
-    def helpers(self) -> dict[str, list[str]]:
-        """The checks below each name that its lines define, up to the next."""
-        found: dict[str, list[str]] = {}
-        below: list[str] = []
-        checks = set(self.asserts)
-        for line in self.lines:
-            if head := _DEFINES.match(line):
-                below = found.setdefault(head["name"], [])
-            elif line in checks:
-                below.append(line)
-        return {name: lines for name, lines in found.items() if lines}
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -90,47 +75,58 @@ def code_of(content: bytes | None, language: Language) -> str:
 
 
 def blocks_of(path: str, code: str, language: Language) -> Iterator[Block]:
-    """Each test of a file, a number behind a name that stands twice; then what is between them."""
+    """Each test of a file and what stands behind it; a name that stands twice gets a number."""
     heads = list(islice(language.tests.finditer(code), TESTS_MAX))
+    starts = [_start(code, head, above) for above, head in pairwise([None, *heads]) if head]
     seen: dict[str, int] = {}
-    outside = []
-    above = 0
-    for number, head in enumerate(heads):
-        end = heads[number + 1].start() if number + 1 < len(heads) else len(code)
-        start = max(above, code.rfind("\n", above, head.start()) + 1)
-        above = head.end()
-        stop = _end(code, head, end)
-        outside.append(code[stop:end])
-        name = next((told for told in head.groupdict().values() if told), "a test")[:120]
-        seen[name] = seen.get(name, 0) + 1
-        told = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        yield _block(path, told, code[start:stop], language)
-    if heads:
-        yield _block(path, OUTSIDE, "\n".join(outside), replace(language, tables=False))
+    ends = [*starts[1:], len(code)]
+    for head, start, end in zip(heads, starts, ends, strict=False):
+        told = next((told for told in head.groupdict().values() if told), "a test")[:120]
+        first, *more = _pieces(code, start, head, end)
+        yield _block(path, _numbered(told, seen), first, language)
+        for text in more:
+            line = " ".join(text.strip().partition("\n")[0].split())[:120]
+            name = f"what follows {told}" if _CLOSES.match(line) else line
+            yield replace(_block(path, _numbered(name, seen), text, language), test=False)
 
 
-def with_helpers(test: Block, outside: Block) -> Block:
-    """The test with the checks of the helpers of its file that it names, one level deep."""
-    named = set(_NAME.findall("\n".join(test.lines[1:]))) & outside.helpers.keys()
-    more = [line for name in sorted(named) for line in outside.helpers[name]]
-    return replace(test, asserts=(*test.asserts, *more)) if more else test
+def _numbered(name: str, seen: dict[str, int]) -> str:
+    seen[name] = seen.get(name, 0) + 1
+    return name if seen[name] == 1 else f"{name} ({seen[name]})"
 
 
-def _end(code: str, head: re.Match[str], end: int) -> int:
-    """Where a test is over: where its block closes, or something else of its level begins."""
-    first = head.end() - len(head[0].lstrip())
+def _start(code: str, head: re.Match[str], above: re.Match[str] | None) -> int:
+    """Where a test's lines begin: its head's, or the marks right above it."""
+    least = above.end() if above else 0
+    start = max(least, code.rfind("\n", least, _first(head)) + 1)
+    while start > least:
+        line = max(least, code.rfind("\n", least, start - 1) + 1)
+        if not _MARK.match(code, line, start):
+            break
+        start = line
+    return min(start, head.start())
+
+
+def _first(head: re.Match[str]) -> int:
+    return head.end() - len(head[0].lstrip())
+
+
+def _pieces(code: str, start: int, head: re.Match[str], end: int) -> Iterator[str]:
+    """A test's text, then each piece behind it that begins at its level or above."""
+    first = _first(head)
     level = _indent(code[code.rfind("\n", 0, first) + 1 : first + 1])
-    at = code.find("\n", head.end(), end)
+    at, closed = code.find("\n", head.end(), end), False
     while 0 <= at < end:
         after = code.find("\n", at + 1, end)
         line = code[at + 1 : after if after >= 0 else end]
         indent = _indent(line)
-        if indent < level and _CLOSES.match(line, indent):
-            return at + 1
-        if indent <= level and _BEGINS.match(line, indent):
-            return at + 1
+        closes = not closed and indent < level and _CLOSES.match(line, indent) is not None
+        if closes or (indent <= level and _BEGINS.match(line, indent)):
+            closed = True
+            yield code[start : at + 1]
+            start = at + 1
         at = after
-    return end
+    yield code[start:end]
 
 
 def _indent(line: str) -> int:

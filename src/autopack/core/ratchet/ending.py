@@ -13,7 +13,7 @@ from typing import Final
 
 from autopack.core.ratchet.case import is_test_path, parsed
 from autopack.core.ratchet.changed import Changed, added, ask, lines_of
-from autopack.core.ratchet.lexical import language_of
+from autopack.core.ratchet.language import language_at
 from autopack.core.run import Finding
 
 RULE: Final = "process-ended"
@@ -31,7 +31,8 @@ _REPORT: Final = re.compile(r"junit", re.IGNORECASE)
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _PROGRAMS: Final = frozenset({"__main__.py", "setup.py", "noxfile.py", "conftest.py"})
 """Files that are run, not imported."""
-_REMARKS: Final = ("# ", "//", "* ")
+_REMARK: Final = re.compile(r"(?:#|//) [\w\s,.`'!-]*")
+"""A line that is a comment whatever stands above it, and nothing besides."""
 _ELSEWHERE: Final = re.compile(
     r"\bprocess\.(?:on|once|addListener)\(\s*[\"'](?:exit|beforeExit)|\bprocess\.exitCode\s*=\s*0"
     r"|\bprocess\.reallyExit\b|\bat_exit\b|\bexit!|\batexit\s*\(|\b_exit\s*\(\s*0|\bquick_exit\b"
@@ -53,16 +54,15 @@ def ended(changes: Iterable[Changed]) -> Iterator[Finding]:
                 line = [number for told, number in after if told == what][-1]
                 told = f"{what}: ends the tests' process, acts when it ends, or seeks their report"
                 yield ask(RULE, change.path, told, line)
-        elif language_of(change) is None or change.suffix == ".rs":
+        elif language_at(change.path) is None or change.suffix == ".rs":
             yield from _by_lines(change)
 
 
 def _by_lines(change: Changed) -> Iterator[Finding]:
     known = frozenset(map(str.strip, lines_of(change.before)))
     for number, line in enumerate(map(str.strip, lines_of(change.after)), 1):
-        if line in known or len(line) >= 2_000 or line.startswith(_REMARKS):
-            continue
-        if _ELSEWHERE.search(line):
+        remark = _REMARK.fullmatch(line) is not None
+        if line not in known and len(line) < 2_000 and not remark and _ELSEWHERE.search(line):
             told = f"{line}: ends the tests' process, or acts when it ends"
             yield ask(RULE, change.path, told, number)
             return

@@ -20,6 +20,7 @@ from autopack.core.ratchet import (
 from autopack.core.ratchet.case import is_test_path
 from autopack.core.ratchet.changed import Changed, ask
 from autopack.core.ratchet.configuration import is_configuration, loosened
+from autopack.core.ratchet.language import language_at
 from autopack.core.run import Finding
 
 
@@ -62,7 +63,7 @@ def first(paths: Sequence[str]) -> list[str]:
     """The paths to read, what weighs most first: tests, configuration, source."""
 
     def order(path: str) -> int:
-        if is_test_path(path) or lexical.language_of(Changed(path, None, None)) is not None:
+        if is_test_path(path) or language_at(path) is not None:
             return 0
         return 1 if is_configuration(path) else 2
 

@@ -7,43 +7,40 @@ marks in code without comments, so that a test that is commented out is gone. Ne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from autopack.core.ratchet.blocks import OUTSIDE, Block, blocks_of, code_of, with_helpers
+from autopack.core.ratchet.blocks import Block, blocks_of, code_of
 from autopack.core.ratchet.changed import Changed, added, ask, note
-from autopack.core.ratchet.language import LANGUAGES, LEAVING, Language
+from autopack.core.ratchet.language import LEAVING, Language, language_at
 from autopack.core.ratchet.wording import Wording, wording
-from autopack.core.run import Finding, Severity
+from autopack.core.run import Finding
 
 ALIKE: Final = 0.5
 """Share of the lines that a renamed or moved test keeps."""
-WHOLE_LINES_MIN: Final = 3
-"""Lines of a test that is known again when all of them stand in another one."""
 PAIRS_MAX: Final = 20_000
 """Pairs of blocks that are compared for that; beyond, tests that are gone count as gone."""
-_LITERAL: Final = re.compile(
-    r'"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\'(?:\\.|[^\'\\\n])*\'|(?<![:\w]):\w+'
+_TEXT: Final = (
+    r'"(?:\\.|[^"\\\n])*+"|`(?:\\.|[^`\\])*+`|\'(?:\\.|[^\'\\\n])*+\''
     r"|\b(?:0x[\da-fA-F]+|\d[\d_.]*\w*|true|false|null|nil|None|undefined|True|False)\b"
 )
+_LITERAL: Final = re.compile(rf"{_TEXT}|:\w+")
+"""In a line that demands something: also Ruby's `:name`, and the last part of `Kind::Name`."""
+_PLAIN: Final = re.compile(rf"{_TEXT}|(?<![:\w]):\w+")
+"""In any other line, where `Kind::Name` chooses what is tested."""
 _NO_VALUE: Final = re.compile(
-    r"^(?:context|describe|suite|import|use|from|#\s*include|source)\b|\brequire\s*\(|\bsleep\b"
+    r"^(?:context|describe|suite)\s*[(\"'`]|^(?:import|use|from|#\s*include)\s+[\w\"'<{*]"
+    r"|\brequire\s*\(\s*[\"'][^./\"']|^(?:await\s+)?(?:\w+(?:::|\.))*sleep\w*\s*[(\d]",
+    re.IGNORECASE,
 )
-RENAMED_MAX: Final = 200
-"""New tests that are looked at for one whose name another took."""
-
-
-def language_of(change: Changed) -> Language | None:
-    """The language of a file that holds tests by its path; None for any other file."""
-    found = next((each for each in LANGUAGES if change.suffix in each.suffixes), None)
-    return found if found is not None and found.paths.search(change.path) else None
+"""A title, an import, a wait."""
 
 
 def weakened(changes: Sequence[Changed]) -> Iterator[Finding]:
     """What a change takes from the tests of these files."""
     by_language: dict[str, list[tuple[Changed, Language]]] = {}
     for change in changes:
-        if language := language_of(change):
+        if language := language_at(change.path):
             by_language.setdefault(language.name, []).append((change, language))
     said = wording(changes)
     for files in by_language.values():
@@ -59,45 +56,57 @@ def _of_language(files: list[tuple[Changed, Language]], said: Wording) -> Iterat
         new |= _full(change.path, after, language)
         if change.after is not None:
             yield from _file(change.path, before, after, language)
-    tests = {key: block for key, block in new.items() if block.name != OUTSIDE}
-    gone = {k: block for k, block in old.items() if k not in new and block.name != OUTSIDE}
-    fresh = {key: block for key, block in tests.items() if key not in old}
-    for key, block in old.items():
-        if key in new:
-            yield from _followed(block, new[key], fresh, said)
-    known = gone | fresh
-    for key, match in _successors(gone, fresh):
-        if match is None:
-            yield ask("test-deleted", key[0], f"{key[1]} is gone")
-        else:
-            yield from _compared(known[key], match, said)
+    gone = {key: block for key, block in old.items() if key not in new}
+    fresh = {key: block for key, block in new.items() if key not in old}
+    yield from _kept(old, new, fresh, said)
+    for block, match in _successors(gone, fresh):
+        if match is not None:
+            yield from _compared(block, match, said)
+        elif block.test:
+            yield ask("test-deleted", block.path, f"{block.name} is gone")
+        elif block.asserts:
+            yield ask("assertion-removed", block.path, f"{block.name}, which checked, is gone")
     for block in fresh.values():
-        if block.vacuous and len(block.vacuous) == len(block.asserts):
-            told = f"{block.name}: {block.vacuous[0]} cannot fail, and it checks nothing else"
-            yield ask("assertion-vacuous", block.path, told)
+        yield from _born(block)
 
 
 def _full(path: str, code: str, language: Language) -> dict[tuple[str, str], Block]:
-    """A file's blocks by their names, tests with the checks of their helpers."""
-    blocks = {(path, block.name): block for block in blocks_of(path, code, language)}
-    outside = blocks.pop((path, OUTSIDE), None)
-    if outside is None:
-        return {}
-    told = {key: with_helpers(block, outside) for key, block in blocks.items()}
-    return {**told, (path, OUTSIDE): outside}
+    return {(path, block.name): block for block in blocks_of(path, code, language)}
 
 
-def _followed(
-    old: Block, new: Block, fresh: Mapping[tuple[str, str], Block], said: Wording
-) -> Iterator[Finding]:
-    """What became of a test whose name is still there, maybe on another one: it got a new name."""
-    found = list(_compared(old, new, said))
-    asks = any(each.severity is Severity.ASK for each in found)
-    if asks and old.name != OUTSIDE and len(fresh) <= RENAMED_MAX:
-        for other in fresh.values():
-            if old.lines[1:] and old.lines[1:] == other.lines[1:] and old.path == other.path:
-                return iter(_compared(old, other, said))
-    return iter(found)
+_Blocks = dict[tuple[str, str], Block]
+
+
+def _kept(old: _Blocks, new: _Blocks, fresh: _Blocks, said: Wording) -> Iterator[Finding]:
+    """What became of the tests whose name is still there.
+
+    Where another took the name, a new test with all the lines of the old one is what it became;
+    each new one stands for one.
+    """
+    bodies = {_body(block): key for key, block in fresh.items() if block.test}
+    for key, block in old.items():
+        if key not in new:
+            continue
+        found = list(_compared(block, new[key], said))
+        renamed = bodies.pop(_body(block), None) if found and block.test else None
+        if renamed is not None and set(block.asserts) <= set(block.lines[1:]):
+            del fresh[renamed]
+        else:
+            yield from found
+
+
+def _body(block: Block) -> tuple[str, ...]:
+    """A test's place, the end of its head, and its other lines."""
+    return (block.path, block.lines[0][-1:], *block.lines[1:]) if block.lines else (block.path,)
+
+
+def _born(block: Block) -> Iterator[Finding]:
+    """What can never be red, or leaves others out."""
+    if block.vacuous and len(block.vacuous) == len(block.asserts):
+        told = f"{block.name}: {block.vacuous[0]} cannot fail, and it checks nothing else"
+        yield ask("assertion-vacuous", block.path, told)
+    if block.skips and not block.test:
+        yield ask("test-skipped", block.path, f"{block.name}: {block.skips[0]}")
 
 
 def _file(path: str, before: str, after: str, language: Language) -> Iterator[Finding]:
@@ -117,25 +126,33 @@ def _file(path: str, before: str, after: str, language: Language) -> Iterator[Fi
         yield ask("test-skipped", path, f"{more[0].strip()} outside of any test")
 
 
-def _successors(
-    gone: Mapping[tuple[str, str], Block], fresh: Mapping[tuple[str, str], Block]
-) -> Iterator[tuple[tuple[str, str], Block | None]]:
-    """What each test that is gone became: moved under its name, or the likest of the new ones."""
-    left = dict(fresh)
+def _successors(gone: _Blocks, fresh: _Blocks) -> Iterator[tuple[Block, Block | None]]:
+    """What each block that is gone became: moved under its name, or the likest of the new ones.
+
+    Takes those out of `fresh`.
+    """
     pairs = 0
-    for key, block in gone.items():
-        same = next((k for k in left if k[1] == key[1]), None)
+    for block in gone.values():
+        kin = {k: other for k, other in fresh.items() if other.test == block.test}
+        same = next((k for k, other in kin.items() if _same(block, other)), None)
         best, share = same, ALIKE
         wanted = set(block.lines[1:])
-        pairs += len(left)
+        pairs += len(kin)
         if same is None and pairs <= PAIRS_MAX:
-            for other_key, other in left.items():
+            for other_key, other in kin.items():
                 lines = set(other.lines[1:])
-                whole = len(wanted) >= WHOLE_LINES_MIN and wanted <= lines
-                alike = 1.0 if whole else len(wanted & lines) / max(1, len(wanted | lines))
+                alike = len(wanted & lines) / max(1, len(wanted | lines))
                 if alike >= share:
                     best, share = other_key, alike
-        yield key, left.pop(best) if best is not None else None
+        yield block, fresh.pop(best) if best is not None else None
+
+
+def _same(old: Block, new: Block) -> bool:
+    """Whether two blocks have one name; between tests, where nothing is skipped, but for values."""
+    if old.name == new.name:
+        return True
+    bare = not (old.test or old.skips or new.skips)
+    return bare and old.path == new.path and _PLAIN.sub("_", old.name) == _PLAIN.sub("_", new.name)
 
 
 def _compared(old: Block, new: Block, said: Wording) -> Iterator[Finding]:
@@ -147,36 +164,45 @@ def _compared(old: Block, new: Block, said: Wording) -> Iterator[Finding]:
         yield ask("test-emptied", where, f"{name} checks nothing any more")
     elif empty := added(old.vacuous, new.vacuous):
         yield ask("assertion-vacuous", where, f"{name}: {empty[0]} cannot fail")
-    elif (before or old.name == OUTSIDE) and (more := added(old.leaves, new.leaves)):
+    elif (before or not old.test) and (more := added(old.leaves, new.leaves)):
         yield ask("assertion-conditional", where, f"{name}: leaves before its end: {more[0]}")
     elif after < before:
         yield ask("assertion-removed", where, f"{name}: {before} checks before, {after} now")
     elif new.weak > old.weak and after - new.weak < before - old.weak:
         yield ask("assertion-weakened", where, f"{name}: {new.weak} checks demand hardly anything")
     elif changed := list(_rewritten(old, new)):
-        bent = [each for each in changed if not said.explains(*each)]
-        say, (was, now) = (ask, bent[0]) if bent else (note, changed[0])
+        bent = [(was, now) for was, now, demands in changed
+                if not (demands and said.explains(was, now))]  # fmt: skip
+        say, (was, now) = (ask, bent[0]) if bent else (note, changed[0][:2])
         source = "" if bent else ", as in the source"
         yield say("expectation-changed", where, f"{name}: {was} became {now}{source}")
 
 
-def _rewritten(old: Block, new: Block) -> Iterator[tuple[str, str]]:
-    """Assertions that are the same but for a literal in them: what each was, and is now."""
+def _rewritten(old: Block, new: Block) -> Iterator[tuple[str, str, bool]]:
+    """Lines that are the same but for a literal in them: what each was, is now, if it demands."""
     lost, gained = added(new.expects, old.expects), added(old.expects, new.expects)
-    forms = {_LITERAL.sub("_", line): line for line in gained}
-    told = [(line, forms[form]) for line in lost if (form := _LITERAL.sub("_", line)) in forms]
-    yield from told
+    forms: dict[str, list[str]] = {}
+    for line in gained:
+        forms.setdefault(_LITERAL.sub("_", line), []).append(line)
+    for line in lost:
+        if others := forms.get(_LITERAL.sub("_", line)):
+            yield line, others.pop(0), True
     before, after = _values(old), _values(new)
-    if old.tables and old.asserts and before != after and _forms(before) == _forms(after):
-        yield from ((was, now) for was, now in zip(before, after, strict=True) if was != now)
+    demands = old.asserts or not old.test
+    if old.tables and demands and before != after and _forms(before) == _forms(after):
+        known = set(old.expects)
+        for was, now in zip(before, after, strict=True):
+            if was != now and was not in known:
+                yield was, now, False
 
 
 def _values(block: Block) -> list[str]:
     """The lines of a test that may hold a value: none that words a failure, imports or waits."""
     words = set(block.asserts) - set(block.expects)
-    return [line for line in block.lines[1:] if line not in words and not _NO_VALUE.search(line)]
+    lines = block.lines[1:] if block.test else block.lines
+    return [line for line in lines if line not in words and not _NO_VALUE.search(line)]
 
 
 def _forms(lines: list[str]) -> list[str]:
     """Lines without their literals: two tests of one form differ in values only."""
-    return [_LITERAL.sub("_", line) for line in lines]
+    return [_PLAIN.sub("_", line) for line in lines]

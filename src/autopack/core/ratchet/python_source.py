@@ -24,7 +24,6 @@ _RUNNERS: Final = frozenset(
     {"pytest", "_pytest", "unittest", "sitecustomize", "usercustomize", "coverage", "hypothesis",
      "nose", "doctest", "mypy", "ruff"}
 )  # fmt: skip
-_ALL: Final = "catches everything and does nothing with it"
 
 
 @dataclass
@@ -51,24 +50,12 @@ def hollowed(changes: Iterable[Changed]) -> Iterator[Finding]:
             continue
         if not is_test_path(change.path):
             yield from _stubs(change, old, new)
-            if change.before is not None and (more := _more_swallowed(old, new)):
-                yield ask("failure-swallowed", change.path, more)
+            if change.before is not None and (more := added(old.swallowing, new.swallowing)):
+                yield ask("failure-swallowed", change.path, more[0])
         known = {what for what, _ in old.defeated}
         for what, line in new.defeated:
             if what not in known:
                 yield ask("assertion-defeated", change.path, what, line)
-
-
-def _more_swallowed(old: _Source, new: _Source) -> str:
-    """What is swallowed that was not: a handler more, or one that catches more than it did."""
-    more, less = added(old.swallowing, new.swallowing), added(new.swallowing, old.swallowing)
-    widest = (max(map(_swallows_all, side), default=False) for side in (more, less))
-    narrower = len(more) <= len(less) and next(widest) <= next(widest)
-    return "" if narrower or not more else more[0]
-
-
-def _swallows_all(told: str) -> bool:
-    return told == _ALL or "BaseException" in told
 
 
 def _runner(change: Changed) -> Iterator[Finding]:
@@ -128,8 +115,8 @@ def _swallowing(node: ast.AST, source: _Source) -> None:
     match node:
         case ast.ExceptHandler(type=kind, body=body) if catches_failures(kind):
             if all(map(_nothing, body)):
-                told = f"catches {ast.unparse(kind)} and does nothing with it" if kind else _ALL
-                source.swallowing.append(told)
+                told = ast.unparse(kind) if kind is not None else "everything"
+                source.swallowing.append(f"catches {told} and does nothing with it")
         case ast.Call(args=kinds) if called(node) == "suppress" and any(map(_broad, kinds)):
             source.swallowing.append(f"{ast.unparse(node)} swallows every failure")
         case ast.Assign(targets=targets):

@@ -164,7 +164,7 @@ def _rewritten(old: Case, new: Case) -> Iterator[tuple[str, str, str]]:
         form = _LITERAL.sub("_", check.subject), check.expected
         if check.expected and check.text not in kept and form in fresh:
             told = f"{check.expected} is demanded of {fresh[form]}, was of {check.subject}"
-            yield check.subject, fresh[form], told
+            yield "", "", told
     lost, gained = added(new.values, old.values), added(old.values, new.values)
     if lost and gained and new.parameters == old.parameters:
         yield "", "", f"tries {gained[0]}, no more {lost[0]}"

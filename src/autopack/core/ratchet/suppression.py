@@ -42,11 +42,12 @@ _WHOLE: Final = re.compile(r"(?:async\s+)?(?:def|class)\b|@")
 """Begins a line that stands for a whole function or class."""
 _NARROW: Final = re.compile(
     r"^one line uncovered$"
-    r"|^#(?:type:ignore\[|noqa:|pylint:disable=|pyright:ignore\[|ty:ignore\[|nosec[BG]\d)"
+    r"|^#(?:type:ignore\[|noqa:|pylint:disable=|pyright:ignore\[|ty:ignore\[|nosecB\d)"
     r"|eslint-disable-(?:next-)?line\S|nolint:|#\[allow\(|rubocop:disable\S|shellcheckdisable=SC"
     r"|@SuppressWarnings\(\S|pragmawarningdisable\S|@phpstan-ignore\S|biome-ignore\S"
 )
 """Silences one named rule at one place."""
+_GOSEC: Final = re.compile(r"#nosecG\d{3}")
 NARROW_MAX: Final = 2
 """Of a change that are told and do not ask: typed code needs one now and then."""
 _LOOKING: Final = re.compile(
@@ -82,10 +83,16 @@ def silenced(changes: Iterable[Changed]) -> Iterator[Finding]:
                     balance[mark] += 1
                     where.setdefault(mark, (change.path, number, line))
     more = {mark: place for mark, place in where.items() if balance[mark] > 0}
-    narrow = sum(balance[mark] for mark in more if _NARROW.search(mark))
+    small = {mark for mark, (path, _, _) in more.items() if _is_narrow(mark, path)}
+    narrow = sum(balance[mark] for mark in small)
     for mark, (path, number, line) in more.items():
-        say = note if _NARROW.search(mark) and narrow <= NARROW_MAX else ask
+        say = note if mark in small and narrow <= NARROW_MAX else ask
         yield say("suppression-added", path, f"silences a check: {line}", number)
+
+
+def _is_narrow(mark: str, path: str) -> bool:
+    of_gosec = path.endswith(".go") and _GOSEC.match(mark) is not None
+    return of_gosec or _NARROW.search(mark) is not None
 
 
 def detected(changes: Iterable[Changed]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """What a change words anew in its source, and so in what its tests expect.
 
-A message that source and test say in the same new words is no value that was bent to a bug: it is
-told, and does not ask. Numbers, single words and values that are no sentence always ask.
+A sentence that is one for one exchanged in the source, too, is no value that was bent to a bug: it
+is told, and does not ask. Whatever else differs asks, and so does what says no.
 """
 
 from __future__ import annotations
@@ -12,61 +12,92 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from autopack.core.ratchet.changed import Changed, added, lines_of
-from autopack.core.ratchet.suppression import is_code
+from autopack.core.ratchet.changed import Changed, lines_of
+from autopack.core.ratchet.language import language_at
+from autopack.core.ratchet.suppression import LINE_CHARACTERS_MAX, is_code
 from autopack.core.test_file import is_test_file
 
 WORDS_MIN: Final = 3
-"""Words of a literal that counts as a sentence."""
+"""Words with blanks between them of a text that counts as a sentence."""
+SENTENCES_MAX: Final = 60
+"""Sentences that are gone, or new, in the source of a change; beyond, none explains anything."""
 _STRING: Final = re.compile(
-    r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|`(?:\\.|[^`\\])*`'
+    r'"(?:\\.|[^"\\\n])*+"|\'(?:\\.|[^\'\\\n])*+\'|`(?:\\.|[^`\\])*+`'
 )  # fmt: skip
-_WORD: Final = re.compile(r"[^\W\d_]+|\d+")
-_ESCAPE: Final = re.compile(r"\\.")
+_TOKEN: Final = re.compile(r"\\.|[^\W\d_]+|\d+|\s+|.")
+_NEGATION: Final = re.compile(r"no|not|non|never|none|without|un|dis", re.IGNORECASE)
+
+Exchange = tuple[tuple[str, ...], tuple[str, ...]]
+"""The run of tokens that one text has in place of another's."""
 
 
 @dataclass(frozen=True)
 class Wording:
-    """Words in the literals of source lines that are new, and of those that are gone."""
+    """What was exchanged in sentences of the source."""
 
-    said: frozenset[str] = frozenset()
-    unsaid: frozenset[str] = frozenset()
+    exchanges: frozenset[Exchange] = frozenset()
 
     def explains(self, was: str, now: str) -> bool:
-        """Whether two texts differ in sentences only that the source rewords just so."""
-        if _STRING.sub("_", was) != _STRING.sub("_", now):
+        """Whether two texts differ in sentences only, by what the source exchanged."""
+        old, new = _STRING.findall(was), _STRING.findall(now)
+        if _STRING.split(was) != _STRING.split(now):
             return False
-        pairs = zip(_STRING.findall(was), _STRING.findall(now), strict=True)
-        changed = [(old, new) for old, new in pairs if old != new]
-        return bool(changed) and all(self._reworded(old, new) for old, new in changed)
-
-    def _reworded(self, was: str, now: str) -> bool:
-        old, new = Counter(_said(was)), Counter(_said(now))
-        if min(old.total(), new.total()) < WORDS_MIN or old == new:
-            return False
-        return (new - old).keys() <= self.said and (old - new).keys() <= self.unsaid
+        changed = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+        return bool(changed) and all(
+            _is_sentence(a) and _is_sentence(b) and _exchange(a, b) in self.exchanges
+            for a, b in changed
+        )
 
 
 def wording(changes: Iterable[Changed]) -> Wording:
     """What the source files of a change word anew."""
-    said: set[str] = set()
-    unsaid: set[str] = set()
+    before: dict[str, None] = {}
+    after: dict[str, None] = {}
     for change in changes:
-        if not is_code(change) or is_test_file(change.path):
-            continue
-        before, after = lines_of(change.before), lines_of(change.after)
-        said.update(_words(added(before, after)))
-        unsaid.update(_words(added(after, before)))
-    return Wording(frozenset(said), frozenset(unsaid))
+        tests = is_test_file(change.path) or language_at(change.path) is not None
+        if is_code(change) and not tests:
+            before |= dict.fromkeys(_sentences(change.before))
+            after |= dict.fromkeys(_sentences(change.after))
+    gone = [text for text in before if text not in after]
+    new = [text for text in after if text not in before]
+    if max(len(gone), len(new)) > SENTENCES_MAX:
+        return Wording()
+    back = {now: _likest(now, gone) for now in new} if gone else {}
+    forth = {was: _likest(was, new) for was in gone} if new else {}
+    pairs = (_exchange(was, now) for was, now in forth.items() if back[now] == was)
+    return Wording(frozenset(each for each in pairs if all(each) and not _weighs(each)))
 
 
-def _words(lines: Iterable[str]) -> Iterator[str]:
-    """Words of the literals of some lines; numbers are no words."""
-    for line in lines:
-        for text in _STRING.findall(line):
-            yield from (word for word in _said(text) if not word.isdigit())
+def _likest(text: str, others: list[str]) -> str:
+    """Which of some sentences has most in common with one."""
+    words = Counter(_TOKEN.findall(text))
+    return max(others, key=lambda other: (words & Counter(_TOKEN.findall(other))).total())
 
 
-def _said(literal: str) -> list[str]:
-    """The words and numbers of a literal, without escapes."""
-    return _WORD.findall(_ESCAPE.sub(" ", literal))
+def _sentences(content: bytes | None) -> Iterator[str]:
+    """The literals of lines that are no comment, as far as they are sentences."""
+    for line in lines_of(content):
+        if len(line) <= LINE_CHARACTERS_MAX and not line.lstrip().startswith(
+            ("#", "//", "*", "--")
+        ):
+            yield from filter(_is_sentence, _STRING.findall(line))
+
+
+def _is_sentence(literal: str) -> bool:
+    words = literal[1:-1].split()
+    return sum(any(letter.isalpha() for letter in word) for word in words) >= WORDS_MIN
+
+
+def _weighs(exchange: Exchange) -> bool:
+    """Whether a token of it says how much, or no: never a matter of wording."""
+    tokens = (*exchange[0], *exchange[1])
+    return any(token.isdigit() or _NEGATION.fullmatch(token) for token in tokens)
+
+
+def _exchange(was: str, now: str) -> Exchange:
+    """What is between the tokens that two literals begin and end with."""
+    old, new = _TOKEN.findall(was[1:-1]), _TOKEN.findall(now[1:-1])
+    shared = min(len(old), len(new))
+    head = next((n for n in range(shared) if old[n] != new[n]), shared)
+    tail = next((n for n in range(shared - head) if old[-1 - n] != new[-1 - n]), shared - head)
+    return tuple(old[head : len(old) - tail]), tuple(new[head : len(new) - tail])
