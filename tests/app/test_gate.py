@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -122,6 +124,13 @@ def test_waived_questions_are_no_findings_any_more_but_stay_told() -> None:
 def test_a_check_that_cannot_do_its_work_is_the_environments_failure(stub: Stub) -> None:
     with pytest.raises(EnvironmentFault, match="check 'mine'"):
         judge(subject({**BEFORE, b"src/b.txt": b"x\n"}), checks(mine=stub))
+
+
+def test_a_system_that_refuses_a_check_is_told_as_such() -> None:
+    stub = Stub(fault=OSError(errno.EIO, os.strerror(errno.EIO)))
+    with pytest.raises(EnvironmentFault, match="check 'mine': Input/output error") as told:
+        judge(subject({**BEFORE, b"src/b.txt": b"x\n"}), checks(mine=stub))
+    assert "Error(" not in str(told.value)
 
 
 def test_a_fault_of_a_check_is_told_as_it_is() -> None:

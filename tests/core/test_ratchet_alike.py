@@ -117,6 +117,20 @@ def test_a_name_that_another_test_took_is_followed() -> None:
     assert asked(change("help_test.go", GO, SMALL)) == {"assertion-removed"}
 
 
+def test_checks_that_a_new_helper_makes_for_the_test_are_told() -> None:
+    body = '\tcheck(t, help(), "sub")\n\tcheck(t, help(), "more")\n}\n'
+    split = "func TestHelp(t *testing.T) {\n\thelped(t)\n}\n\nfunc helped(t *testing.T) {\n" + body
+    whole = change("help_test.go", GO, split)
+    assert (asked(whole), noted(whole)) == (set(), {"assertion-removed"})
+    assert asked(change("help_test.go", GO, split.replace("\thelped(t)", "\tother(t)")))
+    assert asked(change("help_test.go", GO, split.replace('"more")', '"less")')))
+
+
+def test_pieces_that_only_stand_elsewhere_say_nothing() -> None:
+    one, two = "\nfunc one() int {\n\treturn 1\n}\n", "\nfunc one() int {\n\treturn 2\n}\n"
+    assert asked(change("help_test.go", GO + one + two, GO + two + one)) == set()
+
+
 @pytest.mark.parametrize(
     ("path", "was", "now"),
     [
@@ -139,6 +153,52 @@ def test_a_node_import_is_no_value() -> None:
         return f"it('parses', () => {{\n  const url = require('{line}')\n  assert(url.parse('x'))\n}})\n"
 
     assert asked(change("test/a.test.js", test("url"), test("node:url"))) == set()
+
+
+def handler(name: str, kind: str) -> str:
+    return f"def {name}():\n    try:\n        run()\n    except{kind}:\n        pass\n"
+
+
+IDLE = "\n\ndef idle():\n    run()\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asks"),
+    [
+        (handler("work", ""), handler("work", " Exception"), False),
+        (handler("work", " Exception"), handler("work", ""), True),
+        (handler("work", " Exception"), handler("work", " (Exception, KeyboardInterrupt)"), True),
+        (
+            handler("work", "") + IDLE,
+            "def work():\n    run()\n\n\n" + handler("idle", " Exception"),
+            True,
+        ),
+        (handler("work", ""), handler("work", " Exception") + handler("more", " Exception"), True),
+    ],
+)
+def test_a_handler_that_catches_less_where_it_is_passes(
+    before: str, after: str, asks: bool
+) -> None:
+    assert ("failure-swallowed" in asked(change("shop/work.py", before, after))) is asks
+
+
+IGNORED = "  # type" + ": ignore"
+
+
+def test_a_new_line_that_is_not_typed_is_told_and_an_old_one_asks() -> None:
+    new = change("shop/work.py", "x = 1\n", f"x = 1\ny = told(x){IGNORED}\n")
+    assert (asked(new), noted(new)) == (set(), {"suppression-added"})
+    assert asked(change("shop/work.py", "x = 1\n", f"x = 1{IGNORED}\n")) == {"suppression-added"}
+    many = "".join(f"y{n} = told(x){IGNORED}\n" for n in range(3))
+    assert asked(change("shop/work.py", "x = 1\n", f"x = 1\n{many}")) == {"suppression-added"}
+
+
+def test_a_wait_for_something_named_checks_and_one_for_any_condition_does_not() -> None:
+    line = "        assert_equal 1 [r get a]\n"
+    named = TCL.replace(line, "        wait_for_blocked_client\n", 1)
+    free = TCL.replace(line, "        wait_for_condition 1 1 {1} else {}\n", 1)
+    assert asked(change("tests/unit/keys.tcl", TCL, named)) == set()
+    assert asked(change("tests/unit/keys.tcl", TCL, free)) == {"assertion-removed"}
 
 
 def test_one_named_rule_of_gosec_is_told() -> None:

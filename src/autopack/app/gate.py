@@ -13,7 +13,7 @@ from typing import Final
 from autopack.app.checks import NamedCheck, Subject
 from autopack.app.ports import Cancel, Clock, Repository
 from autopack.core import gate
-from autopack.core.errors import EnvironmentFault, Fault
+from autopack.core.errors import EnvironmentFault, Fault, refusal
 from autopack.core.event import CandidateChecked
 from autopack.core.policy import Rules
 from autopack.core.redact import cleaned
@@ -95,6 +95,8 @@ def _result(
         found = tuple(map(_told, _limited(each, each.check(subject, cancel))))
     except Fault:
         raise
+    except OSError as error:
+        raise refusal(error, f"the gate's check {each.name!r}") from error
     except Exception as error:
         what = f"the gate's check {each.name!r} failed: {plain(repr(error), 500)}"
         hint = "mend or update the package that brings it; [gate] checks may leave it out"

@@ -1,8 +1,8 @@
 """Tests in other languages than Python as blocks of text, and what stands behind each.
 
 A test ends where its block closes, or where something else begins at its level: that is a block of
-its own, named by its first line, for helpers check, too. Nothing behind the first test is left out,
-and lines of marks right above a test are its own. Never parses.
+its own, named by its first line and that test, for helpers check, too. Nothing behind the first
+test is left out, and lines of marks right above a test are its own. Never parses.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _REMARKS: Final = {
 _CLOSES: Final = re.compile(r"[})\]]|end\b")
 _BEGINS: Final = re.compile(
     r"(?:func|proc|fn|def|class|function|impl|mod|struct|enum|interface|namespace|module|describe"
-    r"|context|suite|start_server|start_cluster|foreach|setup|teardown|before\w*|after\w*|public"
-    r"|private|protected|internal|static|export|pub|const|var)\b|\w+\s*\(\)\s*\{"
+    r"|context|suite|start_server|start_cluster|foreach|setup|teardown|public"
+    r"|private|protected|internal|static|export|pub|const|var)\b|(?:before|after)(?:_?[eE]ach|_?[aA]ll)?\s*(?:[({:]|do\b)|\w+\s*\(\)\s*\{"
 )
 """What is no part of the test above it, where it stands at its level."""
 _MARK: Final = re.compile(r"\s*(?:@\w|#\[|\[\w)")
@@ -86,7 +86,7 @@ def blocks_of(path: str, code: str, language: Language) -> Iterator[Block]:
         yield _block(path, _numbered(told, seen), first, language)
         for text in more:
             line = " ".join(text.strip().partition("\n")[0].split())[:120]
-            name = f"what follows {told}" if _CLOSES.match(line) else line
+            name = f"what follows {told}" if _CLOSES.match(line) else f"{line} behind {told}"
             yield replace(_block(path, _numbered(name, seen), text, language), test=False)
 
 

@@ -142,7 +142,7 @@ LANGUAGES: Final = (
         "Tcl",
         frozenset({".tcl"}),
         re.compile(r"^\s*test\s+(?P<id>\{[^{}\n]*\}|\"[^\"\n]*\")", re.MULTILINE),
-        re.compile(r"\bassert\w*\b|\bfail\b"),
+        re.compile(r"\bassert\w*\b|\bfail\b|\bwait_for_(?!condition\b)\w+|\bverify_\w+"),
         re.compile(r"^\s*return\s+\{?skip|(?<!\w:)\bskip\b", re.MULTILINE),
         re.compile(r"(?:^|/)tests?/"),
         remark="#",

@@ -34,6 +34,7 @@ _NO_VALUE: Final = re.compile(
     re.IGNORECASE,
 )
 """A title, an import, a wait."""
+_CALLED: Final = re.compile(r"\b(\w+)\s*\(")
 
 
 def weakened(changes: Sequence[Changed]) -> Iterator[Finding]:
@@ -56,6 +57,7 @@ def _of_language(files: list[tuple[Changed, Language]], said: Wording) -> Iterat
         new |= _full(change.path, after, language)
         if change.after is not None:
             yield from _file(change.path, before, after, language)
+    _drop_equal(old, new)
     gone = {key: block for key, block in old.items() if key not in new}
     fresh = {key: block for key, block in new.items() if key not in old}
     yield from _kept(old, new, fresh, said)
@@ -77,6 +79,17 @@ def _full(path: str, code: str, language: Language) -> dict[tuple[str, str], Blo
 _Blocks = dict[tuple[str, str], Block]
 
 
+def _drop_equal(old: _Blocks, new: _Blocks) -> None:
+    """Leave out pieces between tests that are in a file before and after, wherever they stand."""
+    keys: dict[tuple[str, tuple[str, ...]], list[tuple[str, str]]] = {}
+    for key, block in new.items():
+        if not block.test:
+            keys.setdefault((block.path, block.lines), []).append(key)
+    for key, block in list(old.items()):
+        if not block.test and (same := keys.get((block.path, block.lines))):
+            del old[key], new[same.pop(0)]
+
+
 def _kept(old: _Blocks, new: _Blocks, fresh: _Blocks, said: Wording) -> Iterator[Finding]:
     """What became of the tests whose name is still there.
 
@@ -91,8 +104,21 @@ def _kept(old: _Blocks, new: _Blocks, fresh: _Blocks, said: Wording) -> Iterator
         renamed = bodies.pop(_body(block), None) if found and block.test else None
         if renamed is not None and set(block.asserts) <= set(block.lines[1:]):
             del fresh[renamed]
+        elif found and _split_off(block, new[key], fresh):
+            yield note("assertion-removed", block.path, f"{block.name}: a new helper checks for it")
         else:
             yield from found
+
+
+def _split_off(old: Block, new: Block, fresh: _Blocks) -> bool:
+    """Whether a test calls a new helper with all the checks that it had and has not."""
+    lost = set(added(new.asserts, old.asserts))
+    called = set(_CALLED.findall("\n".join(new.lines[1:])))
+    return bool(lost) and any(
+        not piece.test and piece.path == new.path and lost <= set(piece.lines)
+        and called & set(_CALLED.findall(piece.lines[0]))
+        for piece in fresh.values() if piece.lines
+    )  # fmt: skip
 
 
 def _body(block: Block) -> tuple[str, ...]:
@@ -132,9 +158,9 @@ def _successors(gone: _Blocks, fresh: _Blocks) -> Iterator[tuple[Block, Block | 
     Takes those out of `fresh`.
     """
     pairs = 0
-    for block in gone.values():
+    for key, block in gone.items():
         kin = {k: other for k, other in fresh.items() if other.test == block.test}
-        same = next((k for k, other in kin.items() if _same(block, other)), None)
+        same = next((k for k in kin if k[1] == key[1]), None)
         best, share = same, ALIKE
         wanted = set(block.lines[1:])
         pairs += len(kin)
@@ -142,17 +168,17 @@ def _successors(gone: _Blocks, fresh: _Blocks) -> Iterator[tuple[Block, Block | 
             for other_key, other in kin.items():
                 lines = set(other.lines[1:])
                 alike = len(wanted & lines) / max(1, len(wanted | lines))
+                alike += _one_head(block, other)
                 if alike >= share:
                     best, share = other_key, alike
         yield block, fresh.pop(best) if best is not None else None
 
 
-def _same(old: Block, new: Block) -> bool:
-    """Whether two blocks have one name; between tests, where nothing is skipped, but for values."""
-    if old.name == new.name:
-        return True
-    bare = not (old.test or old.skips or new.skips)
-    return bare and old.path == new.path and _PLAIN.sub("_", old.name) == _PLAIN.sub("_", new.name)
+def _one_head(old: Block, new: Block) -> bool:
+    """Whether two pieces between tests, where nothing is skipped, begin alike but for values."""
+    if old.test or old.skips or new.skips or not (old.lines and new.lines):
+        return False
+    return _PLAIN.sub("_", old.lines[0]) == _PLAIN.sub("_", new.lines[0])
 
 
 def _compared(old: Block, new: Block, said: Wording) -> Iterator[Finding]:

@@ -50,12 +50,32 @@ def hollowed(changes: Iterable[Changed]) -> Iterator[Finding]:
             continue
         if not is_test_path(change.path):
             yield from _stubs(change, old, new)
-            if change.before is not None and (more := added(old.swallowing, new.swallowing)):
+            if change.before is not None and (more := _more_swallowed(old, new)):
                 yield ask("failure-swallowed", change.path, more[0])
         known = {what for what, _ in old.defeated}
         for what, line in new.defeated:
             if what not in known:
                 yield ask("assertion-defeated", change.path, what, line)
+
+
+def _more_swallowed(old: _Source, new: _Source) -> list[str]:
+    """What is swallowed that was not, but for a handler of everything that is one of less now."""
+    more, less = added(old.swallowing, new.swallowing), added(new.swallowing, old.swallowing)
+    narrower = set(less) == {_swallowed("everything")} and set(more) == {_swallowed("Exception")}
+    if narrower and len(less) == len(more) and _handling(old) == _handling(new):
+        return []
+    return more
+
+
+def _handling(source: _Source) -> dict[str, int]:
+    """The functions that handle something, and how often."""
+    found = {name: sum(isinstance(each, ast.ExceptHandler) for each in ast.walk(node))
+             for name, node in source.functions.items()}  # fmt: skip
+    return {name: count for name, count in found.items() if count}
+
+
+def _swallowed(kind: str) -> str:
+    return f"catches {kind} and does nothing with it"
 
 
 def _runner(change: Changed) -> Iterator[Finding]:
@@ -116,7 +136,7 @@ def _swallowing(node: ast.AST, source: _Source) -> None:
         case ast.ExceptHandler(type=kind, body=body) if catches_failures(kind):
             if all(map(_nothing, body)):
                 told = ast.unparse(kind) if kind is not None else "everything"
-                source.swallowing.append(f"catches {told} and does nothing with it")
+                source.swallowing.append(_swallowed(told))
         case ast.Call(args=kinds) if called(node) == "suppress" and any(map(_broad, kinds)):
             source.swallowing.append(f"{ast.unparse(node)} swallows every failure")
         case ast.Assign(targets=targets):

@@ -47,6 +47,8 @@ _NARROW: Final = re.compile(
     r"|@SuppressWarnings\(\S|pragmawarningdisable\S|@phpstan-ignore\S|biome-ignore\S"
 )
 """Silences one named rule at one place."""
+_UNTYPED: Final = frozenset({"#type:ignore", "#pyright:ignore", "#ty:ignore"})
+"""Names no rule: narrow where the line is new, not where it silences one that was checked."""
 _GOSEC: Final = re.compile(r"#nosecG\d{3}")
 NARROW_MAX: Final = 2
 """Of a change that are told and do not ask: typed code needs one now and then."""
@@ -69,21 +71,25 @@ def is_code(change: Changed) -> bool:
 def silenced(changes: Iterable[Changed]) -> Iterator[Finding]:
     """Marks that silence a check, where the change adds more of them than it takes away."""
     balance: Counter[str] = Counter()
+    appended: set[str] = set()
     where: dict[str, tuple[str, int, str]] = {}
     for change in changes:
         if not is_code(change):
             continue
         before, after = (list(_stripped(side)) for side in (change.before, change.after))
         balance.subtract(mark for line in added(after, before) for mark in _marks(line))
-        fresh = Counter(added(before, after))
+        fresh, known = Counter(added(before, after)), frozenset(before)
         for number, line in enumerate(after, 1):
             if fresh[line] > 0:
                 fresh[line] -= 1
                 for mark in _marks(line):
                     balance[mark] += 1
+                    if line.rpartition("#")[0].strip() in known:
+                        appended.add(mark)
                     where.setdefault(mark, (change.path, number, line))
     more = {mark: place for mark, place in where.items() if balance[mark] > 0}
-    small = {mark for mark, (path, _, _) in more.items() if _is_narrow(mark, path)}
+    small = {mark for mark, (path, _, _) in more.items()
+             if _is_narrow(mark, path) or (mark in _UNTYPED and mark not in appended)}  # fmt: skip
     narrow = sum(balance[mark] for mark in small)
     for mark, (path, number, line) in more.items():
         say = note if mark in small and narrow <= NARROW_MAX else ask
