@@ -162,20 +162,22 @@ def handler(name: str, kind: str) -> str:
 IDLE = "\n\ndef idle():\n    run()\n"
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "asks"),
-    [
-        (handler("work", ""), handler("work", " Exception"), False),
-        (handler("work", " Exception"), handler("work", ""), True),
-        (handler("work", " Exception"), handler("work", " (Exception, KeyboardInterrupt)"), True),
-        (
-            handler("work", "") + IDLE,
-            "def work():\n    run()\n\n\n" + handler("idle", " Exception"),
-            True,
-        ),
-        (handler("work", ""), handler("work", " Exception") + handler("more", " Exception"), True),
-    ],
-)
+HANDLERS = {
+    "everything, then Exception": (handler("work", ""), handler("work", " Exception"), False),
+    "Exception, then everything": (handler("work", " Exception"), handler("work", ""), True),
+    "one more kind": (
+        handler("work", " Exception"), handler("work", " (Exception, KeyboardInterrupt)"), True,
+    ),
+    "in another function": (
+        handler("work", "") + IDLE, "def work():\n    run()\n\n\n" + handler("idle", " Exception"), True,
+    ),
+    "one more handler": (
+        handler("work", ""), handler("work", " Exception") + handler("more", " Exception"), True,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "asks"), HANDLERS.values(), ids=HANDLERS)
 def test_a_handler_that_catches_less_where_it_is_passes(
     before: str, after: str, asks: bool
 ) -> None:

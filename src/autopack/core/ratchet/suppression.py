@@ -47,7 +47,7 @@ _NARROW: Final = re.compile(
     r"|@SuppressWarnings\(\S|pragmawarningdisable\S|@phpstan-ignore\S|biome-ignore\S"
 )
 """Silences one named rule at one place."""
-_UNTYPED: Final = frozenset({"#type:ignore", "#pyright:ignore", "#ty:ignore"})
+_UNTYPED: Final = re.compile(r"#(?:type|pyright|ty):ignore")
 """Names no rule: narrow where the line is new, not where it silences one that was checked."""
 _GOSEC: Final = re.compile(r"#nosecG\d{3}")
 NARROW_MAX: Final = 2
@@ -88,8 +88,8 @@ def silenced(changes: Iterable[Changed]) -> Iterator[Finding]:
                         appended.add(mark)
                     where.setdefault(mark, (change.path, number, line))
     more = {mark: place for mark, place in where.items() if balance[mark] > 0}
-    small = {mark for mark, (path, _, _) in more.items()
-             if _is_narrow(mark, path) or (mark in _UNTYPED and mark not in appended)}  # fmt: skip
+    small = {mark for mark, (path, _, _) in more.items() if _is_narrow(mark, path)}
+    small |= {mark for mark in more if _UNTYPED.fullmatch(mark) and mark not in appended}
     narrow = sum(balance[mark] for mark in small)
     for mark, (path, number, line) in more.items():
         say = note if mark in small and narrow <= NARROW_MAX else ask
