@@ -127,8 +127,8 @@ def test_a_check_that_cannot_do_its_work_is_the_environments_failure(stub: Stub)
 
 
 def test_a_system_that_refuses_a_check_is_told_as_such() -> None:
-    stub = Stub(fault=OSError(errno.EIO, os.strerror(errno.EIO)))
-    with pytest.raises(EnvironmentFault, match="check 'mine': Input/output error") as told:
+    stub = Stub(fault=OSError(errno.EIO, os.strerror(errno.EIO), "lint.cfg"))
+    with pytest.raises(EnvironmentFault, match=r"'mine' failed: lint\.cfg: Input/") as told:
         judge(subject({**BEFORE, b"src/b.txt": b"x\n"}), checks(mine=stub))
     assert "Error(" not in str(told.value)
 

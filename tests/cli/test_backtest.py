@@ -68,6 +68,23 @@ def verdicts(found: Mapping[str, Any]) -> dict[str, str]:
     return {each["subject"]: each["verdict"] for each in found["commits"]}
 
 
+def test_a_sentence_that_source_and_test_reword_alike_is_accepted_and_told(world: World) -> None:
+    def files(message: str, tested: str) -> dict[str, str]:
+        test = f"def test_port():\n    assert said() == '{tested}'\n"
+        return {"port.py": f"MESSAGE = '{message}'\n", "tests/test_port.py": test}
+
+    world.commit(files("the port is wrong", "the port is wrong"))
+    world.commit(files("this port is taken", "this port is taken"))
+    world.git("commit", "--quiet", "--amend", "--message=reworded")
+    world.commit(files("this port is taken", "this port is free"))
+    world.git("commit", "--quiet", "--amend", "--message=bent")
+    found = told(world, "--last", "2")
+    assert verdicts(found) == {"reworded": "accept", "bent": "needs_auditor"}
+    severities = {each["subject"]: [(f["rule"], f["severity"]) for f in each["findings"]]
+                  for each in found["commits"]}  # fmt: skip
+    assert severities["reworded"] == [("expectation-changed", "note")]
+
+
 @pytest.fixture
 def odd(world: World) -> World:
     """Four commits: ordinary, one that an auditor must see, one that is too large, an empty one."""

@@ -96,7 +96,10 @@ def _result(
     except Fault:
         raise
     except OSError as error:
-        raise refusal(error, f"the gate's check {each.name!r}") from error
+        refused = refusal(error, "the machine")
+        what = f"the gate's check {each.name!r} failed: {refused.what}"
+        hint = f"{refused.hint}; [gate] checks may leave out one that a package brings"
+        raise EnvironmentFault(what, hint) from error
     except Exception as error:
         what = f"the gate's check {each.name!r} failed: {plain(repr(error), 500)}"
         hint = "mend or update the package that brings it; [gate] checks may leave it out"

@@ -27,7 +27,8 @@ _CLOSES: Final = re.compile(r"[})\]]|end\b")
 _BEGINS: Final = re.compile(
     r"(?:func|proc|fn|def|class|function|impl|mod|struct|enum|interface|namespace|module|describe"
     r"|context|suite|start_server|start_cluster|foreach|setup|teardown|public"
-    r"|private|protected|internal|static|export|pub|const|var)\b|(?:before|after)(?:_?[eE]ach|_?[aA]ll)?\s*(?:[({:]|do\b)|\w+\s*\(\)\s*\{"
+    r"|private|protected|internal|static|export|pub|const|var)\b"
+    r"|(?:before|after)(?:_?[eE]ach|_?[aA]ll)?\s*(?:[({:]|do\b)|\w+\s*\(\)\s*\{"
 )
 """What is no part of the test above it, where it stands at its level."""
 _MARK: Final = re.compile(r"\s*(?:@\w|#\[|\[\w)")

@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+STRING: Final = r""""(?:\\.|[^"\\\n])*+"|'(?:\\.|[^'\\\n])*+'|`(?:\\.|[^`\\])*+`"""
+"""A literal text of most languages."""
+
 
 @dataclass(frozen=True)
 class Language:

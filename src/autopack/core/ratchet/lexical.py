@@ -12,7 +12,7 @@ from typing import Final
 
 from autopack.core.ratchet.blocks import Block, blocks_of, code_of
 from autopack.core.ratchet.changed import Changed, added, ask, note
-from autopack.core.ratchet.language import LEAVING, Language, language_at
+from autopack.core.ratchet.language import LEAVING, STRING, Language, language_at
 from autopack.core.ratchet.wording import Wording, wording
 from autopack.core.run import Finding
 
@@ -21,8 +21,7 @@ ALIKE: Final = 0.5
 PAIRS_MAX: Final = 20_000
 """Pairs of blocks that are compared for that; beyond, tests that are gone count as gone."""
 _TEXT: Final = (
-    r'"(?:\\.|[^"\\\n])*+"|`(?:\\.|[^`\\])*+`|\'(?:\\.|[^\'\\\n])*+\''
-    r"|\b(?:0x[\da-fA-F]+|\d[\d_.]*\w*|true|false|null|nil|None|undefined|True|False)\b"
+    STRING + r"|\b(?:0x[\da-fA-F]+|\d[\d_.]*\w*|true|false|null|nil|None|undefined|True|False)\b"
 )
 _LITERAL: Final = re.compile(rf"{_TEXT}|:\w+")
 """In a line that demands something: also Ruby's `:name`, and the last part of `Kind::Name`."""
@@ -103,11 +102,12 @@ def _kept(old: _Blocks, new: _Blocks, fresh: _Blocks, said: Wording) -> Iterator
         found = list(_compared(block, new[key], said))
         renamed = bodies.pop(_body(block), None) if found and block.test else None
         if renamed is not None and set(block.asserts) <= set(block.lines[1:]):
-            del fresh[renamed]
-        elif found and _split_off(block, new[key], fresh):
-            yield note("assertion-removed", block.path, f"{block.name}: a new helper checks for it")
-        else:
-            yield from found
+            yield from _compared(block, fresh.pop(renamed), said)
+            continue
+        moved = _split_off(block, new[key], fresh) if found else False
+        for each in found:
+            told = moved and each.rule in {"assertion-removed", "test-emptied"}
+            yield note(each.rule, each.path, f"{each.message}: a new helper does") if told else each
 
 
 def _split_off(old: Block, new: Block, fresh: _Blocks) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autopack.core.ratchet.changed import Changed, lines_of
-from autopack.core.ratchet.language import language_at
+from autopack.core.ratchet.language import STRING, language_at
 from autopack.core.ratchet.suppression import LINE_CHARACTERS_MAX, is_code
 from autopack.core.test_file import is_test_file
 
@@ -21,11 +21,11 @@ WORDS_MIN: Final = 3
 """Words with blanks between them of a text that counts as a sentence."""
 SENTENCES_MAX: Final = 60
 """Sentences that are gone, or new, in the source of a change; beyond, none explains anything."""
-_STRING: Final = re.compile(
-    r'"(?:\\.|[^"\\\n])*+"|\'(?:\\.|[^\'\\\n])*+\'|`(?:\\.|[^`\\])*+`'
-)  # fmt: skip
+_STRING: Final = re.compile(STRING)
 _TOKEN: Final = re.compile(r"\\.|[^\W\d_]+|\d+|\s+|.")
-_NEGATION: Final = re.compile(r"no|not|non|never|none|without|un|dis", re.IGNORECASE)
+_NEGATION: Final = re.compile(
+    r"\b(?:no|not|non|nor|never|none|without|cannot|un\w+|dis\w+)\b|n\W{1,2}t\b", re.IGNORECASE
+)
 
 Exchange = tuple[tuple[str, ...], tuple[str, ...]]
 """The run of tokens that one text has in place of another's."""
@@ -89,9 +89,9 @@ def _is_sentence(literal: str) -> bool:
 
 
 def _weighs(exchange: Exchange) -> bool:
-    """Whether a token of it says how much, or no: never a matter of wording."""
-    tokens = (*exchange[0], *exchange[1])
-    return any(token.isdigit() or _NEGATION.fullmatch(token) for token in tokens)
+    """Whether it says how much, or no: never a matter of wording."""
+    texts = ["".join(side) for side in exchange]
+    return any(_NEGATION.search(text) or any(map(str.isdigit, text)) for text in texts)
 
 
 def _exchange(was: str, now: str) -> Exchange:
